@@ -1,0 +1,49 @@
+"""Tiny real models with random weights, large enough that the latent matters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from textvae.config import ModelConfig
+from textvae.data.tokenizers import Tokenizer
+from textvae.models.sentence import SentenceModel
+
+PAD, BOS, EOS = 0, 1, 2
+WORDS = ("cat", "dog", "soup", "sees", "the", ".")
+
+
+def random_model(
+    kind: str = "vae", *, words: int = 3, seed: int = 0, **sizes: Any
+) -> SentenceModel:
+    """A model over `words` tokens beside padding, start and end (ids 0, 1, 2)."""
+    defaults = {"latent_size": 2, "hidden_size": 8, "embedding_size": 4, "max_tokens": 8}
+    settings = defaults | sizes
+    max_tokens = settings.pop("max_tokens")
+    config = ModelConfig(model=kind, **settings)  # type: ignore[arg-type]
+    model = SentenceModel(
+        config, vocab_size=words + 3, pad_id=PAD, bos_id=BOS, eos_id=EOS, max_tokens=max_tokens
+    )
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.7, generator=random)
+    return model.eval()
+
+
+def word_tokenizer() -> Tokenizer:
+    """Pad, start, end, unknown, then the words."""
+    return Tokenizer.train(WORDS, kind="word", vocab_size=len(WORDS) + 4)
+
+
+def random_word_model(kind: str = "vae", **sizes: Any) -> SentenceModel:
+    """A model of the tokens of `word_tokenizer`."""
+    return random_model(kind, words=len(WORDS) + 1, **sizes)
+
+
+@torch.no_grad()
+def ignore_latent(model: SentenceModel) -> None:
+    """Cut every path from z into a recurrent decoder."""
+    model.decoder.first_state.weight.zero_()
+    model.decoder.rnn.weight_ih_l0[:, model.config.embedding_size :] = 0

@@ -1,0 +1,625 @@
+"""The command line: data alone on stdout, one line for each error, exit codes with a meaning."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from textvae.cli import options, progress, vectors
+from textvae.cli.main import report_error, run
+from textvae.cli.output import Output, table_lines, to_json
+from textvae.config import SECTIONS, Config, section_of
+from textvae.data.readers import Row
+from textvae.errors import (
+    ConfigError,
+    DataError,
+    DivergedError,
+    InterruptedRun,
+    ModelFormatError,
+    NotFoundError,
+    UsageError,
+)
+
+ONE_LINE_ERROR = re.compile(r"textvae: error: [^\n]+\n\Z")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def rows(self) -> list[dict[str, typing.Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def textvae(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Run `textvae ARGUMENTS` in this process."""
+
+    def invoke(*arguments: object, stdin: str | None = None) -> Ran:
+        if stdin is not None:
+            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return invoke
+
+
+def in_a_process(*arguments: object, **settings: typing.Any) -> subprocess.Popen[bytes]:
+    """`python -m textvae ARGUMENTS`, started."""
+    command = [sys.executable, "-m", "textvae", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **settings)
+
+
+# usage, configuration and exit codes
+
+
+def test_each_command_has_a_description_and_an_example(textvae) -> None:
+    commands = ["train", "generate", "interpolate", "reconstruct", "embed", "evaluate", "info"]
+    for command in [*([name] for name in commands), ["config", "show"], ["config", "check"]]:
+        help_ = textvae(*command, "--help")
+        assert help_.code == 0
+        assert f"textvae {' '.join(command)}" in help_.out.partition("Example")[2]
+
+
+def test_options_that_set_the_configuration_agree_with_it() -> None:
+    """Same name, same choices, and the default that the help shows is the true one."""
+    defaults = Config()
+    for option in options.CONFIG_OPTIONS:
+        section = section_of(option.name)
+        assert getattr(getattr(defaults, section), option.name) == option.default, option.name
+        field = SECTIONS[section].model_fields[option.name].annotation
+        if typing.get_origin(option.values) is typing.Literal:
+            assert typing.get_args(option.values) == typing.get_args(field), option.name
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nothing"],
+        ["generate"],
+        ["generate", "m", "--nothing"],
+        ["generate", "m", "-n", "few"],
+        ["generate", "m", "-n", "-1"],
+        ["generate", "m", "--scale", "2"],
+        ["interpolate", "m", "a", "b", "--steps", "1"],
+        ["interpolate", "m", "a", "b", "--method", "straight"],
+        ["embed", "m"],
+        ["embed", "m", "--out", "vectors.pickle"],
+        ["train", "--out", "new"],
+        ["train", "text.txt"],
+        ["train", "text.txt", "--out", "new", "--encoder", "cnn"],
+        ["train", "--resume"],
+        ["train", "text.txt", "--out", "new", "--resume", "--overwrite"],
+    ],
+)
+def test_a_usage_error_is_one_line_and_exit_code_2(textvae, arguments: list[str]) -> None:
+    ran = textvae(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert ONE_LINE_ERROR.match(ran.err)
+
+
+def test_without_a_command_the_help_goes_to_stderr(textvae) -> None:
+    for arguments in ([], ["config"]):
+        ran = textvae(*arguments)
+        assert (ran.code, ran.out) == (2, "")
+        assert "Commands:" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("x"), 2),
+        (NotFoundError("x"), 3),
+        (DataError("x"), 4),
+        (ConfigError("x"), 4),
+        (ModelFormatError("x"), 4),
+        (DivergedError("x"), 5),
+        (InterruptedRun("x", signal.SIGINT), 130),
+        (InterruptedRun("x", signal.SIGTERM), 143),
+        (KeyboardInterrupt(), 130),
+        (ValueError("x"), 1),
+        (PermissionError(13, "Permission denied", "file.npy"), 1),
+    ],
+)
+def test_each_class_of_error_has_its_exit_code(capsys, error: BaseException, code: int) -> None:
+    assert report_error(error) == code
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_traceback_appears_only_when_asked_for(textvae, monkeypatch) -> None:
+    monkeypatch.delenv("TEXTVAE_DEBUG", raising=False)
+    assert "Traceback" not in textvae("config", "check", "/nowhere").err
+    monkeypatch.setenv("TEXTVAE_DEBUG", "1")
+    assert "Traceback" in textvae("config", "check", "/nowhere").err
+
+
+def test_errors_escape_control_characters(textvae) -> None:
+    err = textvae("config", "check", "/no\x1b[31mwhere").err
+    assert "\x1b" not in err
+    assert "\\x1b[31m" in err
+
+
+def test_config_show_prints_what_the_options_resolve_to(textvae, tmp_path) -> None:
+    file = tmp_path / "base.toml"
+    file.write_text("[model]\nlatent_size = 8\nlayers = 2\n[training]\nlearning_rate = 1e-4\n")
+    ran = textvae(
+        "config", "show", "--config", file, "--latent-size", 16, "--valid", "a", "--valid", "b",
+        "--set", "training.patience=5",
+    )  # fmt: skip
+    assert (ran.code, ran.err) == (0, "")
+    shown = Config.validate_values(tomllib.loads(ran.out), where="stdout")
+    given = {"latent_size": 16, "layers": 2, "learning_rate": 1e-4, "patience": 5}
+    assert shown == Config.resolve(options={**given, "valid": ["a", "b"]})
+
+
+def test_config_check_names_what_is_wrong(textvae, tmp_path) -> None:
+    file = tmp_path / "experiment.toml"
+    file.write_text("[model]\nlatent_sise = 8\n")
+    ran = textvae("config", "check", file)
+    assert ran.code == 4
+    assert "model.latent_sise" in ran.err
+    assert "latent_size" in ran.err
+    file.write_text("[model]\nlatent_size = 8\n")
+    assert textvae("config", "check", file).code == 0
+    assert textvae("--quiet", "config", "check", file).err == ""
+    assert textvae("config", "check", file, "--quiet").err == ""
+
+
+# the output object, vector files and progress
+
+
+class Terminal(io.StringIO):
+    """A stdout that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_control_characters_reach_a_file_but_never_a_terminal(capsys, monkeypatch) -> None:
+    text = "bell\x07 clear\x1b[2J c1\x9b and\ttab"
+    Output().row({}, text)
+    assert capsys.readouterr().out == text + "\n"
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    Output().row({}, text)
+    Output(as_json=True).row({"text": text}, "")
+    assert not re.search(r"[\x07\x1b\x9b]", terminal.getvalue())
+    assert json.loads(terminal.getvalue().splitlines()[1]) == {"text": text}
+
+
+def test_a_row_is_a_line_whatever_the_sentence_holds(capsys) -> None:
+    Output().row({}, "two\nlines\r")
+    assert capsys.readouterr().out == "two\\nlines\\r\n"
+
+
+def test_json_has_no_nan_and_takes_numpy() -> None:
+    record = {"a": np.float32(0.5), "b": float("nan"), "c": np.arange(2), "d": {"e": (None, True)}}
+    expected = {"a": 0.5, "b": None, "c": [0, 1], "d": {"e": [None, True]}}
+    assert json.loads(to_json(record)) == expected
+
+
+def test_a_standard_error_stands_beside_its_figure() -> None:
+    lines = list(table_lines({"nll_iw": 12.34567, "nll_iw_se": 0.5, "n_sentences": 1000}))
+    assert lines == ["nll_iw       12.3457 ± 0.5000", "n_sentences  1,000"]
+
+
+ROWS = [Row('a "quoted", one', "x"), Row(""), Row("naïve 日本")]
+VECTORS = np.array([[0.1, -2.5e-8], [1 / 3, 3.0], [7.0, 1e10]], dtype=np.float32)
+
+
+def read_vectors(path: Path) -> tuple[np.ndarray, list[str] | None]:
+    """The vectors and, where the format has them, the texts of a file."""
+    match path.suffix:
+        case ".npy":
+            return np.load(path, allow_pickle=False), None
+        case ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return arrays["vectors"], arrays["texts"].tolist()
+        case ".csv":
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            found = [[np.float32(row[f"z{i}"]) for i in range(VECTORS.shape[1])] for row in rows]
+            found = np.array(found, dtype=np.float32).reshape(-1, VECTORS.shape[1])
+            return found, [row["text"] for row in rows]
+        case ".jsonl":
+            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            found = np.array([row["vector"] for row in rows], dtype=np.float32)
+            return found.reshape(-1, VECTORS.shape[1]), [row["text"] for row in rows]
+        case ".parquet":
+            from pyarrow import parquet
+
+            table = parquet.read_table(path)
+            found = np.array(table["vector"].to_pylist(), dtype=np.float32)
+            return found.reshape(-1, VECTORS.shape[1]), table["text"].to_pylist()
+        case _:
+            from safetensors.numpy import load_file
+
+            return load_file(path)["vectors"], None
+
+
+@pytest.mark.parametrize("suffix", vectors.WRITERS)
+@pytest.mark.parametrize("n", [0, 3])
+def test_vectors_come_back_exactly_from_each_format(tmp_path, suffix: str, n: int) -> None:
+    path = tmp_path / f"vectors{suffix}"
+    with vectors.vector_writer(path, VECTORS.shape[1]) as writer:
+        for i in range(n):  # chunk by chunk, as a stream
+            writer.write(i, ROWS[i : i + 1], VECTORS[i : i + 1])
+    found, texts = read_vectors(path)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, VECTORS[:n])
+    assert texts in (None, [row.text for row in ROWS[:n]])
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", vectors.WRITERS)
+@pytest.mark.filterwarnings("error")
+def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path, suffix: str) -> None:
+    path = tmp_path / f"vectors{suffix}"
+    path.write_bytes(b"old")
+
+    def write_and_fail() -> None:
+        with vectors.vector_writer(path, 2) as writer:
+            writer.write(0, ROWS, VECTORS)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+START = {"model": "vae", "parameters": 12345, "sentences": 150, "horizon": 2000, "device": "cpu"}
+TRAIN_RECORD = {
+    "event": "train", "step": 50, "epoch": 0.5, "loss": 30.25, "rec": 28.5, "kl": 3.5,
+    "kl_weight": 0.5, "timing": {"sentences_per_second": 812.4, "seconds": 5, "seconds_left": 83},
+}  # fmt: skip
+VALID_RECORD = {
+    "event": "valid", "step": 50, "epoch": 0.5, "rec": 29.5, "kl": 3.25, "nll_elbo": 32.75,
+    "z_gain": 1.5, "mi": 2.25, "active_units": 12, "best": True, "timing": {"seconds": 1},
+}  # fmt: skip
+
+
+def report_all(reporter) -> None:
+    reporter.start(START)
+    reporter.message("tokenizer trained")
+    for record in (TRAIN_RECORD, VALID_RECORD):
+        reporter.log(record)
+    reporter.warn("the latent is collapsing")
+    reporter.close()
+    reporter.close()  # a second time, as after an error
+
+
+@pytest.mark.parametrize("width", [40, 100])
+def test_the_live_table_shows_all_figures_within_the_width(width: int) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, width=width, force_terminal=True, no_color=True)
+    report_all(progress.training_reporter(Output(), console))
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    for shown in ("50/2,000", "28.500", "29.500", "32.750", "1.500", "2.250", "12", "0.500",
+                  "812", "1:23", "the latent is collapsing"):  # fmt: skip
+        assert shown in text
+    assert max(map(len, re.split(r"[\r\n]", text))) <= width
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", screen.getvalue())  # no color
+
+
+def test_without_a_terminal_training_prints_a_line_for_each_record(capsys) -> None:
+    report_all(progress.training_reporter(Output()))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len(lines) == 5
+    assert "step 50/2,000" in lines[2]
+    assert "kl_weight 0.500" in lines[2]
+    assert "1:23 left" in lines[2]
+    assert "z_gain 1.500" in lines[3]
+    assert lines[3].endswith("(best)")
+    assert lines[4] == "textvae: warning: the latent is collapsing"
+
+
+def test_progress_bars_leave_stdout_to_the_data(capsys, monkeypatch) -> None:
+    """rich would by default redirect stdout to the terminal that the bars are on."""
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress.progress_bars(Output()) as advance:
+        advance("likelihood", 1, 2)
+        Output().row({}, "data")
+    assert "likelihood" in terminal.getvalue()
+    assert capsys.readouterr().out == "data\n"
+
+
+def test_quiet_training_says_nothing(capsys) -> None:
+    report_all(progress.training_reporter(Output(quiet=True)))
+    assert capsys.readouterr() == ("", "")
+
+
+# models: every command on tiny ones
+
+
+def test_generate_prints_sentences_and_a_smaller_n_is_a_prefix(textvae, tiny_vae) -> None:
+    ten = textvae("generate", tiny_vae, "-n", 10, "--seed", 3)
+    assert (ten.code, ten.err) == (0, "")
+    assert len(ten.out.splitlines()) == 10
+    five = textvae("generate", tiny_vae, "-n", 5, "--seed", 3)
+    assert ten.out.startswith(five.out)
+    assert textvae("generate", tiny_vae, "-n", 10, "--seed", 4).out != ten.out
+    as_json = textvae("generate", tiny_vae, "-n", 5, "--seed", 3, "--json")
+    assert as_json.rows == [
+        {"index": i, "text": text} for i, text in enumerate(five.out.split("\n")[:-1])
+    ]
+    assert textvae("generate", tiny_vae, "-n", 0).out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "decoding"),
+    [
+        (["--temperature", 0.5, "--top-k", 3], {"temperature": 0.5, "top_k": 3}),
+        (["--top-p", 0.8, "--repetition-penalty", 2], {"top_p": 0.8, "repetition_penalty": 2.0}),
+        (["--beams", 3, "--max-tokens", 6], {"beams": 3, "max_tokens": 6}),
+        (["--greedy", "--min-tokens", 4], {"greedy": True, "min_tokens": 4}),
+        (["--near", "us !", "--scale", 0.5], {"near": "us !", "scale": 0.5}),
+    ],
+)
+def test_generate_hands_each_option_on(textvae, tiny_vae, arguments, decoding) -> None:
+    from textvae.api import TextVAE
+
+    ran = textvae("generate", tiny_vae, "-n", 4, "--json", *arguments)
+    expected = TextVAE.from_pretrained(tiny_vae).generate(4, **decoding)
+    assert [row["text"] for row in ran.rows] == expected
+
+
+def test_decoding_options_that_contradict_are_a_usage_error(textvae, tiny_vae) -> None:
+    ran = textvae("generate", tiny_vae, "--greedy", "--temperature", 0.5)
+    assert ran.code == 2
+    assert ONE_LINE_ERROR.match(ran.err)
+
+
+def test_an_autoencoder_says_where_its_samples_come_from(textvae, tiny_ae) -> None:
+    ran = textvae("generate", tiny_ae, "-n", 2)
+    assert len(ran.out.splitlines()) == 2
+    assert "Gaussian fitted to its codes" in ran.err
+    assert textvae("-q", "generate", tiny_ae, "-n", 2).err == ""
+
+
+def test_interpolate_starts_and_ends_at_the_reconstructions(textvae, tiny_vae) -> None:
+    a, b = "the dog likes rain .", "my sister paints the soup ."
+    ran = textvae("interpolate", tiny_vae, a, b, "--steps", 5, "--method", "linear", "--json")
+    assert [row["step"] for row in ran.rows] == [0, 1, 2, 3, 4]
+    assert [row["t"] for row in ran.rows] == [0, 0.25, 0.5, 0.75, 1]
+    ends = textvae("reconstruct", tiny_vae, stdin=f"{a}\n{b}\n")
+    assert [ran.rows[0]["text"], ran.rows[-1]["text"]] == ends.out.splitlines()
+    assert len(textvae("interpolate", tiny_vae, a, b).out.splitlines()) == 7
+
+
+INPUT = ["the dog likes rain .", "", "the cook " * 20, "unknown words !", "us"]
+
+
+def test_one_row_for_each_line_of_input(textvae, tiny_vae, tmp_path, monkeypatch) -> None:
+    """Blank and over-long lines too, from a file or stdin, whatever the size of the chunks."""
+    file = tmp_path / "input.txt"
+    file.write_text("\n".join(INPUT) + "\n")
+    for command in (["reconstruct"], ["embed"], ["reconstruct", "--sample"], ["embed", "--sample"]):
+        ran = textvae(*command, tiny_vae, file, "--json")
+        assert [row["index"] for row in ran.rows] == [0, 1, 2, 3, 4]
+        assert [row["text"] for row in ran.rows] == [text.strip() for text in INPUT]
+        assert "1 sentence exceeded 16 tokens and were cut" in ran.err.replace("was", "were")
+        assert textvae(*command, tiny_vae, "--json", stdin=file.read_text()).out == ran.out
+        monkeypatch.setattr("textvae.cli.sentences.CHUNK", 2)
+        small = textvae(*command, tiny_vae, file, "--json").rows
+        monkeypatch.undo()
+        for row, other in zip(ran.rows, small, strict=True):
+            np.testing.assert_allclose(row.pop("vector", 0), other.pop("vector", 0), atol=1e-5)
+            assert row == other
+        assert textvae(*command, tiny_vae, file, "--json", "--quiet").err == ""
+
+
+def test_embed_writes_posterior_means_or_samples(textvae, tiny_vae, tmp_path) -> None:
+    from textvae.api import TextVAE
+
+    file = tmp_path / "input.tsv"
+    file.write_text("text\tlabel\nthe dog likes rain .\tgood\nus !\tbad\n")
+    means = TextVAE.from_pretrained(tiny_vae).encode(["the dog likes rain .", "us !"])
+    ran = textvae("embed", tiny_vae, file, "--out", tmp_path / "v.npy")
+    assert (ran.code, ran.out) == (0, "")
+    np.testing.assert_array_equal(np.load(tmp_path / "v.npy"), means)
+    textvae("embed", tiny_vae, file, "--out", tmp_path / "v.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "v.jsonl").read_text().splitlines()]
+    assert [row["label"] for row in rows] == ["good", "bad"]
+    np.testing.assert_array_equal(np.float32([row["vector"] for row in rows]), means)
+    drawn = [
+        textvae("embed", tiny_vae, file, "--json", "--sample", "--seed", seed).out
+        for seed in (1, 1, 2)
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_evaluate_prints_one_report(textvae, tiny_vae, corpus, tmp_path) -> None:
+    out = tmp_path / "report.json"
+    common = ("evaluate", tiny_vae, corpus, "--samples", 10, "--limit", 20)
+    ran = textvae(*common, "--json", "--out", out, "--seed", 5)
+    assert ran.code == 0
+    (report,) = ran.rows
+    assert json.loads(out.read_text()) == report
+    given = {"model": str(tiny_vae), "samples": 10, "n_sentences": 20, "seed": 5}
+    assert given.items() <= report.items()
+    assert report["nll_elbo"] == pytest.approx(report["rec"] + report["kl"])
+    table = textvae(*common)
+    assert re.search(r"^nll_iw +\d+\.\d{4} ± \d", table.out, re.MULTILINE)
+    (full,) = textvae(*common, "--json", "--per-sentence").rows
+    assert len(full["sentences"]) == 20
+    mean = np.mean([sentence["nll_iw"] for sentence in full["sentences"]])
+    assert mean == pytest.approx(full["nll_iw"])
+
+
+def test_evaluate_refuses_what_is_too_long_unless_told_to_cut(textvae, tiny_vae, tmp_path) -> None:
+    file = tmp_path / "long.txt"
+    file.write_text("the dog likes rain .\n" + "the cook " * 20 + "\n")
+    refused = textvae("evaluate", tiny_vae, file, "--samples", 2)
+    assert (refused.code, refused.out) == (4, "")
+    assert "--truncate" in refused.err
+    cut = textvae("evaluate", tiny_vae, file, "--samples", 2, "--truncate", "--json")
+    assert cut.code == 0
+    assert "cut" in cut.err
+
+
+def test_evaluate_judges_samples_with_a_scorer(textvae, tiny_vae, tiny_lm, corpus) -> None:
+    common = ("evaluate", tiny_vae, corpus, "--samples", 2, "--limit", 20, "--json")
+    (report,) = textvae(*common, "--quality", 20).rows
+    assert {"self_bleu", "distinct_2", "copied"} <= report.keys()
+    assert textvae(*common, "--scorer", tiny_lm).code == 2
+    wrong = textvae(*common, "--quality", 20, "--scorer", tiny_vae)
+    assert wrong.code == 2
+    assert "is a vae" in wrong.err
+
+
+def test_info_tells_what_the_model_is(textvae, tiny_vae, tiny_lm) -> None:
+    (report,) = textvae("info", tiny_vae, "--json").rows
+    assert (report["kind"], report["latent_size"], report["max_tokens"]) == ("vae", 4, 16)
+    assert report["metrics"]["best"] is True
+    assert report["config"]["model"]["hidden_size"] == 16
+    assert "latent_size" not in {
+        line.split()[0] for line in textvae("info", tiny_lm).out.splitlines()[:6]
+    }
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["interpolate", "a", "b"], ["reconstruct"], ["embed", "--json"], ["generate", "--near", "a"]],
+)
+def test_a_language_model_has_no_latent(textvae, tiny_lm, command: list[str]) -> None:
+    ran = textvae(command[0], tiny_lm, *command[1:], stdin="a\n")
+    assert (ran.code, ran.out) == (2, "")
+    assert ONE_LINE_ERROR.match(ran.err)
+    assert "latent" in ran.err
+
+
+def test_an_autoencoder_has_no_posterior_to_sample(textvae, tiny_ae) -> None:
+    for command in ("reconstruct", "embed"):
+        assert textvae(command, tiny_ae, "--sample", "--json", stdin="us !\n").code == 2
+
+
+def test_what_is_not_there_is_exit_code_3(textvae, tiny_vae, tmp_path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("a,b\n1,2\n")
+    (tmp_path / "empty").mkdir()
+    for arguments in (
+        ["info", tmp_path / "nowhere"],
+        ["info", tmp_path / "empty"],
+        ["generate", tmp_path / "empty"],
+        ["reconstruct", tiny_vae, tmp_path / "nowhere.txt"],
+        ["evaluate", tiny_vae, table],
+        ["embed", tiny_vae, tmp_path / "nowhere.txt", "--out", tmp_path / "v.npy"],
+        ["embed", tiny_vae, table, "--out", tmp_path / "nowhere" / "v.npy"],
+        ["train", tmp_path / "nowhere.txt", "--out", tmp_path / "new"],
+        ["train", "--resume", "--out", tmp_path / "nowhere"],
+        ["config", "show", "--config", tmp_path / "nowhere.toml"],
+    ):
+        ran = textvae(*arguments)
+        assert (ran.code, ran.out) == (3, ""), arguments
+        assert ONE_LINE_ERROR.match(ran.err), arguments
+    assert not (tmp_path / "v.npy").exists()
+
+
+def test_what_cannot_be_used_is_exit_code_4(textvae, tiny_vae, tmp_path) -> None:
+    binary = tmp_path / "binary.txt"
+    binary.write_bytes(b"fine\n\xff\xfe broken\n")
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    for file in tiny_vae.iterdir():
+        if file.is_file():
+            (damaged / file.name).write_bytes(file.read_bytes())
+    (damaged / "config.json").write_text("{")
+    for arguments in (
+        ["info", damaged],
+        ["embed", tiny_vae, binary, "--out", tmp_path / "v.npy"],
+        ["train", "x.txt", "--out", tmp_path / "new", "--batch-size", 0],
+        ["train", "x.txt", "--out", tmp_path / "new", "--set", "model.depth=3"],
+    ):
+        ran = textvae(*arguments)
+        assert (ran.code, ran.out) == (4, ""), arguments
+        assert ONE_LINE_ERROR.match(ran.err), arguments
+    assert not (tmp_path / "v.npy").exists()
+
+
+SMALL = (
+    "--hidden-size", 8, "--embedding-size", 8, "--latent-size", 2, "--tokenizer", "word",
+    "--batch-size", 16, "--device", "cpu", "--set", "training.log_steps=2",
+)  # fmt: skip
+
+
+def test_train_prints_nothing_on_stdout_and_tells_what_to_try(textvae, corpus, tmp_path) -> None:
+    out = tmp_path / "model"
+    cache = ("--set", f"data.cache_dir={tmp_path / 'cache'}")
+    ran = textvae("train", corpus, "--out", out, "--max-steps", 4, *SMALL, *cache)
+    assert (ran.code, ran.out) == (0, "")
+    assert "train step 4/4" in ran.err
+    assert ran.err.rstrip().splitlines()[-2] == f"try: textvae generate {out} -n 5"
+    trained = Config.resolve(file=out / "experiment.toml")
+    assert (trained.model.latent_size, trained.training.max_steps) == (2, 4)
+
+    again = textvae("train", corpus, "--out", out, "--max-steps", 4, *SMALL, *cache)
+    assert again.code == 2
+    assert ONE_LINE_ERROR.match(again.err)
+    quiet = textvae(
+        "train", corpus, "--out", out, "--max-steps", 4, *SMALL, *cache, "-q", "--overwrite"
+    )
+    assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
+    resumed = textvae("train", "--out", out, "--resume")
+    assert (resumed.code, resumed.out) == (0, "")
+
+
+def test_a_dry_run_prints_the_plan_and_trains_nothing(textvae, corpus, tmp_path) -> None:
+    out = tmp_path / "model"
+    ran = textvae("train", corpus, "--out", out, "--max-steps", 4, *SMALL, "--dry-run")
+    assert ran.code == 0
+    assert re.search(r"^parameters +[\d,]+$", ran.out, re.MULTILINE)
+    assert not out.exists()
+
+
+# real processes
+
+
+def test_a_reader_that_has_enough_is_no_error(tiny_vae) -> None:
+    process = in_a_process("generate", tiny_vae, "-n", 1_000_000, "--max-tokens", 4)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+    assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_command_leaves_no_half_file(tiny_vae, tmp_path, number, code) -> None:
+    out = tmp_path / "vectors.npy"
+    process = in_a_process("embed", tiny_vae, "--out", out, stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert err == b"textvae: interrupted\n"
+    assert list(tmp_path.iterdir()) == []

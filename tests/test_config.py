@@ -1,0 +1,201 @@
+"""Configuration: what wins, what is refused and in which words, and TOML there and back."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from textvae.config import (
+    SECTIONS,
+    Config,
+    ModelConfig,
+    all_fields,
+    parse_assignment,
+    section_of,
+    toml_value,
+)
+from textvae.errors import ConfigError, NotFoundError
+
+texts = st.text(st.characters(codec="utf-8"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a test writes its configuration."""
+    return tmp_path / "run.toml"
+
+
+# what wins
+
+
+def test_assignments_win_over_options_those_over_the_file_and_that_over_defaults(
+    file: Path,
+) -> None:
+    file.write_text("[model]\nlatent_size = 2\nhidden_size = 20\nlayers = 2\n")
+    resolved = Config.resolve(
+        file=file,
+        options={"hidden_size": 30, "layers": 3, "embedding_size": None},
+        assignments=("model.layers=4",),
+    )
+    assert resolved.model == ModelConfig(latent_size=2, hidden_size=30, layers=4)
+
+
+def test_nothing_given_is_the_defaults(file: Path) -> None:
+    file.write_text("")
+    assert Config.resolve() == Config.resolve(file=file) == Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("training.learning_rate=1e-4", 1e-4),
+        ("training.max_steps = 10", 10),
+        ("data.lowercase=true", True),
+        ('data.train=["a", "b"]', ["a", "b"]),
+        ("tokenizer.tokenizer=bpe", "bpe"),
+        ('tokenizer.tokenizer="bpe"', "bpe"),
+        ("tokenizer.tokenizer=C:\\words=1.json", "C:\\words=1.json"),
+        ("data.text_column=", ""),
+        ("training.max_steps=" + "9" * 5000, "9" * 5000),
+        ("training.max_steps=" + "[" * 5000, "[" * 5000),
+    ],
+)
+def test_the_value_of_an_assignment_is_toml_or_else_text(text: str, value: Any) -> None:
+    section, key, found = parse_assignment(text)
+    assert f"{section}.{key}" == text.partition("=")[0].strip()
+    assert found == value
+
+
+# there and back
+
+
+@settings(deadline=None)
+@given(
+    train=st.lists(texts).map(tuple),
+    text_column=st.none() | texts,
+    lowercase=st.booleans(),
+    beta=st.floats(min_value=0, allow_infinity=False),
+    learning_rate=st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+    seed=st.integers(0, 2**63 - 1),
+)
+def test_toml_gives_back_any_configuration(
+    tmp_path_factory: pytest.TempPathFactory, **options: Any
+) -> None:
+    config = Config.resolve(options=options)
+    file = tmp_path_factory.getbasetemp() / "any.toml"
+    file.write_bytes(config.to_toml().encode())
+    assert Config.resolve(file=file) == config
+
+
+def test_toml_holds_every_character(file: Path) -> None:
+    """Quotes, escapes, control characters, DEL, and what UTF-16 needs two units for."""
+    name = "".join(map(chr, range(256))) + '"""\\u0041\u2028\ufeff😀'
+    config = Config.resolve(options={"train": (name,)})
+    file.write_bytes(config.to_toml().encode())
+    assert Config.resolve(file=file).data.train == (name,)
+
+
+@given(texts)
+def test_an_assignment_takes_what_toml_writes(text: str) -> None:
+    assert parse_assignment(f"data.text_column={toml_value(text)}")[2] == text
+
+
+# what it promises
+
+
+def test_a_field_name_stands_in_one_section_only() -> None:
+    assert [name for name, count in Counter(all_fields()).items() if count > 1] == []
+    assert set(SECTIONS) == set(Config.model_fields)
+    for section, fields in SECTIONS.items():
+        assert type(getattr(Config(), section)) is fields
+        assert {section_of(name) for name in fields.model_fields} == {section}
+
+
+def test_a_configuration_never_changes() -> None:
+    config = Config()
+    with pytest.raises(ValidationError):
+        config.model.latent_size = 3  # type: ignore[misc]
+    with pytest.raises(ValidationError):
+        config.model = ModelConfig()  # type: ignore[misc]
+
+
+# what is refused, and how
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("model.latent_size=-3", "model.latent_size = -3"),
+        ("model.latent_size=1000000000000", "model.latent_size = 1000000000000"),
+        ("model.latent_size=nan", "model.latent_size = nan"),
+        ("model.encoder=rnn", "model.encoder = 'rnn': .*'gru', 'lstm' or 'transformer'"),
+        ("model.latent_sise=3", "model.latent_sise is not a known key, did you mean 'latent_size'"),
+        ("model.word_dropout=1.0", "model.word_dropout = 1.0: .*less than 1"),
+        ("objective.beta=inf", "objective.beta = inf"),
+        ("objective.kl_warmup=1.5", "objective.kl_warmup = 1.5"),
+        ("training.seed=9223372036854775808", "training.seed = 9223372036854775808"),
+        ("training.precision=a\nb", r"training.precision = 'a\\nb'"),
+        ("data.train=[1]", "data.train.0 = 1"),
+        ("modle.latent_size=3", "section.key=value"),
+        ("latent_size=3", "section.key=value"),
+        ("model.latent_size", "section.key=value"),
+    ],
+)
+def test_a_refused_assignment_is_named_in_one_line(assignment: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        Config.resolve(assignments=(assignment,))
+    assert str(caught.value).isprintable()
+
+
+def test_an_unknown_option_names_its_neighbour() -> None:
+    with pytest.raises(ConfigError, match="'latent_sise', did you mean 'latent_size'"):
+        Config.resolve(options={"latent_sise": 3})
+
+
+@pytest.mark.parametrize("transformer", ["encoder", "decoder"])
+@pytest.mark.parametrize(("hidden_size", "heads"), [(10, 4), (12, 4)])
+def test_heads_share_the_width_in_pairs(transformer: str, hidden_size: int, heads: int) -> None:
+    options = {"hidden_size": hidden_size, "heads": heads}
+    assert Config.resolve(options=options).model.heads == heads  # of no matter without Transformer
+    with pytest.raises(ConfigError, match=f"model: hidden_size {hidden_size} .* heads {heads}"):
+        Config.resolve(options={**options, transformer: "transformer"})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[modle]\nlayers = 1", "modle is not a known key, did you mean 'model'"),
+        ("[model]\nlayers = 0\nheads = 0", "model.layers = 0: .*; model.heads = 0: "),
+        ('[model]\n"a\\nb" = 1', re.escape(r"'model.a\nb' is not a known key")),
+        ('model = "ae"', "model = 'ae' stands in no section; put it under .model."),
+        ("latent_size = 3", "latent_size = 3 stands in no section; put it under .model."),
+        ("anything = 3", "anything = 3 stands in no section$"),
+        ("[[model]]\nlayers = 1", "model = .* stands in no section"),
+        ("[model", "not valid TOML"),
+        ("[model]\nlayers = " + "9" * 5000, "not valid TOML"),
+        ("[model]\nlayers = " + "[" * 5000, "not valid TOML"),
+        (b"[model]\n# \xff", "not valid TOML"),
+    ],
+)
+def test_a_refused_file_is_named_in_one_line(
+    file: Path, content: str | bytes, message: str
+) -> None:
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError, match=message) as caught:
+        Config.resolve(file=file, options={"latent_size": 8})
+    assert str(caught.value).startswith(f"{file}: ")
+    assert str(caught.value).isprintable()
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no such configuration file"):
+        Config.resolve(file=tmp_path / "missing.toml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Config.resolve(file=tmp_path)

@@ -1,0 +1,405 @@
+"""TextVAE: the one object that people hold. Train, load, encode, decode, generate, walk."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from textvae.config import Config
+from textvae.data.batches import Tokens, collate
+from textvae.data.rows import text_cleaner
+from textvae.data.tokenizers import Tokenizer
+from textvae.errors import NotFoundError, UsageError
+from textvae.evaluation.likelihood import (
+    chunks_by_length,
+    importance_weighted,
+    log_likelihoods,
+    posteriors,
+)
+from textvae.gaussian import DiagonalGaussian
+from textvae.latent.decoding import decode_batches, generate
+from textvae.latent.interpolation import Method, interpolate
+from textvae.latent.settings import Sampling
+from textvae.latent.streams import SampleStreams
+from textvae.models.device import choose_device
+from textvae.models.folder import load_model, save_model
+from textvae.models.sentence import SentenceModel
+
+if TYPE_CHECKING:
+    from textvae.training.reporting import Reporter
+
+EXPERIMENT_FILE = "experiment.toml"
+METRICS_FILE = "metrics.jsonl"
+
+
+class TextVAE:
+    """A trained sentence VAE, autoencoder or language model, with its tokenizer.
+
+    Results for a sentence do not depend on the other sentences of the call.
+
+    >>> vae = TextVAE.from_pretrained("runs/everyday")  # doctest: +SKIP
+    >>> vae.generate(2, seed=1)  # doctest: +SKIP
+    >>> vae.interpolate("the soup was cold .", "we took the train .", steps=5)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: SentenceModel,
+        tokenizer: Tokenizer,
+        config: Config,
+        *,
+        folder: Path | None = None,
+    ) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.config = config
+        self.folder = folder
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+
+    # from text or from disk
+
+    @classmethod
+    def train(
+        cls,
+        texts: Iterable[str] | str | Path,
+        *,
+        valid: Iterable[str] | str | Path | None = None,
+        out: str | Path | None = None,
+        config: Config | None = None,
+        reporter: Reporter | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        **options: Any,
+    ) -> TextVAE:
+        """The best model, by validation, of a training on `texts`.
+
+        Args:
+            texts: sentences, or the name of a file, glob or `hf:` data set.
+            valid: the same for validation; none: a share held out by a hash of the text.
+            out: folder of the run; none: a temporary one, gone with the model that is returned.
+            config: a whole configuration; or name fields of one as further keywords, e.g.
+                `max_minutes=5, latent_size=64`.
+            reporter: who is told of the progress; none: the logger `textvae`.
+            resume, overwrite: what to do with a folder that already holds a run.
+
+        Raises:
+            UsageError: `out` holds something, or options contradict.
+            DataError: there is no usable text.
+        """
+        from textvae.training.session import train_session
+
+        if config is not None and options:
+            raise UsageError(f"give config or {sorted(options)[0]}=..., not both")
+        resolved = config or Config.resolve(options=options)
+        temporary = tempfile.TemporaryDirectory(prefix="textvae-") if out is None else None
+        folder = Path(temporary.name if temporary is not None else out or "")
+        train_session(
+            resolved,
+            folder,
+            texts=texts,
+            valid_texts=valid,
+            reporter=reporter,
+            resume=resume,
+            overwrite=overwrite,
+        )
+        trained = cls.from_pretrained(folder, device=resolved.training.device)
+        trained._temporary = temporary
+        return trained
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, *, device: str = "auto") -> TextVAE:
+        """The model of a folder, or of a repository of the Hugging Face hub.
+
+        Raises:
+            NotFoundError: there is neither.
+            ModelFormatError: it is damaged or no textvae model.
+        """
+        folder = Path(name)
+        if not folder.is_dir():
+            folder = _download(str(name))
+        loaded = load_model(folder, device=choose_device(device))
+        experiment = folder / EXPERIMENT_FILE
+        if experiment.is_file():
+            config = Config.resolve(file=experiment)
+        else:
+            config = Config(data=loaded.data, model=loaded.model.config)
+        config = config.model_copy(
+            update={
+                "model": loaded.model.config,
+                "data": config.data.model_copy(
+                    update={
+                        "lowercase": loaded.data.lowercase,
+                        "normalization": loaded.data.normalization,
+                        "max_tokens": loaded.data.max_tokens,
+                    }
+                ),
+            }
+        )
+        return cls(loaded.model, loaded.tokenizer, config, folder=folder)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the model into a folder that `from_pretrained` reads."""
+        save_model(Path(folder), self.model, self.tokenizer, self.config.data)
+        (Path(folder) / EXPERIMENT_FILE).write_text(self.config.to_toml(), encoding="utf-8")
+
+    def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
+        """Upload the model to the Hugging Face hub; its address."""
+        from huggingface_hub import HfApi
+
+        hub = HfApi()
+        hub.create_repo(repo_id, exist_ok=True, private=private)
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            if self.folder is not None and (self.folder / "README.md").is_file():
+                card = (self.folder / "README.md").read_text(encoding="utf-8")
+                (Path(folder) / "README.md").write_text(card, encoding="utf-8")
+            return str(hub.upload_folder(repo_id=repo_id, folder_path=folder))
+
+    # what it is
+
+    @property
+    def kind(self) -> str:
+        """`vae`, `ae` or `lm`."""
+        return self.model.kind
+
+    @property
+    def latent_size(self) -> int:
+        """Z, the dimensions of a sentence vector; 0 for a language model."""
+        return self.model.latent_size
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest sentence in tokens, the end token included."""
+        return self.model.max_tokens
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The validation record of the saved weights, as training wrote it; empty if unknown."""
+        path = self.folder / METRICS_FILE if self.folder is not None else None
+        if path is None or not path.is_file():
+            return {}
+        best: dict[str, Any] = {}
+        for line in path.read_text(encoding="utf-8").splitlines():
+            record = json.loads(line)
+            if record.get("event") == "valid" and record.get("best"):
+                best = record
+        return best
+
+    # text -> latent
+
+    def encode(self, texts: Sequence[str], *, batch_size: int = 256) -> NDArray[np.float32]:
+        """The vector of each sentence, (N, Z): the posterior mean, or the autoencoder's code.
+
+        Sentences beyond the model's limit are cut; `overlong` counts them.
+
+        Raises:
+            UsageError: the model is a language model.
+        """
+        return self._encoded(texts, batch_size, self.model.code).cpu().numpy()
+
+    def posterior(self, texts: Sequence[str], *, batch_size: int = 256) -> DiagonalGaussian:
+        """q(z|x) of each sentence, shape (N, Z). The model must be a vae."""
+
+        def parameters(tokens: Tokens) -> Tensor:
+            q = self.model.posterior(tokens)
+            return torch.cat([q.mean, q.log_variance], dim=-1)
+
+        mean, log_variance = self._encoded(texts, batch_size, parameters).chunk(2, dim=-1)
+        return DiagonalGaussian(mean, log_variance)
+
+    def overlong(self, texts: Sequence[str]) -> int:
+        """How many of the texts exceed the model's limit and would be cut."""
+        encoded = self.tokenizer.encode(self._prepared(texts))
+        return sum(len(ids) >= self.max_tokens for ids in encoded)
+
+    # latent -> text
+
+    def decode(
+        self, z: NDArray[np.floating] | Tensor, *, seed: int = 0, **decoding: Any
+    ) -> list[str]:
+        """A sentence for each vector (N, Z); greedy unless `decoding` says otherwise.
+
+        `decoding` takes the fields of `Sampling`: temperature, top_k, top_p, beams, ...
+        """
+        self._need_latent("decode")
+        latents = torch.as_tensor(np.asarray(z) if not isinstance(z, Tensor) else z)
+        latents = latents.to(self.model.device, torch.float32)
+        if latents.dim() != 2 or latents.size(1) != self.latent_size:
+            raise UsageError(
+                f"z has shape {tuple(latents.shape)}; expected (N, {self.latent_size})"
+            )
+        settings = Sampling.from_options(default="greedy", **decoding)
+        return self.tokenizer.decode(list(decode_batches(self.model, latents, settings, seed=seed)))
+
+    def generate(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        near: str | None = None,
+        scale: float = 1.0,
+        **decoding: Any,
+    ) -> list[str]:
+        """`n` sentences from the prior, or near one sentence; sample i depends on (seed, i) only.
+
+        Args:
+            near: vary this sentence: z = mean + scale * stddev * noise of its posterior (of an
+                ae: the spread of its codes stands in for the posterior's).
+            scale: how far.
+            decoding: fields of `Sampling`; ancestral sampling unless they say otherwise.
+        """
+        return list(self.iter_generate(n, seed=seed, near=near, scale=scale, **decoding))
+
+    def iter_generate(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        near: str | None = None,
+        scale: float = 1.0,
+        batch_size: int = 256,
+        **decoding: Any,
+    ) -> Iterator[str]:
+        """The sentences of `generate`, one by one, in bounded memory."""
+        if n < 0:
+            raise UsageError(f"n {n} must be 0 or more")
+        settings = Sampling.from_options(default="sample", **decoding)
+        latents = None
+        if near is not None:
+            self._need_latent("generate near a sentence")
+            centre, spread = self._neighbourhood(near)
+
+            def latents(noise: Tensor) -> Tensor:
+                return centre + scale * spread * noise
+
+        ids = generate(
+            self.model, n, settings, seed=seed, batch_size=batch_size, latents=latents
+        )
+        return (self.tokenizer.decode([sentence])[0] for sentence in ids)
+
+    # text -> text
+
+    def reconstruct(
+        self, texts: Sequence[str], *, sample: bool = False, seed: int = 0, **decoding: Any
+    ) -> list[str]:
+        """Each sentence through the latent and back; greedy from the posterior mean.
+
+        `sample` decodes a sample of the posterior instead, sentence i by (seed, i).
+        """
+        self._need_latent("reconstruct")
+        if sample:
+            q = self.posterior(texts)
+            noise = SampleStreams(seed, range(len(texts))).prior_noise(self.latent_size)
+            return self.decode(q.sample(noise.to(q.mean.device)), seed=seed, **decoding)
+        return self.decode(self.encode(texts), seed=seed, **decoding)
+
+    def interpolate(
+        self, a: str, b: str, steps: int = 7, *, method: Method = "slerp", **decoding: Any
+    ) -> list[str]:
+        """`steps` sentences on the way from one sentence's vector to another's, ends included."""
+        self._need_latent("interpolate")
+        start, end = self.encode([a, b])
+        return self.decode(interpolate(start, end, steps, method=method), **decoding)
+
+    # likelihood
+
+    def log_likelihood(
+        self, texts: Sequence[str], *, samples: int = 100, seed: int = 0
+    ) -> NDArray[np.float64]:
+        """log p(x) of each sentence in nats, (N,): importance-weighted, exact for an lm.
+
+        Burda 2016, eq. 8. Raises UsageError for an autoencoder, which has no density.
+        """
+        if self.kind == "ae":
+            raise UsageError("an autoencoder has no density of text; train a vae or an lm")
+        chunks = chunks_by_length(self._ids(texts), self.model)
+        if self.kind == "lm":
+            return log_likelihoods(self.model, chunks, None).numpy()
+        q = posteriors(self.model, chunks)
+        found = importance_weighted(self.model, chunks, q, samples=samples, seed=seed)
+        return -found.nll.numpy()
+
+    # inside
+
+    def _prepared(self, texts: Sequence[str]) -> list[str]:
+        if isinstance(texts, str):
+            raise UsageError("expected a list of sentences, got one string; try [text]")
+        data = self.config.data
+        clean = text_cleaner(lowercase=data.lowercase, normalization=data.normalization)
+        return list(texts) if clean is None else [clean(text) for text in texts]
+
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        limit = self.max_tokens - 1
+        return [ids[:limit] for ids in self.tokenizer.encode(self._prepared(texts))]
+
+    @torch.inference_mode()
+    def _encoded(self, texts: Sequence[str], batch_size: int, encoder: Any) -> Tensor:
+        """Rows of `encoder`'s output in the order of the texts, batched by length."""
+        self._need_latent("encode")
+        ids = self._ids(texts)
+        order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+        parts = []
+        for first in range(0, len(order), batch_size):
+            chosen = [ids[row] for row in order[first : first + batch_size]]
+            tokens = collate(chosen, self.tokenizer.eos_id, self.tokenizer.pad_id)
+            parts.append(encoder(tokens.to(self.model.device)))
+        if not parts:
+            return torch.empty(0, self.latent_size)
+        result = torch.empty_like(torch.cat(parts))
+        result[torch.tensor(order, device=result.device)] = torch.cat(parts)
+        return result
+
+    def _neighbourhood(self, text: str) -> tuple[Tensor, Tensor]:
+        if self.kind == "vae":
+            q = self.posterior([text])
+            return q.mean, q.stddev
+        spread = self.model.code_factor.square().sum(1).sqrt()
+        return torch.as_tensor(self.encode([text])).to(spread.device), spread
+
+    def _need_latent(self, what: str) -> None:
+        if self.kind == "lm":
+            raise UsageError(
+                f"a language model has no latent, so it cannot {what}; use a vae or an ae"
+            )
+
+
+def train(
+    config: Config, out: Path, *, reporter: Reporter, resume: bool = False, overwrite: bool = False
+) -> None:
+    """Train what a configuration describes into the folder `out`; see `TextVAE.train`."""
+    from textvae.training.session import train_session
+
+    train_session(config, out, reporter=reporter, resume=resume, overwrite=overwrite)
+
+
+def plan(config: Config) -> dict[str, Any]:
+    """What the training of a configuration would take: parameters, tokens, memory, minutes."""
+    from textvae.training.plan import plan as measured_plan
+
+    return measured_plan(config)
+
+
+def _download(name: str) -> Path:
+    """The local copy of a hub repository."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(
+            snapshot_download(
+                name, allow_patterns=["*.json", "*.safetensors", "*.toml", "*.md", "*.jsonl"]
+            )
+        )
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise NotFoundError(
+            f"{name}: no such folder, and the hub has no such model ({reason})"
+        ) from None

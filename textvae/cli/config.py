@@ -1,0 +1,53 @@
+"""`textvae config`: the resolved configuration, or what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from textvae.cli import options
+from textvae.cli.output import Output
+
+SHOW_EXAMPLES = ("textvae config show --model lm --set training.patience=5 > experiment.toml",)
+CHECK_EXAMPLES = ("textvae config check experiment.toml",)
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def config(context: typer.Context) -> None:
+    """Show the resolved configuration, or check one."""
+    options.help_without_command(context)
+
+
+@app.command("show", epilog=options.examples(SHOW_EXAMPLES))
+@options.accepts_configuration
+def show(
+    config: options.ConfigFile = None,
+    assignments: options.Assignments = None,
+    quiet: options.Quiet = False,
+    **settings: Any,
+) -> None:
+    """Print the resolved configuration as TOML.
+
+    It is what `textvae train` makes of the same options, and lists every key.
+    Later wins: defaults, --config, then the options and --set.
+    """
+    from textvae.config import Config
+
+    resolved = Config.resolve(file=config, options=settings, assignments=assignments or ())
+    Output(quiet=quiet).text(resolved.to_toml())
+
+
+@app.command("check", epilog=options.examples(CHECK_EXAMPLES))
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A configuration in TOML.")],
+    quiet: options.Quiet = False,
+) -> None:
+    """Say what is wrong with a configuration file."""
+    from textvae.config import Config
+
+    Config.resolve(file=file)
+    Output(quiet=quiet).note(f"{file} is valid")

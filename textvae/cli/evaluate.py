@@ -1,0 +1,173 @@
+"""`textvae evaluate`: a model's likelihood, information and text quality, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from textvae.cli import options
+from textvae.cli.files import check_folder, replacing
+from textvae.cli.output import Output, human, to_json
+from textvae.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from textvae.api import TextVAE
+    from textvae.config import Config
+    from textvae.evaluation.samples import Quality
+    from textvae.evaluation.text_quality import Scorer
+
+EXAMPLES = (
+    "textvae evaluate runs/mine test.txt",
+    "textvae evaluate runs/mine test.txt --quality 1000 --scorer runs/lm --json",
+)
+
+
+def evaluate(
+    model: options.Model,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Test sentences; `-`: stdin.")],
+    samples: Annotated[
+        int, typer.Option("--samples", min=1, metavar="K", help="Importance samples a sentence.")
+    ] = 100,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, metavar="N", help="A fixed subset, by a hash of the text."),
+    ] = None,
+    truncate: Annotated[
+        bool,
+        typer.Option("--truncate", help="Cut sentences that are too long, instead of refusing."),
+    ] = False,
+    per_sentence: Annotated[
+        bool, typer.Option("--per-sentence", help="Print the figures of each sentence.")
+    ] = False,
+    quality: Annotated[
+        int | None,
+        typer.Option("--quality", min=1, metavar="N", help="Judge N samples from the prior too."),
+    ] = None,
+    scorer: Annotated[
+        str | None,
+        typer.Option(
+            "--scorer", metavar="LM_DIR", help="An lm of the training set, for --quality."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the report as JSON here.")
+    ] = None,
+    text_column: options.TextColumn = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure a model on held-out sentences.
+
+    Nats per sentence unless a name says otherwise; a standard error stands beside each figure.
+    """
+    if scorer is not None and quality is None:
+        raise UsageError("--scorer judges samples: say how many by --quality N")
+    if out is not None:
+        check_folder(out)
+    output = Output(as_json=as_json, quiet=quiet)
+    from textvae.api import TextVAE
+    from textvae.cli.progress import progress_bars
+    from textvae.cli.sentences import read_rows
+    from textvae.evaluation.report import evaluate as measure
+
+    vae = TextVAE.from_pretrained(model, device=device)
+    judged = None if quality is None else quality_of(vae, quality, scorer, device, output)
+    with progress_bars(output) as progress:
+        report = measure(
+            vae.model,
+            vae.tokenizer,
+            read_rows(vae, file, output, text_column=text_column),
+            name=model,
+            samples=samples,
+            seed=seed,
+            limit=limit,
+            truncate=truncate,
+            quality=judged,
+            per_sentence=per_sentence,
+            progress=progress,
+        )
+    if out is not None:
+        with replacing(out) as stream:
+            stream.write(to_json(report).encode() + b"\n")
+    print_report(report, output)
+
+
+def print_report(report: dict[str, Any], output: Output) -> None:
+    """Print the report; for people, the figures of the sentences are lines below the table."""
+    if report.get("converged") is False:
+        output.warn("nll_iw has not converged: take more --samples")
+    if report.get("n_truncated"):
+        output.warn(f"{report['n_truncated']:,} sentences were too long and were cut")
+    if output.as_json or "sentences" not in report:
+        output.report(report)
+        return
+    output.report({key: value for key, value in report.items() if key != "sentences"})
+    for sentence in report["sentences"]:
+        nats = sentence.get("nll_iw", sentence.get("rec"))
+        output.row(sentence, f"{sentence['index']}  {human(nats)}  {sentence['text']}")
+
+
+def quality_of(
+    vae: TextVAE, samples: int, scorer: str | None, device: str, output: Output
+) -> Quality:
+    """What judging `samples` samples needs: the training texts and, for perplexities, an lm."""
+    from textvae.api import TextVAE
+    from textvae.evaluation.samples import Quality
+
+    texts = training_texts(vae, output)
+    if scorer is None:
+        return Quality(samples, training_texts=texts)
+    lm = TextVAE.from_pretrained(scorer, device=device)
+    if lm.kind != "lm":
+        raise UsageError(f"--scorer {scorer} is a {lm.kind}; train one with --model lm")
+
+    def train_scorer(sentences: Sequence[str]) -> Scorer:
+        output.note(f"training a language model on {len(sentences):,} sentences, as {scorer} was")
+        return negated(TextVAE.train(sentences, config=like(lm)))
+
+    return Quality(
+        samples,
+        training_texts=texts,
+        scorer=negated(lm),
+        train_scorer=train_scorer,
+        real_texts=texts,
+    )
+
+
+def training_texts(vae: TextVAE, output: Output) -> list[str] | None:
+    """The texts that the model was trained on; None where they cannot be read again."""
+    from textvae.data.readers import open_rows
+
+    data = vae.config.data
+    try:
+        if not data.train or "-" in data.train:
+            raise NotFoundError("the model does not say which file it was trained on")
+        rows = open_rows(
+            data.train,
+            text_column=data.text_column,
+            lowercase=data.lowercase,
+            normalization=data.normalization,
+        )
+        return [row.text for row in rows]
+    except NotFoundError as error:
+        output.warn(f"{error}; figures that need the training text are left out")
+        return None
+
+
+def like(lm: TextVAE) -> Config:
+    """The configuration of another training as `lm`'s, with its tokenizer, on texts in memory."""
+    data = lm.config.data.model_copy(update={"train": (), "valid": ()})
+    tokenizer = lm.config.tokenizer
+    if lm.folder is not None:
+        tokenizer = tokenizer.model_copy(update={"tokenizer": str(lm.folder / "tokenizer.json")})
+    return lm.config.model_copy(update={"data": data, "tokenizer": tokenizer})
+
+
+def negated(lm: TextVAE) -> Scorer:
+    """-log p(x) of texts under `lm`, in nats."""
+    return lambda texts: -lm.log_likelihood(texts)

@@ -1,0 +1,87 @@
+"""`textvae generate`: new sentences from the prior, or near a given one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from textvae.cli import options
+from textvae.cli.output import Output
+from textvae.errors import UsageError
+
+EXAMPLES = (
+    "textvae generate runs/mine -n 10 --top-p 0.9",
+    'textvae generate runs/mine -n 5 --near "the soup was cold ." --scale 0.5',
+)
+
+
+def generate(
+    model: options.Model,
+    n: Annotated[int, typer.Option("-n", min=0, metavar="N", help="How many sentences.")] = 5,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", help="Below 1: more of what is likely.")
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option("--top-k", help="Choose among the K most likely tokens.")
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option("--top-p", help="Choose among the likeliest of total P.")
+    ] = None,
+    beams: Annotated[int | None, typer.Option("--beams", help="Beam search of this width.")] = None,
+    greedy: Annotated[
+        bool, typer.Option("--greedy", help="Always the most likely token; z alone varies.")
+    ] = False,
+    repetition_penalty: Annotated[
+        float | None, typer.Option("--repetition-penalty", help="Above 1: fewer repeated tokens.")
+    ] = None,
+    min_tokens: Annotated[
+        int | None, typer.Option("--min-tokens", help="Shortest sentence, in tokens.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", help="Longest sentence, its end included.")
+    ] = None,
+    near: Annotated[
+        str | None,
+        typer.Option(
+            "--near", metavar="TEXT", callback=options.valid_text, help="Vary this sentence."
+        ),
+    ] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option("--scale", min=0.0, metavar="S", help="How far from TEXT; 1 if not given."),
+    ] = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    as_json: options.JsonLines = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Sample sentences from the prior, one a line.
+
+    Each sentence depends on the seed and its index only, so that `-n 5` prints the first five of
+    `-n 10`.
+    """
+    if scale is not None and near is None:
+        raise UsageError("--scale varies one sentence: it needs --near TEXT")
+    output = Output(as_json=as_json, quiet=quiet)
+    decoding: dict[str, Any] = {
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "beams": beams,
+        "repetition_penalty": repetition_penalty,
+        "min_tokens": min_tokens,
+        "max_tokens": max_tokens,
+        "greedy": greedy or None,
+    }
+    from textvae.api import TextVAE
+
+    vae = TextVAE.from_pretrained(model, device=device)
+    if vae.kind == "ae" and near is None:
+        output.note("an autoencoder has no prior: z comes from a Gaussian fitted to its codes")
+    given = {name: value for name, value in decoding.items() if value is not None}
+    samples = vae.iter_generate(
+        n, seed=seed, near=near, scale=1.0 if scale is None else scale, **given
+    )
+    for index, text in enumerate(samples):
+        output.row({"index": index, "text": text}, text)

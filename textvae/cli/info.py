@@ -1,0 +1,27 @@
+"""`textvae info`: what a model is, was trained on, and scored."""
+
+from __future__ import annotations
+
+from textvae.cli import options
+from textvae.cli.output import Output
+
+EXAMPLES = ("textvae info runs/mine",)
+
+
+def info(model: options.Model, as_json: options.Json = False, quiet: options.Quiet = False) -> None:
+    """Tell what a model is, was trained on, and scored."""
+    output = Output(as_json=as_json, quiet=quiet)
+    from textvae.api import TextVAE
+
+    vae = TextVAE.from_pretrained(model, device="cpu")
+    record = {
+        "model": model,
+        "kind": vae.kind,
+        "parameters": sum(parameter.numel() for parameter in vae.model.parameters()),
+        "latent_size": vae.model.latent_size or None,
+        "vocab_size": vae.tokenizer.vocab_size,
+        "max_tokens": vae.max_tokens,
+        "metrics": vae.metrics,
+        "config": vae.config.model_dump(mode="json", exclude_none=True),
+    }
+    output.report({key: value for key, value in record.items() if value is not None})

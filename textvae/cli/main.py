@@ -1,0 +1,133 @@
+"""The application `textvae`: its commands, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+from typer.main import get_command
+
+from textvae import __version__
+from textvae.cli import (
+    config,
+    embed,
+    evaluate,
+    generate,
+    info,
+    interpolate,
+    options,
+    reconstruct,
+    train,
+)
+from textvae.cli.output import ReaderGone, discard_stdout, prepare_streams, say
+from textvae.errors import TextVAEError
+
+USAGE = 2
+UNEXPECTED = 1
+INTERRUPTED = 130
+TERMINATED = 143
+
+app = typer.Typer(
+    name="textvae",
+    # Rich help costs start-up time and does not fit narrow terminals.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"textvae {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def textvae(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+    quiet: options.GlobalQuiet = False,
+) -> None:
+    """Train sentence VAEs on your own text, sample from them and measure them.
+
+    Data goes to stdout, everything else to stderr. TEXTVAE_DEBUG=1 shows the traceback of an error.
+    """
+    options.help_without_command(context)
+
+
+for module in (train, generate, interpolate, reconstruct, embed, evaluate, info):
+    name = module.__name__.rpartition(".")[2]
+    app.command(name, epilog=options.examples(module.EXAMPLES))(getattr(module, name))
+app.add_typer(config.app, name="config")
+
+
+def main() -> NoReturn:
+    """Run the command line on `sys.argv`."""
+    # An exit, unlike the signal's default, lets commands remove their half-written files.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
+    sys.exit(run())
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """The exit code of `textvae ARGUMENTS`; None takes them from `sys.argv`."""
+    prepare_streams()
+    try:
+        result = get_command(app).main(
+            arguments if arguments is None else list(arguments),
+            prog_name="textvae",
+            standalone_mode=False,
+        )
+        sys.stdout.flush()
+    except SystemExit as exit_:  # SIGTERM and shell completion leave this way
+        result = exit_.code
+    except (Exception, KeyboardInterrupt) as error:
+        return report_error(error)
+    # Without standalone mode, typer returns the code of its own exits: --help, and Ctrl-C as 130.
+    if result in (INTERRUPTED, TERMINATED):
+        say("textvae: interrupted")
+    return result if isinstance(result, int) else 0
+
+
+def report_error(error: BaseException) -> int:
+    """The exit code for `error`, after one line about it on stderr."""
+    if isinstance(error, ReaderGone | BrokenPipeError):
+        discard_stdout()
+        return 0
+    if isinstance(error, KeyboardInterrupt):
+        say("textvae: interrupted")
+        return INTERRUPTED
+    if os.environ.get("TEXTVAE_DEBUG", "0") not in ("", "0"):
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, TextVAEError):
+        say(f"textvae: error: {error}")
+        return error.exit_code
+    if isinstance(error, typer.TyperException):
+        say(f"textvae: error: {_usage_message(error)}")
+        return USAGE
+    if isinstance(error, OSError) and error.strerror is not None:
+        where = "" if error.filename is None else f"{error.filename}: "
+        say(f"textvae: error: {where}{error.strerror}")
+        return UNEXPECTED
+    say(
+        f"textvae: unexpected error: {type(error).__name__}: {error} "
+        "(set TEXTVAE_DEBUG=1 for the traceback)"
+    )
+    return UNEXPECTED
+
+
+def _usage_message(error: typer.TyperException) -> str:
+    # What pydantic says inside is made to read like the rest.
+    message = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    return f"{message}; try '{context.command_path} --help'" if context else message

@@ -1,0 +1,155 @@
+"""Where a command speaks: data to stdout, and only data; everything else to stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any
+
+LINE_BREAKS = re.compile(r"[\r\n]")
+CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # all but the tab
+CONTROLS_IN_JSON = re.compile(r"[\x7f-\x9f]")  # json itself escapes those below 0x20
+
+
+class ReaderGone(Exception):
+    """The reader of stdout has closed it, as `head` does when it has enough."""
+
+
+class Output:
+    """A command's voice: as text for people, or as JSON.
+
+    Args:
+        as_json: print each record as JSON instead of text.
+        quiet: say nothing on stderr; errors are not this object's business.
+    """
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+
+    def row(self, record: Mapping[str, Any], text: str) -> None:
+        """Print one line of data: `record` as JSON, or `text`, its line breaks escaped."""
+        if self.as_json:
+            self._write(to_json(record))
+        else:
+            # A row is a line whatever the sentence holds.
+            pattern = CONTROLS if sys.stdout.isatty() else LINE_BREAKS
+            self._write(pattern.sub(_escape, text))
+
+    def report(self, record: Mapping[str, Any]) -> None:
+        """Print one report: `record` as a JSON object, or as a table of names and values."""
+        if self.as_json:
+            self._write(to_json(record))
+            return
+        for line in table_lines(record):
+            self._write(CONTROLS.sub(_escape, line))
+
+    def text(self, text: str) -> None:
+        """Print a document, such as TOML, as it is."""
+        self._write(text.rstrip("\n"))
+
+    def note(self, text: str) -> None:
+        """Tell people something, on stderr."""
+        if not self.quiet:
+            say(text)
+
+    def warn(self, text: str) -> None:
+        """Tell people on stderr that something may not be what they expect."""
+        self.note(f"textvae: warning: {text}")
+
+    def _write(self, line: str) -> None:
+        if self.as_json and sys.stdout.isatty():
+            line = CONTROLS_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
+        try:
+            sys.stdout.write(line + "\n")
+        except BrokenPipeError:
+            raise ReaderGone from None
+
+
+def say(text: str) -> None:
+    """Write a line to stderr; control characters, which texts and paths may hold, are escaped."""
+    lines = [CONTROLS.sub(_escape, line) for line in text.split("\n")]
+    # Nobody is left to tell when stderr itself is closed.
+    with contextlib.suppress(BrokenPipeError):
+        print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+def to_json(record: Mapping[str, Any]) -> str:
+    """`record` on one line; what is not finite is null, because JSON has no NaN."""
+    return json.dumps(_plain(record), ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def table_lines(record: Mapping[str, Any]) -> Iterator[str]:
+    """Lines `name  value`; a standard error stands beside its figure, a section is indented."""
+    shown = [key for key in record if not (key.endswith("_se") and key[:-3] in record)]
+    width = max((len(key) for key in shown), default=0)
+    for key in shown:
+        value = record[key]
+        if isinstance(value, Mapping):
+            yield key
+            yield from ("  " + line for line in table_lines(value))
+        else:
+            error = record.get(f"{key}_se")
+            beside = "" if error is None else f" ± {human(error)}"
+            yield f"{key:<{width}}  {human(value)}{beside}"
+
+
+def human(value: Any) -> str:
+    """A value as people read it: four decimals, grouped thousands, a dash for nothing."""
+    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
+        value = value.item()
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        if value != 0 and not 1e-3 <= abs(value) < 1e9:
+            return f"{value:.4g}"
+        return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4f}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(human(item) for item in value) or "-"
+    return str(value)
+
+
+def prepare_streams() -> None:
+    """Make the standard streams fit for any text: data is UTF-8, and no character is an error."""
+    _reconfigure(sys.stderr, errors="backslashreplace")
+    if sys.stdout.isatty():
+        _reconfigure(sys.stdout, errors="backslashreplace")
+    else:
+        _reconfigure(sys.stdout, encoding="utf-8", errors="backslashreplace")
+
+
+def _reconfigure(stream: IO[str], **settings: str) -> None:
+    reconfigure = getattr(stream, "reconfigure", None)  # a replaced stream may have none
+    if reconfigure is not None:
+        reconfigure(**settings)
+
+
+def discard_stdout() -> None:
+    """Send the rest of stdout nowhere, so that the interpreter's last flush cannot fail."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _escape(match: re.Match[str]) -> str:
+    return {"\n": "\\n", "\r": "\\r"}.get(match[0], f"\\x{ord(match[0]):02x}")

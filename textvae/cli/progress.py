@@ -1,0 +1,244 @@
+"""What people see while something runs: a live table for training, bars for the rest.
+
+All of it goes to stderr. Where stderr is not a terminal, training prints plain lines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from textvae.cli.output import Output, human, say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from textvae.training.reporting import Reporter
+
+Progress = Callable[[str, int, int], None]  # phase, done, total
+
+# Keys of the records that are shown, in this order; each model defines some of them.
+FIGURES = ("loss", "rec", "kl", "nll_elbo", "nll_iw", "z_gain", "mi", "active_units")
+
+
+def training_reporter(output: Output, console: Console | None = None) -> Reporter:
+    """The reporter that suits stderr: a live table, plain lines, or silence with --quiet."""
+    if output.quiet:
+        return SilentReporter()
+    if console is None:
+        if not _is_live_terminal():
+            return LineReporter()
+        console = stderr_console()
+    return LiveReporter(console)
+
+
+class SilentReporter:
+    """Says nothing; for --quiet."""
+
+    def message(self, text: str) -> None:
+        pass
+
+    def warn(self, text: str) -> None:
+        pass
+
+    def start(self, info: dict[str, Any]) -> None:
+        pass
+
+    def log(self, record: dict[str, Any]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class LineReporter:
+    """A line for each record; for logs, pipes and dumb terminals."""
+
+    def __init__(self) -> None:
+        self._horizon: int | None = None
+
+    def message(self, text: str) -> None:
+        say(text)
+
+    def warn(self, text: str) -> None:
+        say(f"textvae: warning: {text}")
+
+    def start(self, info: dict[str, Any]) -> None:
+        self._horizon = info.get("horizon")
+        say(start_line(info))
+
+    def log(self, record: dict[str, Any]) -> None:
+        say(record_line(record, self._horizon))
+
+    def close(self) -> None:
+        pass
+
+
+class LiveReporter:
+    """A table that stays in place, the messages above it; made to fit 40 columns."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.live import Live
+
+        self._console = console
+        # rich would else send what goes to stdout to its own console, which is stderr.
+        self._live = Live(console=console, auto_refresh=False, redirect_stdout=False)
+        self._horizon: int | None = None
+        self._train: dict[str, Any] = {}
+        self._valid: dict[str, Any] = {}
+
+    def message(self, text: str) -> None:
+        self._console.print(_printable(text), markup=False, highlight=False)
+
+    def warn(self, text: str) -> None:
+        self._console.print(
+            _printable(f"warning: {text}"), markup=False, highlight=False, style="yellow"
+        )
+
+    def start(self, info: dict[str, Any]) -> None:
+        self._horizon = info.get("horizon")
+        self.message(start_line(info))
+        self._live.start()
+
+    def log(self, record: dict[str, Any]) -> None:
+        if record["event"] == "valid":
+            self._valid = record
+        else:
+            self._train = record
+        self._live.update(self._table(), refresh=True)
+
+    def close(self) -> None:
+        self._live.stop()
+
+    def _table(self) -> Table:
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False)
+        table.add_column("", style="dim")
+        table.add_column("train", justify="right")
+        table.add_column("valid", justify="right", style="bold")
+        table.add_row("step", step_of(self._train, self._horizon), step_of(self._valid, None))
+        for key in FIGURES:
+            if key in self._train or key in self._valid:
+                table.add_row(key, figure(self._train, key), figure(self._valid, key))
+        if "kl" in self._train:
+            table.add_row("weight of KL", figure(self._train, "kl_weight"), "")
+        timing = self._train.get("timing", {})
+        table.add_row("sentences/s", speed(timing), "")
+        table.add_row("time left", duration(timing.get("seconds_left")), "")
+        return table
+
+
+def start_line(info: Mapping[str, Any]) -> str:
+    """The facts of a run in one line; those that the trainer does not know are left out."""
+    facts = [f"training a {info['model']}" if "model" in info else "training"]
+    if "parameters" in info:
+        facts.append(f"{human(info['parameters'])} parameters")
+    if "sentences" in info:
+        facts.append(f"{human(info['sentences'])} sentences")
+    if "vocab_size" in info:
+        facts.append(f"vocabulary {human(info['vocab_size'])}")
+    if "padding" in info:
+        facts.append(f"{info['padding']:.0%} padding")
+    facts += [str(info[key]) for key in ("device", "precision") if key in info]
+    if info.get("threads") is not None:
+        facts.append(f"{info['threads']} threads")
+    return ", ".join(facts)
+
+
+def record_line(record: Mapping[str, Any], horizon: int | None) -> str:
+    """A record of metrics.jsonl as a line: `train step 50/1,000  rec 33.2100  ...`."""
+    timing = record.get("timing", {})
+    parts = [f"{record['event']} step {step_of(record, horizon)}"]
+    parts += [f"{key} {figure(record, key)}" for key in FIGURES if key in record]
+    if "kl" in record and "kl_weight" in record:
+        parts.append(f"kl_weight {figure(record, 'kl_weight')}")
+    if "sentences_per_second" in timing:
+        parts.append(f"{speed(timing)} sentences/s")
+    if timing.get("seconds_left") is not None:
+        parts.append(f"{duration(timing['seconds_left'])} left")
+    if record.get("best"):
+        parts.append("(best)")
+    return "  ".join(parts)
+
+
+def step_of(record: Mapping[str, Any], horizon: int | None) -> str:
+    """`1,200/5,000`, or `1,200` where no horizon is known, or a dash."""
+    if "step" not in record:
+        return "-"
+    return human(record["step"]) + (f"/{human(horizon)}" if horizon else "")
+
+
+def figure(record: Mapping[str, Any], key: str) -> str:
+    """The value of `key`, or a dash where it is not defined for this model."""
+    value = record.get(key)
+    return f"{value:.3f}" if isinstance(value, float) else human(value)
+
+
+def speed(timing: Mapping[str, Any]) -> str:
+    """Sentences a second, without decimals."""
+    value = timing.get("sentences_per_second")
+    return "-" if value is None else human(round(value))
+
+
+def duration(seconds: float | None) -> str:
+    """`1:02:03`, `2:03`, or a dash.
+
+    >>> duration(3723.4), duration(9), duration(None)
+    ('1:02:03', '0:09', '-')
+    """
+    if seconds is None:
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+@contextlib.contextmanager
+def progress_bars(output: Output) -> Iterator[Progress]:
+    """A function to call with (phase, done, total); a total of 0 is one that nobody knows.
+
+    Bars are for terminals only: a log file gets nothing.
+    """
+    if output.quiet or not _is_live_terminal():
+        yield lambda phase, done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+    )
+    # Without the redirection, which would send the data on stdout to stderr.
+    bars_on_stderr = Bars(*columns, console=stderr_console(), transient=True, redirect_stdout=False)
+    with bars_on_stderr as bars:
+        tasks: dict[str, Any] = {}
+
+        def advance(phase: str, done: int, total: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = bars.add_task(phase, total=total or None)
+            bars.update(tasks[phase], completed=done, total=total or None)
+
+        yield advance
+
+
+def stderr_console() -> Console:
+    """A rich console on stderr; rich itself follows NO_COLOR and the terminal's width."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def _is_live_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)

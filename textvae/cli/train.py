@@ -1,0 +1,111 @@
+"""`textvae train`: sentences in, a model folder out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from textvae.cli import options
+from textvae.cli.output import Output
+from textvae.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from textvae.config import Config
+
+EXAMPLES = (
+    "textvae train sentences.txt --out runs/mine --max-minutes 5",
+    "textvae train 'part-*.txt' --valid held-out.txt --out runs/mine --epochs 10",
+    "textvae train --out runs/mine --resume",
+)
+
+
+@options.accepts_configuration
+def train(
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TRAIN",
+            help="Files, globs, `-` for stdin, or hf:NAME[@REVISION][:CONFIG[:SPLIT]].",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for the model. Required.")
+    ] = None,
+    config: options.ConfigFile = None,
+    assignments: options.Assignments = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on in DIR; TRAIN and options default to its own.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the model that DIR holds.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what training would take, and stop.")
+    ] = False,
+    quiet: options.Quiet = False,
+    **settings: Any,
+) -> None:
+    """Train a model on a file of sentences, one a line.
+
+    The best validation checkpoint becomes the model. Any other configuration key goes by --set; see
+    `textvae config show` for all of them.
+    """
+    if out is None and not dry_run:
+        raise UsageError("--out DIR is missing: name the folder for the model")
+    if resume and out is None:
+        raise UsageError("--resume needs --out DIR, the folder to go on in")
+    if resume and overwrite:
+        raise UsageError("--resume and --overwrite contradict each other: choose one")
+    base = config if config is not None or out is None or not resume else own_configuration(out)
+    if texts:
+        settings["train"] = texts
+    resolved = resolve(base, settings, assignments)
+    if not resolved.data.train:
+        raise UsageError("TRAIN is missing: name a file of sentences, or `-` for stdin")
+    output = Output(quiet=quiet)
+    if dry_run:
+        print_plan(resolved, output)
+    elif out is not None:
+        run_training(resolved, out, output, resume=resume, overwrite=overwrite)
+
+
+def own_configuration(folder: Path) -> Path:
+    """The resolved configuration of the run that `folder` holds."""
+    path = folder / "experiment.toml"
+    if not path.is_file():
+        raise NotFoundError(f"--resume: {folder} holds no run: it has no {path.name}")
+    return path
+
+
+def resolve(file: Path | None, settings: dict[str, Any], assignments: list[str] | None) -> Config:
+    """The configuration from defaults < file < options and --set."""
+    from textvae.config import Config
+
+    return Config.resolve(file=file, options=settings, assignments=assignments or ())
+
+
+def print_plan(config: Config, output: Output) -> None:
+    """Print parameters, tokens an epoch, memory and time expected."""
+    from textvae.api import plan
+
+    output.report(plan(config))
+
+
+def run_training(
+    config: Config, out: Path, output: Output, *, resume: bool, overwrite: bool
+) -> None:
+    """Train in `out`, with progress on stderr, and say what to try next."""
+    from textvae import api
+    from textvae.cli.progress import training_reporter
+
+    reporter = training_reporter(output)
+    try:
+        api.train(config, out, reporter=reporter, resume=resume, overwrite=overwrite)
+    finally:
+        reporter.close()
+    output.note(f"the model is in {out}")
+    output.note(f"try: textvae generate {out} -n 5")
+    if config.model.model != "lm":
+        output.note(f'     textvae interpolate {out} "one sentence" "another one"')

@@ -1,0 +1,284 @@
+"""The configuration: frozen, validated sections, read from and written to TOML.
+
+Field names are unique across sections, so an option's name alone says where it belongs.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from textvae.errors import ConfigError, NotFoundError
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+DropoutRate = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+Width = Annotated[int, Field(ge=1, le=65536)]
+Depth = Annotated[int, Field(ge=1, le=256)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataConfig(Section):
+    """Where sentences come from and how they are prepared."""
+
+    train: tuple[str, ...] = Field((), description="Training files, globs, `-` or hf: names.")
+    valid: tuple[str, ...] = Field((), description="Validation files; none: split by a hash.")
+    valid_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        0.05, description="Share of the texts held out where `valid` is empty."
+    )
+    text_column: str | None = Field(None, description="Column of the text; none: `text`.")
+    label_column: str | None = Field(None, description="Column of the label; none: `label`.")
+    lowercase: bool = Field(False, description="Lower-case the text.")
+    normalization: Literal["none", "nfc", "nfkc"] = Field("none", description="Unicode form.")
+    max_tokens: Annotated[int, Field(ge=2, le=65536)] = Field(
+        128, description="Longest sentence in tokens, the end token included."
+    )
+    overlong: Literal["cut", "drop"] = Field("cut", description="What becomes of longer ones.")
+    cache_dir: str | None = Field(None, description="Folder of encoded corpora; none: the user's.")
+
+
+class TokenizerConfig(Section):
+    """How text becomes tokens."""
+
+    tokenizer: str = Field("bpe", description="bpe, word, unigram, or a path to tokenizer.json.")
+    vocab_size: Annotated[int, Field(ge=8, le=1_000_000)] | None = Field(
+        None,
+        description="Largest vocabulary, special tokens included; none: 4,000, of words 20,000.",
+    )
+
+
+class ModelConfig(Section):
+    """The architecture."""
+
+    model: Literal["vae", "ae", "lm"] = Field("vae", description="VAE, autoencoder, or LM.")
+    encoder: Literal["gru", "lstm", "transformer"] = "gru"
+    decoder: Literal["gru", "lstm", "transformer"] = "gru"
+    latent_size: Width = Field(32, description="Z: dimensions of the latent.")
+    hidden_size: Width = Field(256, description="H: width of encoder and decoder.")
+    embedding_size: Width = Field(256, description="E: width of the token embeddings.")
+    layers: Depth = Field(1, description="Layers of the encoder and of the decoder.")
+    bidirectional: bool = Field(False, description="A recurrent encoder reads both ways.")
+    pooling: Literal["last", "mean", "max", "attention"] = Field(
+        "max", description="How encoder states become one vector."
+    )
+    heads: Width = Field(4, description="Attention heads of a Transformer.")
+    positions: Literal["rotary", "learned"] = Field("rotary", description="Of a Transformer.")
+    memory_tokens: Width = Field(4, description="Tokens that z becomes in a Transformer.")
+    tie_weights: bool = Field(True, description="Output layer shares the decoder's embeddings.")
+    embedding_dropout: DropoutRate = Field(0.0, description="On embeddings, element by element.")
+    variational_dropout: DropoutRate = Field(
+        0.0, description="On embeddings, one mask for all steps of a sentence (Gal 2016)."
+    )
+    output_dropout: DropoutRate = Field(0.0, description="On the decoder's last states.")
+    word_dropout: DropoutRate = Field(
+        0.0, description="Share of the decoder's input tokens replaced (Bowman 2016)."
+    )
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> ModelConfig:
+        if "transformer" in (self.encoder, self.decoder) and (
+            self.hidden_size % (2 * self.heads)  # rotary positions turn pairs
+        ):
+            raise ValueError(
+                f"hidden_size {self.hidden_size} must be an even multiple of heads {self.heads}"
+            )
+        return self
+
+
+class ObjectiveConfig(Section):
+    """The loss."""
+
+    kl_schedule: Literal["constant", "linear", "sigmoid", "cyclical"] = "linear"
+    beta: Annotated[float, Field(ge=0.0)] = Field(1.0, description="Final weight of the KL.")
+    kl_warmup: Fraction = Field(0.2, description="Share of training over which it rises.")
+    kl_cycles: Positive = Field(4, description="Cycles of the cyclical schedule.")
+    kl_ratio: Fraction = Field(0.5, description="Share of a cycle over which it rises.")
+    free_bits: Annotated[float, Field(ge=0.0)] = Field(
+        0.25, description="Nats of KL that cost nothing, of a dimension or of all together."
+    )
+    free_bits_mode: Literal["dimension", "total", "batch"] = Field(
+        "batch",
+        description="Of a dimension's mean over the batch, of a sentence's dimension or total.",
+    )
+
+
+class TrainingConfig(Section):
+    """The loop."""
+
+    batch_size: Positive = Field(128, description="Sentences a step, over all processes.")
+    learning_rate: Annotated[float, Field(gt=0.0)] | None = Field(
+        None, description="Peak; none: 0.006 recurrent, 0.001 Transformer, less when wide."
+    )
+    learning_rate_schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    warmup_steps: Annotated[int, Field(ge=0)] = 100
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    gradient_clip: Annotated[float, Field(gt=0.0)] = Field(5.0, description="Largest L2 norm.")
+    max_steps: Positive | None = None
+    max_minutes: Annotated[float, Field(gt=0.0)] | None = None
+    epochs: Annotated[float, Field(gt=0.0)] | None = None
+    patience: Annotated[int, Field(ge=0)] = Field(
+        0, description="Evaluations without a better validation bound before stopping; 0: never."
+    )
+    log_steps: Positive = 50
+    eval_steps: Positive | None = Field(None, description="None: ten times in a training.")
+    checkpoint_steps: Positive | None = Field(None, description="None: at each evaluation.")
+    keep: Positive = Field(2, description="Checkpoints kept for --resume.")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    threads: Positive | None = Field(None, description="CPU threads; none: torch decides.")
+    track: tuple[str, ...] = Field((), description="Trackers: tensorboard, wandb, ...")
+
+
+class Config(Section):
+    """Everything that decides a training run."""
+
+    data: DataConfig = DataConfig()
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    model: ModelConfig = ModelConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @classmethod
+    def resolve(
+        cls,
+        *,
+        file: str | Path | None = None,
+        options: Mapping[str, Any] | None = None,
+        assignments: tuple[str, ...] | list[str] = (),
+    ) -> Config:
+        """The configuration from defaults < file < options < `section.key=value` assignments.
+
+        Options go by field name (`latent_size=64`); those that are None are left out.
+
+        Raises:
+            NotFoundError: the file does not exist.
+            ConfigError: an unknown key, or a value outside what is allowed.
+
+        >>> Config.resolve(options={"latent_size": 8}).model.latent_size
+        8
+        """
+        values: dict[str, dict[str, Any]] = read_toml(file) if file is not None else {}
+        for name, value in (options or {}).items():
+            if value is not None:
+                values.setdefault(section_of(name), {})[name] = value
+        for assignment in assignments:
+            section, key, value = parse_assignment(assignment)
+            values.setdefault(section, {})[key] = value
+        return cls.validate_values(values, where=str(file) if file is not None else "options")
+
+    @classmethod
+    def validate_values(cls, values: Mapping[str, Any], *, where: str) -> Config:
+        """The configuration that `values` spells out; `where` names their source in errors."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(f"{where}: {describe_validation(error)}") from None
+
+    def to_toml(self) -> str:
+        """This configuration as TOML; values that are None are left out."""
+        lines: list[str] = []
+        for section, values in self.model_dump(mode="json", exclude_none=True).items():
+            lines.append(f"[{section}]")
+            lines += [f"{key} = {toml_value(value)}" for key, value in values.items()]
+            lines.append("")
+        return "\n".join(lines)
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "data": DataConfig,
+    "tokenizer": TokenizerConfig,
+    "model": ModelConfig,
+    "objective": ObjectiveConfig,
+    "training": TrainingConfig,
+}
+
+
+def toml_value(value: Any) -> str:
+    """A scalar or a list of strings as TOML: its JSON, but for DEL, which TOML escapes."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def section_of(option: str) -> str:
+    """The section that holds the field `option`."""
+    for section, fields in SECTIONS.items():
+        if option in fields.model_fields:
+            return section
+    raise ConfigError(f"unknown option {option!r}{suggestion(option, all_fields())}")
+
+
+def all_fields() -> list[str]:
+    """Every field name of every section."""
+    return [name for fields in SECTIONS.values() for name in fields.model_fields]
+
+
+def parse_assignment(text: str) -> tuple[str, str, Any]:
+    """(section, key, value) of `section.key=value`; the value reads as TOML, else as text."""
+    target, equals, raw = text.partition("=")
+    section, dot, key = target.strip().partition(".")
+    if not equals or not dot or section not in SECTIONS:
+        raise ConfigError(
+            f"--set {text!r}: expected section.key=value with a section of {', '.join(SECTIONS)}"
+        )
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except (ValueError, RecursionError):  # no TOML, a number of 5,000 digits, 5,000 brackets
+        value = raw.strip()
+    return section, key.strip(), value
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The tables of a TOML file."""
+    try:
+        with open(path, "rb") as handle:
+            values = tomllib.load(handle)
+    except FileNotFoundError:
+        raise NotFoundError(f"{path}: no such configuration file") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    for name, value in values.items():
+        if not isinstance(value, dict):
+            raise ConfigError(f"{path}: {name} = {value!r} stands in no section{_home_of(name)}")
+    return values
+
+
+def _home_of(name: str) -> str:
+    return f"; put it under [{section_of(name)}]" if name in all_fields() else ""
+
+
+def describe_validation(error: ValidationError) -> str:
+    """All that pydantic found, in one line, each with its dotted path."""
+    return "; ".join(_describe_one(item) for item in error.errors(include_url=False))
+
+
+def _describe_one(item: Any) -> str:
+    path = ".".join(map(str, item["loc"]))
+    if not path.isprintable():
+        path = repr(path)
+    if item["type"] == "extra_forbidden":
+        known = list(SECTIONS) if len(item["loc"]) == 1 else all_fields()
+        return f"{path} is not a known key{suggestion(str(item['loc'][-1]), known)}"
+    message = item["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if isinstance(item["input"], Mapping | BaseModel):
+        return f"{path}: {message}" if path else message
+    return f"{path} = {item['input']!r}: {message}"
+
+
+def suggestion(name: str, known: list[str]) -> str:
+    """`, did you mean 'x'?` where something known is near, else nothing."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f", did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,44 @@
+"""The folder of encoded corpora and trained tokenizers, each under its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+
+from textvae.errors import DataError
+
+_OURS = re.compile(r"[0-9a-f]{32}\.(arrow|json)(\.[0-9a-f]{32}\.tmp)?")
+
+
+def cache_folder(cache_dir: str | Path | None = None) -> Path:
+    """`cache_dir`, else the environment's TEXTVAE_CACHE, else ~/.cache/textvae; made if missing.
+
+    Raises:
+        DataError: it cannot be made.
+    """
+    chosen = cache_dir or os.environ.get("TEXTVAE_CACHE") or Path.home() / ".cache" / "textvae"
+    folder = Path(chosen).expanduser()
+    try:
+        for part in ("corpora", "tokenizers"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be the cache folder: {error.strerror}") from None
+    return folder
+
+
+def clear_cache(cache_dir: str | Path | None = None) -> int:
+    """Removes what textvae put into the cache folder, and nothing else; the bytes freed."""
+    freed = 0
+    for path in cache_folder(cache_dir).glob("*/*"):
+        if path.parent.name in ("corpora", "tokenizers") and _OURS.fullmatch(path.name):
+            freed += path.stat().st_size
+            path.unlink(missing_ok=True)
+    return freed
+
+
+def fingerprint(*parts: object) -> str:
+    """A digest of values that JSON can write."""
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()

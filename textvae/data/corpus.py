@@ -1,0 +1,276 @@
+"""A corpus of token ids in a memory-mapped Arrow file, and its copy on a device.
+
+A file is a stream of record batches ("slabs"), a row a sentence, so that writing needs the memory
+of one slab, and reading only what is touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from textvae.data.batches import Tokens
+from textvae.data.rows import Row
+from textvae.data.tokenizers import Tokenizer
+from textvae.errors import DataError
+
+_SLAB_ROWS = 65_536
+_SLAB_BYTES = 64 << 20
+_PIECE_ROWS = 4_096  # encoded at once
+_DISK_RESERVE = 64 << 20
+_SCHEMA = pa.schema(
+    [
+        pa.field("ids", pa.list_(pa.int32())),  # end token included
+        pa.field("text", pa.large_string()),  # whole, also where the ids were cut
+        pa.field("label", pa.string()),
+        pa.field("log_prob", pa.float64()),
+    ]
+)
+
+
+@dataclass
+class Counts:
+    """What became of the rows; words (between white space) and UTF-8 bytes of those kept."""
+
+    n_cut: int = 0
+    n_dropped: int = 0
+    n_blank: int = 0
+    n_words: int = 0
+    n_bytes: int = 0
+
+
+class EncodedCorpus:
+    """Sentences as token ids, read from a memory-mapped file.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+
+    def __init__(self, path: Path, tokenizer: Tokenizer) -> None:
+        self.path = path
+        self.fingerprint = path.stem
+        self.pad_id = tokenizer.pad_id
+        try:
+            reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            if reader.schema != _SCHEMA:
+                raise pa.ArrowInvalid("not the columns of an encoded corpus")
+            last, metadata = reader.get_batch_with_custom_metadata(reader.num_record_batches - 1)
+            slabs = [reader.get_batch(i) for i in range(reader.num_record_batches - 1)] + [last]
+            self._counts = Counts(**json.loads(metadata["counts"]))
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path}: damaged encoded corpus: {error}") from None
+        self._slabs = [slab for slab in slabs if slab.num_rows]
+        self._first_rows = np.cumsum([0, *(slab.num_rows for slab in self._slabs)])
+        self._offsets = [slab.column("ids").offsets.to_numpy() for slab in self._slabs]
+        self._ids = [slab.column("ids").values.to_numpy() for slab in self._slabs]
+        lengths = [np.diff(offsets) for offsets in self._offsets]
+        self.lengths: np.ndarray = np.concatenate([np.empty(0, np.int32), *lengths])
+        self.n_cut, self.n_dropped = self._counts.n_cut, self._counts.n_dropped
+        self.n_blank = self._counts.n_blank
+        self.n_words, self.n_bytes = self._counts.n_words, self._counts.n_bytes
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of all sentences, end tokens included."""
+        return int(self.lengths.sum(dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the token ids, as they stand in the file and on a device."""
+        return 4 * self.n_tokens
+
+    def tokens(self, indices: np.ndarray) -> Tokens:
+        """The sentences of these rows, padded to the longest of them, on the CPU."""
+        indices = np.asarray(indices)
+        lengths = self.lengths[indices].astype(np.int64)
+        padded = np.full((len(indices), lengths.max(initial=0)), self.pad_id, dtype=np.int64)
+        for row, (slab, place), length in zip(
+            padded, self._places(indices), lengths.tolist(), strict=True
+        ):
+            start = self._offsets[slab][place]
+            row[:length] = self._ids[slab][start : start + length]
+        return Tokens(torch.from_numpy(padded), torch.from_numpy(lengths))
+
+    def _places(self, indices: np.ndarray) -> Iterator[tuple[int, int]]:
+        """(slab, row within it) of each row of the corpus."""
+        slabs = np.searchsorted(self._first_rows, indices, side="right") - 1
+        within = indices - self._first_rows[slabs]
+        return zip(slabs.tolist(), within.tolist(), strict=True)
+
+    def texts(self, indices: np.ndarray) -> list[str]:
+        """The texts of these rows, lower-cased and normalised as configured, never cut."""
+        places = self._places(np.asarray(indices))
+        return [self._slabs[slab].column("text")[place].as_py() for slab, place in places]
+
+    @cached_property
+    def labels(self) -> list[str | None] | None:
+        """The label of each sentence; None where there is not one."""
+        columns = [slab.column("label") for slab in self._slabs]
+        if all(column.null_count == len(column) for column in columns):
+            return None
+        return [label for column in columns for label in column.to_pylist()]
+
+    @cached_property
+    def log_probs(self) -> np.ndarray | None:
+        """The true log-probability of each sentence, nats, (N,); NaN where a row has none."""
+        columns = [slab.column("log_prob") for slab in self._slabs]
+        if all(column.null_count == len(column) for column in columns):
+            return None
+        return np.concatenate([column.to_numpy(zero_copy_only=False) for column in columns])
+
+    def on_device(self, device: torch.device | str) -> DeviceCorpus:
+        """The same token ids, resident on `device`."""
+        flat = torch.empty(self.n_tokens, dtype=torch.int32, device=device)
+        end = 0
+        for ids in self._ids:
+            start, end = end, end + len(ids)
+            flat[start:end] = torch.tensor(ids)  # a copy: the file is mapped read-only
+        return DeviceCorpus(flat, self.lengths, self.pad_id)
+
+
+class DeviceCorpus:
+    """Token ids on a device, gathered there without waiting for it."""
+
+    def __init__(self, flat: torch.Tensor, lengths: np.ndarray, pad_id: int) -> None:
+        self.lengths = lengths
+        self.pad_id = pad_id
+        self._flat = flat
+        self._starts = np.cumsum(lengths, dtype=np.int64) - lengths
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def tokens(self, indices: np.ndarray) -> Tokens:
+        """As `EncodedCorpus.tokens`, on the device."""
+        device = self._flat.device
+        spans = torch.from_numpy(np.stack([self._starts[indices], self.lengths[indices]]))
+        longest = int(spans[1].max()) if len(indices) else 0  # on the host: T without a wait
+        if device.type == "cuda":
+            spans = spans.pin_memory()
+        starts, lengths = spans.to(device, non_blocking=True)
+        steps = torch.arange(longest, device=device)
+        places = (starts[:, None] + steps).clamp_(max=len(self._flat) - 1)  # (B, T)
+        padding = steps >= lengths[:, None]
+        return Tokens(self._flat[places].long().masked_fill_(padding, self.pad_id), lengths)
+
+
+def fits_on_device(corpus: EncodedCorpus, device: torch.device | str, share: float = 0.25) -> bool:
+    """Whether the ids of `corpus` take at most `share` of the memory that is free on `device`.
+
+    False for the CPU, where a copy has nothing over the mapped file.
+    """
+    device = torch.device(device)
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+    elif device.type == "mps":
+        free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    else:
+        return False
+    return corpus.nbytes <= share * free
+
+
+def write_corpus(
+    path: Path, rows: Iterable[Row], tokenizer: Tokenizer, *, max_tokens: int, overlong: str
+) -> None:
+    """Encodes rows into a corpus file at `path`, which appears only when it is complete.
+
+    Blank rows are left out; sentences of more than `max_tokens` tokens, end token included, are
+    cut or dropped as `overlong` says; all three are counted.
+
+    Raises:
+        DataError: the disk is full, or a row cannot be read.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    counts = Counts()
+    try:
+        with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+            sentences = _encoded(rows, tokenizer, max_tokens, overlong, counts)
+            for slab in _slabs(sentences):
+                check_free_disk(path.parent, slab.nbytes)
+                writer.write_batch(slab)
+            empty = pa.RecordBatch.from_pylist([], schema=_SCHEMA)
+            writer.write_batch(empty, custom_metadata={"counts": json.dumps(asdict(counts))})
+        with open(unfinished, "rb") as written:
+            os.fsync(written.fileno())
+        # Processes that wrote the same corpus at the same time replace it by its equal.
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise DataError(f"{path.parent}: cannot write the encoded corpus: {error}") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def check_free_disk(folder: Path, needed: int) -> None:
+    """Raises DataError where `folder` has not `needed` bytes free, and some to spare."""
+    free = shutil.disk_usage(folder).free
+    if free < needed + _DISK_RESERVE:
+        raise DataError(
+            f"{folder}: {free >> 20} MiB of disk are free, the encoded corpus needs about "
+            f"{(needed + _DISK_RESERVE) >> 20}; choose another folder with data.cache_dir or "
+            "TEXTVAE_CACHE, or clear this one"
+        )
+
+
+def _encoded(
+    rows: Iterable[Row], tokenizer: Tokenizer, max_tokens: int, overlong: str, counts: Counts
+) -> Iterator[tuple[Row, list[int]]]:
+    """(row, its ids with the end token) of the rows that are kept; fills `counts`."""
+    rows = iter(rows)
+    while piece := list(islice(rows, _PIECE_ROWS)):
+        kept = [row for row in piece if row.text and not row.text.isspace()]
+        counts.n_blank += len(piece) - len(kept)
+        encoded = tokenizer.encode([row.text for row in kept])
+        for row, ids in zip(kept, encoded, strict=True):
+            if len(ids) >= max_tokens:
+                if overlong == "drop":
+                    counts.n_dropped += 1
+                    continue
+                counts.n_cut += 1
+                del ids[max_tokens - 1 :]
+            counts.n_words += len(row.text.split())
+            counts.n_bytes += len(row.text) if row.text.isascii() else len(row.text.encode())
+            ids.append(tokenizer.eos_id)
+            yield row, ids
+
+
+def _slabs(sentences: Iterable[tuple[Row, list[int]]]) -> Iterator[pa.RecordBatch]:
+    rows: list[Row] = []
+    flat: list[np.ndarray] = []
+    lengths: list[int] = []
+    n_bytes = 0
+    for row, ids in sentences:
+        rows.append(row)
+        lengths.append(len(ids))
+        flat.append(np.array(ids, dtype=np.int32))
+        n_bytes += 4 * len(ids) + len(row.text)
+        if len(rows) == _SLAB_ROWS or n_bytes >= _SLAB_BYTES:
+            yield _slab(rows, flat, lengths)
+            rows, flat, lengths, n_bytes = [], [], [], 0
+    if rows:
+        yield _slab(rows, flat, lengths)
+
+
+def _slab(rows: Sequence[Row], flat: list[np.ndarray], lengths: list[int]) -> pa.RecordBatch:
+    offsets = pa.array(np.cumsum([0, *lengths], dtype=np.int32))
+    columns = [
+        pa.ListArray.from_arrays(offsets, pa.array(np.concatenate(flat))),
+        pa.array([row.text for row in rows], type=pa.large_string()),
+        pa.array([row.label for row in rows], type=pa.string()),
+        pa.array([row.log_prob for row in rows], type=pa.float64()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)

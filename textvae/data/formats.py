@@ -1,0 +1,230 @@
+"""The rows of each file format."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from textvae.data.files import Source, read_chunks, read_lines
+from textvae.data.rows import Row, checked_row
+from textvae.errors import DataError, NotFoundError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+LOG_PROB = "log_prob"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of the columns that make a row."""
+
+    text: str
+    label: str | None
+    log_prob: str | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The columns that the user asked for; None: the default names."""
+
+    text: str | None = None
+    label: str | None = None
+
+    def among(self, names: Sequence[str], textual: Sequence[str], where: str) -> Columns:
+        """The columns to read of those there are; `textual` are those that may hold the text.
+
+        Raises:
+            NotFoundError: no such column, or no default for the text; the message lists them all.
+        """
+        listing = f"its columns are {', '.join(names) or 'none'}"
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise DataError(f"{where}: column {doubled[0]!r} stands there twice; {listing}")
+        for wanted in (self.text, self.label):
+            if wanted is not None and wanted not in names:
+                raise NotFoundError(f"{where}: no column {wanted!r}; {listing}")
+        label = self.label or ("label" if "label" in names and self.text != "label" else None)
+        log_prob = LOG_PROB if LOG_PROB in names else None
+        text = self.text or ("text" if "text" in names else None)
+        if text is None:
+            candidates = [name for name in textual if name not in (label, log_prob)]
+            if len(candidates) != 1:
+                raise NotFoundError(
+                    f"{where}: no column 'text'; {listing}; choose one with --text-column"
+                )
+            text = candidates[0]
+        return Columns(text, label, log_prob)
+
+
+def read_rows(source: Source, choice: Choice) -> Iterator[Row]:
+    """The rows of one file or stream; a blank line is the empty sentence.
+
+    Raises:
+        NotFoundError, DataError: with the file, and the line where there is one.
+    """
+    return _READERS[source.format](source, choice)
+
+
+def _txt_rows(source: Source, choice: Choice) -> Iterator[Row]:
+    for _, line in read_lines(source):
+        yield Row(line.strip())
+
+
+def _tsv_rows(source: Source, choice: Choice) -> Iterator[Row]:
+    """No quoting: a quotation mark is a character of the text."""
+    lines = ((number, line.removesuffix("\r")) for number, line in read_lines(source))
+    return _table_rows(
+        ((number, line.split("\t") if line else []) for number, line in lines), source, choice
+    )
+
+
+def _csv_rows(source: Source, choice: Choice) -> Iterator[Row]:
+    """RFC 4180: a quoted field may hold commas, doubled quotation marks and newlines."""
+    return _table_rows(_csv_records(source), source, choice)
+
+
+def _csv_records(source: Source) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader((line + "\n" for _, line in read_lines(source)), strict=True)
+    while True:
+        number = reader.line_num + 1  # where the record starts; it may run over several lines
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise DataError(f"{source.name}:{number}: not valid CSV (RFC 4180): {error}") from None
+        yield number, record
+
+
+def _table_rows(
+    records: Iterable[tuple[int, list[str]]], source: Source, choice: Choice
+) -> Iterator[Row]:
+    records = iter(records)
+    _, names = next(records, (1, []))
+    if not names:
+        raise DataError(f"{source.name}:1: expected a header line with the names of the columns")
+    columns = choice.among(names, names, f"{source.name}:1")
+    text = names.index(columns.text)
+    label = None if columns.label is None else names.index(columns.label)
+    log_prob = None if columns.log_prob is None else names.index(columns.log_prob)
+    for number, record in records:
+        if not record:
+            yield Row("")
+            continue
+        if len(record) != len(names):
+            raise DataError(
+                f"{source.name}:{number}: expected {len(names)} fields as in the header, "
+                f"found {len(record)}"
+            )
+        yield checked_row(
+            f"{source.name}:{number}",
+            record[text],
+            None if label is None else record[label],
+            None if log_prob is None else record[log_prob],
+        )
+
+
+def _jsonl_rows(source: Source, choice: Choice) -> Iterator[Row]:
+    columns: Columns | None = None
+    label = ""
+    for number, line in read_lines(source):
+        where = f"{source.name}:{number}"
+        if not line.strip():
+            yield Row("")
+            continue
+        record = _json_object(line, where)
+        if columns is None:
+            textual = [name for name, value in record.items() if isinstance(value, str)]
+            columns = choice.among(list(record), textual, where)
+            # A later object may have the label that the first one lacks.
+            label = columns.label or ("label" if columns.text != "label" else "")
+        if columns.text not in record:
+            raise DataError(f"{where}: no {columns.text!r} in this object")
+        yield checked_row(
+            where,
+            record[columns.text],
+            record.get(label),
+            record.get(LOG_PROB),
+        )
+
+
+def _json_object(line: str, where: str) -> dict[str, Any]:
+    def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        record = dict(pairs)
+        if len(record) != len(pairs):
+            raise DataError(f"{where}: a name stands twice in this object")
+        return record
+
+    try:
+        record = json.loads(line, object_pairs_hook=without_doubles)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not valid JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise DataError(f"{where}: expected a JSON object, found {type(record).__name__}")
+    return record
+
+
+def _parquet_rows(source: Source, choice: Choice) -> Iterator[Row]:
+    import pyarrow
+    import pyarrow.parquet
+
+    with tempfile.TemporaryFile() as spool:
+        try:
+            file = pyarrow.parquet.ParquetFile(_seekable(source, spool))
+            schema = file.schema_arrow
+            textual = [field.name for field in schema if _holds_text(field.type)]
+            columns = choice.among(schema.names, textual, source.name)
+            wanted = [n for n in (columns.text, columns.label, columns.log_prob) if n is not None]
+            number = 0
+            for batch in file.iter_batches(batch_size=4096, columns=wanted):
+                columns_of_batch = [batch.column(name).to_pylist() for name in wanted]
+                for values in zip(*columns_of_batch, strict=True):
+                    number += 1
+                    record = dict(zip(wanted, values, strict=True))
+                    yield checked_row(
+                        f"{source.name}: row {number}",
+                        record[columns.text],
+                        record.get(columns.label or ""),
+                        record.get(LOG_PROB),
+                    )
+        except (pyarrow.ArrowException, OSError) as error:
+            message = " ".join(str(error).split())
+            raise DataError(f"{source.name}: damaged or not a Parquet file: {message}") from None
+        except UnicodeDecodeError:
+            raise DataError(
+                f"{source.name}: after row {number}: text that is not valid UTF-8"
+            ) from None
+
+
+def _seekable(source: Source, spool: IO[bytes]) -> Any:
+    """Parquet is read from its end, so what is compressed around it is unpacked first."""
+    if source.path is not None and not source.compression and source.path.is_file():
+        return source.path
+    for chunk in read_chunks(source):
+        spool.write(chunk)
+    spool.seek(0)
+    return spool
+
+
+def _holds_text(type_: pyarrow.DataType) -> bool:
+    import pyarrow.types as types
+
+    if types.is_dictionary(type_):
+        return _holds_text(type_.value_type)
+    return bool(
+        types.is_string(type_) or types.is_large_string(type_) or types.is_string_view(type_)
+    )
+
+
+_READERS: dict[str, Callable[[Source, Choice], Iterator[Row]]] = {
+    ".txt": _txt_rows,
+    ".csv": _csv_rows,
+    ".tsv": _tsv_rows,
+    ".jsonl": _jsonl_rows,
+    ".parquet": _parquet_rows,
+}

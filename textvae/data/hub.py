@@ -1,0 +1,67 @@
+"""Data sets by name (`hf:NAME[@REVISION][:CONFIG[:SPLIT]]`), through `datasets`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from textvae.data.formats import LOG_PROB, Choice
+from textvae.data.rows import Row, checked_row
+from textvae.errors import DataError, NotFoundError, UsageError
+
+
+def read_hub_rows(spec: str, choice: Choice) -> Iterator[Row]:
+    """The rows of a data set on the hub or in a local folder; split `train` unless it says.
+
+    Raises:
+        NotFoundError: the data set, revision, configuration, split or column is not there.
+        DataError: the package `datasets` is missing, or a row has no text.
+    """
+    dataset = _load(spec)
+    textual = [name for name, feature in dataset.features.items() if _holds_text(feature)]
+    columns = choice.among(dataset.column_names, textual, spec)
+    wanted = [n for n in (columns.text, columns.label, columns.log_prob) if n is not None]
+    names = getattr(dataset.features.get(columns.label), "names", None)  # of a ClassLabel
+    number = 0
+    for batch in dataset.select_columns(wanted).iter(batch_size=4096):
+        for values in zip(*(batch[name] for name in wanted), strict=True):
+            number += 1
+            record = dict(zip(wanted, values, strict=True))
+            label = record.get(columns.label or "")
+            if names and isinstance(label, int) and 0 <= label < len(names):
+                label = names[label]
+            where = f"{spec}: row {number}"
+            yield checked_row(where, record[columns.text], label, record.get(LOG_PROB))
+
+
+def parse_spec(spec: str) -> tuple[str, str | None, str | None, str]:
+    """(name, revision, configuration, split) of `hf:NAME[@REVISION][:CONFIG[:SPLIT]]`.
+
+    >>> parse_spec("hf:ag_news@main::test")
+    ('ag_news', 'main', None, 'test')
+    """
+    name, *rest = spec.removeprefix("hf:").split(":")
+    if len(rest) > 2 or not name:
+        raise UsageError(f"{spec}: expected hf:NAME[@REVISION][:CONFIG[:SPLIT]]")
+    configuration, split = [*rest, "", ""][:2]
+    name, _, revision = name.partition("@")
+    return name, revision or None, configuration or None, split or "train"
+
+
+def _load(spec: str) -> Any:
+    name, revision, configuration, split = parse_spec(spec)
+    try:
+        import datasets
+    except ImportError:
+        raise DataError(
+            f"{spec}: needs the package datasets; install it with `pip install datasets`"
+        ) from None
+    try:
+        return datasets.load_dataset(name, configuration, split=split, revision=revision)
+    except Exception as error:  # anything: its own types, the network's, the file system's
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise NotFoundError(f"{spec}: the data set cannot be loaded: {reason}") from error
+
+
+def _holds_text(feature: Any) -> bool:
+    return getattr(feature, "dtype", None) in ("string", "large_string")

@@ -1,0 +1,91 @@
+"""The randomness of training, as an argument that one can see.
+
+A training step draws its noise for the whole global batch from (seed, step) and keeps the
+rows of its own sentences. So a sentence meets the same noise however many processes share
+the batch, and a resumed run meets the noise it would have met.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+
+def derived_seed(*parts: int | str) -> int:
+    """A 63-bit seed from several numbers or names, far apart for neighbours."""
+    digest = hashlib.blake2b(":".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+class StepNoise:
+    """Noise of one training step, its draws in a fixed order.
+
+    Args:
+        seed: seed of the run.
+        step: training step.
+        places: place of each local sentence in the global batch, shape (B,); where all are
+            here, they stand in order.
+        total: sentences in the global batch.
+        longest: tokens of the longest sentence of the global batch.
+        device: where the noise is made; equal on all processes of one kind of device.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        step: int,
+        places: Tensor,
+        total: int,
+        longest: int,
+        device: torch.device,
+    ) -> None:
+        self._generator = torch.Generator(device).manual_seed(derived_seed(seed, "step", step))
+        self._places = None if len(places) == total else places.to(device)
+        self._total = total
+        self._longest = longest
+        self._device = device
+
+    def normal(self, width: int) -> Tensor:
+        """Standard normal noise a sentence, shape (B, width)."""
+        return self._mine(
+            torch.randn(self._total, width, generator=self._generator, device=self._device)
+        )
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform noise in [0, 1) a sentence, shape (B, *shape)."""
+        return self._mine(
+            torch.rand(self._total, *shape, generator=self._generator, device=self._device)
+        )
+
+    def uniform_over_time(self, steps: int, *shape: int) -> Tensor:
+        """Uniform noise a token, shape (B, steps, *shape), blind to the local padding."""
+        return self.uniform(self._longest, *shape)[:, :steps]
+
+    def _mine(self, noise: Tensor) -> Tensor:
+        return noise if self._places is None else noise[self._places]
+
+
+def dropout(x: Tensor, rate: float, noise: StepNoise | None, *, shared: bool = False) -> Tensor:
+    """Inverted dropout of (B, T, H) states; `shared` keeps one mask for all steps.
+
+    Srivastava 2014; with one mask a sentence, Gal & Ghahramani 2016. No noise: no dropout.
+    """
+    if rate == 0.0 or noise is None:
+        return x
+    _, steps, width = x.size()
+    uniform = noise.uniform(1, width) if shared else noise.uniform_over_time(steps, width)
+    return x * ((uniform >= rate) / (1.0 - rate)).to(x.dtype)
+
+
+def drop_words(ids: Tensor, rate: float, blank: int, noise: StepNoise | None) -> Tensor:
+    """Decoder input (B, T) with a share of the tokens blanked, never the first one.
+
+    Bowman 2016, section 3.2.
+    """
+    if rate == 0.0 or noise is None:
+        return ids
+    dropped = noise.uniform_over_time(ids.size(1)) < rate
+    dropped[:, 0] = False
+    return torch.where(dropped, blank, ids)

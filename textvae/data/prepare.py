@@ -1,0 +1,231 @@
+"""From what a user names to a tokenizer and encoded corpora, each made once and found again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from textvae.config import DataConfig, TokenizerConfig
+from textvae.data.cache import cache_folder, fingerprint
+from textvae.data.corpus import EncodedCorpus, check_free_disk, write_corpus
+from textvae.data.files import Source, find_sources, read_chunks
+from textvae.data.formats import Choice
+from textvae.data.readers import clean_rows, rows_of, rows_of_texts
+from textvae.data.rows import Row, hash_fraction
+from textvae.data.tokenizers import KINDS, Tokenizer
+from textvae.errors import DataError, NotFoundError, UsageError
+
+_FORMAT = 1  # of everything in the cache: raise it when the same input would give another result
+_TOKENIZER_BYTES = 256 << 20  # of text that a tokenizer is trained on at most, about
+_COMPRESSED = 5  # text is about so many times as long as its compressed file
+_DISK_PER_BYTE = 3  # an encoded corpus is about so many times as long as its text
+
+Say = Callable[[str], None]
+
+
+class Corpora(NamedTuple):
+    """What training starts from."""
+
+    tokenizer: Tokenizer
+    train: EncodedCorpus
+    valid: EncodedCorpus
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Rows that can be read again and again, and a digest that knows when they changed."""
+
+    name: str  # as errors call it
+    rows: Callable[[], Iterator[Row]]
+    digest: str
+    text_bytes: int  # about
+
+    def where(self, keep: Callable[[str], bool], rule: str) -> Collection:
+        """The rows whose text `keep` accepts; `rule` says the same for the digest."""
+        rows = self.rows
+        return replace(
+            self,
+            rows=lambda: (row for row in rows() if keep(row.text)),
+            digest=fingerprint(self.digest, rule),
+        )
+
+
+def load_corpora(
+    data: DataConfig,
+    tokenizer: TokenizerConfig,
+    *,
+    texts: Iterable[str] | None = None,
+    valid_texts: Iterable[str] | None = None,
+    say: Say = lambda message: None,
+) -> Corpora:
+    """The tokenizer and the training and validation corpora that a configuration describes.
+
+    Texts in memory take the place of `data.train` and `data.valid`. Without validation texts, a
+    share of the training texts is held out by a hash of each text, so that equal texts stay
+    together. The tokenizer is trained on the training texts alone. What was prepared before,
+    from the same content with the same options, comes from the cache.
+
+    Raises:
+        NotFoundError, DataError: what `open_rows` raises; also where no sentence is left, and
+            where the disk has no room for the encoded corpora.
+    """
+    if texts is None and not data.train:
+        raise UsageError("no training data; name a file, a glob, `-` or hf:NAME")
+    if isinstance(texts, str) or isinstance(valid_texts, str):
+        raise UsageError("expected a list of texts, got one string; files go by config.data.train")
+    with ExitStack() as stack:
+        train = _collection(stack, data, data.train, texts, "texts")
+        if valid_texts is not None or data.valid:
+            valid = _collection(stack, data, data.valid, valid_texts, "valid texts")
+        else:
+            train, valid = _split(train, data.valid_fraction)
+        folder = cache_folder(data.cache_dir)
+        chosen = _tokenizer(folder, train, tokenizer, say)
+        corpora = Corpora(
+            chosen,
+            _corpus(folder, train, chosen, data, say),
+            _corpus(folder, valid, chosen, data, say),
+        )
+    for part, corpus in (("training", corpora.train), ("validation", corpora.valid)):
+        if not len(corpus):
+            raise DataError(_nothing_left(part, corpus, train if part == "training" else valid))
+    return corpora
+
+
+def _nothing_left(part: str, corpus: EncodedCorpus, collection: Collection) -> str:
+    message = (
+        f"{collection.name}: no {part} sentences are left ({corpus.n_blank} blank, "
+        f"{corpus.n_dropped} too long)"
+    )
+    if corpus.n_dropped:
+        return f"{message}; raise --max-tokens or set data.overlong=cut"
+    if part == "validation":
+        return f"{message}; name a file with --valid, or raise data.valid_fraction"
+    return f"{message}; expected a sentence a line"
+
+
+def _collection(
+    stack: ExitStack,
+    data: DataConfig,
+    specs: Sequence[str],
+    texts: Iterable[str] | None,
+    name: str,
+) -> Collection:
+    options = [data.text_column, data.label_column, data.lowercase, data.normalization, _FORMAT]
+    if texts is not None:
+        kept = list(texts)  # a generator could be read only once
+        return _hashed(name, lambda: rows_of_texts(kept, data, name=name), options)
+    sources = [_rereadable(stack, source) for source in find_sources(specs)]
+    name = ", ".join(specs)
+
+    def rows() -> Iterator[Row]:
+        found = rows_of(sources, Choice(data.text_column, data.label_column))
+        return clean_rows(found, lowercase=data.lowercase, normalization=data.normalization)
+
+    if any(source.format == "hf" for source in sources):
+        return _hashed(name, rows, options)
+    digests = [(source.format, source.compression, _digest(source)) for source in sources]
+    size = sum(_size(source) * (_COMPRESSED if source.compression else 1) for source in sources)
+    return Collection(name, rows, fingerprint(digests, options), size)
+
+
+def _rereadable(stack: ExitStack, source: Source) -> Source:
+    """`source`, copied to a temporary file where it can be read only once."""
+    if source.format == "hf" or (source.path is not None and source.path.is_file()):
+        return source
+    spool = stack.enter_context(tempfile.NamedTemporaryFile(prefix="textvae-"))
+    try:
+        for chunk in read_chunks(source):
+            spool.write(chunk)
+        spool.flush()
+    except OSError as error:
+        raise DataError(f"{source.name}: cannot be kept in {spool.name}: {error}") from None
+    return replace(source, path=Path(spool.name), compression="")
+
+
+def _size(source: Source) -> int:
+    assert source.path is not None  # for the type checker: data sets went another way
+    return source.path.stat().st_size
+
+
+def _digest(source: Source) -> str:
+    """Of the bytes as they stand in the file: much faster than reading rows."""
+    digest = hashlib.blake2b(digest_size=16)
+    for chunk in read_chunks(replace(source, compression="")):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _hashed(name: str, rows: Callable[[], Iterator[Row]], options: Sequence[object]) -> Collection:
+    digest, size = hashlib.blake2b(digest_size=16), 0
+    for row in rows():
+        encoded = row.text.encode()
+        size += len(encoded)
+        digest.update(f"{len(encoded)} {row.label!r} {row.log_prob!r} ".encode())
+        digest.update(encoded)
+    return Collection(name, rows, fingerprint(digest.hexdigest(), options), size)
+
+
+def _split(whole: Collection, fraction: float) -> tuple[Collection, Collection]:
+    """(training, validation): a text's hash decides, so equal texts are on the same side."""
+    return (
+        whole.where(lambda text: hash_fraction(text) >= fraction, f"train {fraction}"),
+        whole.where(lambda text: hash_fraction(text) < fraction, f"valid {fraction}"),
+    )
+
+
+def _tokenizer(folder: Path, train: Collection, config: TokenizerConfig, say: Say) -> Tokenizer:
+    if config.tokenizer not in KINDS:
+        return _existing_tokenizer(Path(config.tokenizer))
+    key = fingerprint("tokenizer", train.digest, config.tokenizer, config.vocab_size)
+    path = folder / "tokenizers" / f"{key}.json"
+    if not path.exists():
+        say(f"training the {config.tokenizer} tokenizer")
+        # Bounded memory whatever the corpus: of a large one, a share of the distinct texts.
+        share = min(1.0, _TOKENIZER_BYTES / max(train.text_bytes, 1))
+        texts = (
+            row.text
+            for row in train.rows()
+            if share == 1.0 or hash_fraction(row.text, purpose="tokenizer") < share
+        )
+        trained = Tokenizer.train(texts, kind=config.tokenizer, vocab_size=config.vocab_size)
+        unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+        trained.save(unfinished)
+        os.replace(unfinished, path)
+    return Tokenizer.load(path)
+
+
+def _existing_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer of a file, or of a model folder."""
+    if path.is_dir():
+        path = path / "tokenizer.json"
+    if not path.exists():
+        raise NotFoundError(f"tokenizer {path}: neither one of {', '.join(KINDS)} nor a file")
+    return Tokenizer.load(path)
+
+
+def _corpus(
+    folder: Path, collection: Collection, tokenizer: Tokenizer, data: DataConfig, say: Say
+) -> EncodedCorpus:
+    key = fingerprint(
+        "corpus", collection.digest, tokenizer.fingerprint, data.max_tokens, data.overlong
+    )
+    path = folder / "corpora" / f"{key}.arrow"
+    if path.exists():
+        try:
+            return EncodedCorpus(path, tokenizer)
+        except DataError as error:
+            say(f"{error}; encoding it again")
+    check_free_disk(path.parent, _DISK_PER_BYTE * collection.text_bytes)
+    say(f"encoding {collection.name}")
+    write_corpus(
+        path, collection.rows(), tokenizer, max_tokens=data.max_tokens, overlong=data.overlong
+    )
+    return EncodedCorpus(path, tokenizer)

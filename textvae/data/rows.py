@@ -1,0 +1,74 @@
+"""A row of input, and what is done to its text before anything else reads it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from textvae.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One sentence as it came, before tokenization."""
+
+    text: str
+    label: str | None = None
+    log_prob: float | None = None
+
+
+def checked_row(where: str, text: object, label: object = None, log_prob: object = None) -> Row:
+    """A row of values from a file; `where` names file and line in errors.
+
+    Raises:
+        DataError: text that is not a string of Unicode characters, a label that is not a
+            single value, a log_prob that is not a finite number.
+    """
+    if not isinstance(text, str):
+        raise DataError(f"{where}: the text is {_kind(text)}, not a string")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise DataError(f"{where}: the text holds half a surrogate pair, which is no character")
+    if label is not None and not isinstance(label, str | int | float):
+        raise DataError(f"{where}: the label is {_kind(label)}, not a string or a number")
+    return Row(text, None if label is None or label == "" else str(label), _number(where, log_prob))
+
+
+def _number(where: str, value: object) -> float | None:
+    if value is None or value == "":
+        return None
+    try:
+        number = float(value)  # type: ignore[arg-type]  # whatever float() refuses is the error
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"{where}: log_prob {value!r} is not a finite number")
+    return number
+
+
+def _kind(value: object) -> str:
+    return "missing" if value is None else f"of type {type(value).__name__}"
+
+
+def text_cleaner(*, lowercase: bool, normalization: str) -> Callable[[str], str] | None:
+    """The function that normalises and lower-cases a text; None where there is nothing to do."""
+    if normalization == "none":
+        return str.lower if lowercase else None
+    form = normalization.upper()
+    if not lowercase:
+        return lambda text: unicodedata.normalize(form, text)  # type: ignore[arg-type]
+    return lambda text: unicodedata.normalize(form, text).lower()  # type: ignore[arg-type]
+
+
+def hash_fraction(text: str, *, purpose: str = "") -> float:
+    """A number in [0, 1) that depends on the text alone, evenly spread over texts.
+
+    Numbers for different purposes (at most 16 bytes) are independent of each other.
+
+    >>> hash_fraction("the soup was cold .") == hash_fraction("the soup was cold .")
+    True
+    """
+    digest = hashlib.blake2b(text.encode(), digest_size=8, person=purpose.encode()).digest()
+    return (int.from_bytes(digest, "big") >> 11) / 2**53

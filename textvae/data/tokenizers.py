@@ -1,0 +1,270 @@
+"""Tokenizers: text <-> token ids, trained here or read from any `tokenizer.json`.
+
+`bpe` and `unigram` work on bytes, so that they know no unknowns and give any text back exactly.
+Each text is read as if a space stood before it (and loses exactly that one when decoded): a word
+is then the same token at the start of a sentence as inside it. `word` splits on white space, for
+corpora that are tokenized already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, trainers
+
+from textvae.errors import ConfigError, DataError, NotFoundError
+
+PAD, BOS, EOS, UNK = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")  # with ids 0, 1, 2, 3
+KINDS = ("bpe", "word", "unigram")
+DEFAULT_VOCAB_SIZES = {"bpe": 4_000, "word": 20_000, "unigram": 4_000}
+
+# What the roles are called in the tokenizers that people have; the first that is there is taken.
+_KNOWN_NAMES = {
+    PAD: (PAD, "[PAD]", "<|pad|>", "<|padding|>"),
+    BOS: (BOS, "<s>", "[CLS]", "[BOS]", "<|begin_of_text|>", "<|startoftext|>"),
+    EOS: (EOS, "</s>", "[SEP]", "[EOS]", "<|end_of_text|>", "<|endoftext|>", "<|im_end|>"),
+}
+_MISSING_BYTE_STEP = 1e-4  # of tokenizers' UnigramTrainer, between bytes that the texts lack
+
+
+class Tokenizer:
+    """Text <-> token ids, with the special tokens that a sentence model needs.
+
+    Special tokens are never read out of a text: `<eos>` in a sentence is five characters of it.
+    The one exception is `<unk>` at word level, where it is the unknown token.
+
+    >>> tokenizer = Tokenizer.train(["the soup was cold ."], kind="bpe", vocab_size=300)
+    >>> tokenizer.decode(tokenizer.encode(["  any <eos> text"]))
+    ['  any <eos> text']
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer) -> None:
+        backend.no_padding()
+        backend.no_truncation()
+        backend.encode_special_tokens = True  # not part of tokenizer.json, so set at each load
+        self._backend = backend
+        state = json.loads(backend.to_str())
+        self.kind = _kind_of(state)
+        roles = _add_roles(backend, state)
+        self.pad_id, self.bos_id, self.eos_id = roles[PAD], roles[BOS], roles[EOS]
+        self.unk_id = _unknown_id(backend, state)
+        self.vocab_size = backend.get_vocab_size()
+        self._reserved = frozenset(roles.values())
+        # Whether the unknown token, written out in a text, is read as itself.
+        self._unk_text = None if self.unk_id is None else backend.id_to_token(self.unk_id)
+        if self._unk_text is not None and self.encode([self._unk_text]) != [[self.unk_id]]:
+            self._unk_text = None
+
+    @classmethod
+    def train(
+        cls, texts: Iterable[str], *, kind: str, vocab_size: int | None = None
+    ) -> Tokenizer:
+        """The tokenizer of a kind for these texts; the same texts give the same tokenizer.
+
+        Raises:
+            ConfigError: an unknown kind, or a vocabulary too small for it.
+        """
+        if kind not in KINDS:
+            raise ConfigError(f"tokenizer {kind!r}: expected {', '.join(KINDS)}")
+        vocab_size = vocab_size or DEFAULT_VOCAB_SIZES[kind]
+        least = len(SPECIALS) + 1 if kind == "word" else len(_bytes_alphabet()) + len(SPECIALS) - 1
+        if vocab_size < least:
+            raise ConfigError(f"vocab_size {vocab_size}: a {kind} tokenizer needs at least {least}")
+        return cls(_TRAINERS[kind](texts, vocab_size))
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The token ids of each text, without special tokens.
+
+        Raises:
+            DataError: a tokenizer from elsewhere that takes part of a text for a special token.
+        """
+        encodings = self._backend.encode_batch_fast(texts, add_special_tokens=False)
+        return [self._without_reserved(encoding.ids) for encoding in encodings]
+
+    def _without_reserved(self, ids: list[int]) -> list[int]:
+        """`ids`, where a literal `<pad>`, `<bos>` or `<eos>` is an unknown word like any other."""
+        if self._reserved.isdisjoint(ids):
+            return ids
+        if self.unk_id is None:
+            token = self._backend.id_to_token(next(i for i in ids if i in self._reserved))
+            raise DataError(f"the tokenizer takes {token!r} in a text for its own special token")
+        return [self.unk_id if token in self._reserved else token for token in ids]
+
+    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """The text of each sequence up to its first end token; ids that mean nothing are skipped.
+
+        The exact inverse of `encode` for `bpe` and `unigram`; `word` joins with single spaces.
+        """
+        return self._backend.decode_batch(
+            [self._before_end(sequence) for sequence in ids], skip_special_tokens=False
+        )
+
+    def _before_end(self, ids: Sequence[int]) -> list[int]:
+        kept: list[int] = []
+        for token in map(int, ids):
+            if token == self.eos_id:
+                break
+            if 0 <= token < self.vocab_size and token not in self._reserved:
+                kept.append(token)
+        return kept
+
+    def unknown_count(self, texts: Sequence[str]) -> int:
+        """Unknown tokens that the encoder made and that do not stand in the texts themselves."""
+        if self.unk_id is None:
+            return 0
+        made = sum(ids.count(self.unk_id) for ids in self.encode(texts))
+        if self._unk_text is not None:
+            made -= sum(text.split().count(self._unk_text) for text in texts)
+        return max(made, 0)
+
+    def save(self, path: Path) -> None:
+        """Writes `tokenizer.json`, which `transformers` reads as well."""
+        path.write_text(self._backend.to_str(pretty=True), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Tokenizer:
+        """The tokenizer of a `tokenizer.json`, from here or from elsewhere.
+
+        Raises:
+            NotFoundError: the file does not exist.
+            DataError: the file is no tokenizer.json that this version of tokenizers reads.
+        """
+        try:
+            content = Path(path).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise NotFoundError(f"{path}: no such tokenizer file") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: cannot be read as tokenizer.json: {error}") from None
+        try:
+            backend = tokenizers.Tokenizer.from_str(content)
+        except Exception as error:  # tokenizers raises nothing more precise
+            raise DataError(f"{path}: not a tokenizer.json that can be loaded: {error}") from None
+        return cls(backend)
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of everything that decides how text becomes ids."""
+        return hashlib.blake2b(self._backend.to_str().encode(), digest_size=16).hexdigest()
+
+
+def _special(content: str) -> AddedToken:
+    return AddedToken(content, special=True, normalized=False)
+
+
+def _byte_level(model: models.Model) -> tokenizers.Tokenizer:
+    """An untrained tokenizer of bytes, words kept with the space before them."""
+    backend = tokenizers.Tokenizer(model)
+    backend.normalizer = normalizers.Prepend(" ")
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
+    return backend
+
+
+def _word_level(vocabulary: dict[str, int]) -> tokenizers.Tokenizer:
+    backend = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token=UNK))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend.add_special_tokens([_special(token) for token in SPECIALS])
+    return backend
+
+
+def _bytes_alphabet() -> list[str]:
+    return sorted(pre_tokenizers.ByteLevel.alphabet())
+
+
+def _train_bpe(texts: Iterable[str], vocab_size: int) -> tokenizers.Tokenizer:
+    backend = _byte_level(models.BPE())
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        special_tokens=[_special(token) for token in SPECIALS[:3]],
+        initial_alphabet=_bytes_alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer)
+    return backend
+
+
+def _train_word(texts: Iterable[str], vocab_size: int) -> tokenizers.Tokenizer:
+    counts = Counter(word for text in texts for word in text.split())
+    for token in SPECIALS:
+        del counts[token]
+    words = sorted(counts, key=lambda word: (-counts[word], word))[: vocab_size - len(SPECIALS)]
+    return _word_level({token: place for place, token in enumerate([*SPECIALS, *words])})
+
+
+def _train_unigram(texts: Iterable[str], vocab_size: int) -> tokenizers.Tokenizer:
+    backend = _byte_level(models.Unigram())
+    specials = [_special(token) for token in SPECIALS[:3]]
+    alphabet = _bytes_alphabet()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=vocab_size,
+        special_tokens=specials,
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer)
+    pieces = json.loads(backend.to_str())["model"]["vocab"]
+    # Without any text the trainer leaves the bytes without a score.
+    pieces = [(piece, score or 0.0) for piece, score in pieces if piece not in SPECIALS]
+    # The trainer goes through hash maps: the last digits, the order, and the scores of the bytes
+    # that the texts lack differ from run to run. Those bytes share the lowest score here.
+    lowest = min(score for _, score in pieces)
+    nearly_lowest = lowest + _MISSING_BYTE_STEP * (len(alphabet) + 1)
+    scores = {
+        piece: round(lowest if len(piece) == 1 and score < nearly_lowest else score, 4)
+        for piece, score in pieces
+    }
+    ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+    vocabulary = [(token, 0.0) for token in SPECIALS[:3]] + ordered
+    backend = _byte_level(models.Unigram(vocabulary))
+    backend.add_special_tokens(specials)
+    return backend
+
+
+_TRAINERS = {"bpe": _train_bpe, "word": _train_word, "unigram": _train_unigram}
+
+
+def _kind_of(state: dict[str, Any]) -> str:
+    """The kind whose construction `state` (a tokenizer.json) shows, else "custom"."""
+    patterns = {
+        "bpe": _byte_level(models.BPE()),
+        "unigram": _byte_level(models.Unigram()),
+        "word": _word_level({token: place for place, token in enumerate(SPECIALS)}),
+    }
+    for kind, backend in patterns.items():
+        pattern = json.loads(backend.to_str())
+        specials = SPECIALS if kind == "word" else SPECIALS[:3]
+        if (
+            state["model"]["type"] == pattern["model"]["type"]
+            and all(
+                state[part] == pattern[part]
+                for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder")
+            )
+            and tuple(token["content"] for token in state["added_tokens"]) == specials
+        ):
+            return kind
+    return "custom"
+
+
+def _add_roles(backend: tokenizers.Tokenizer, state: dict[str, Any]) -> dict[str, int]:
+    """The ids of padding, start and end; a role that no special token has gets a new token."""
+    there = {token["content"] for token in state["added_tokens"] if token["special"]}
+    chosen = {
+        role: next((name for name in names if name in there), role)
+        for role, names in _KNOWN_NAMES.items()
+    }
+    backend.add_special_tokens([_special(name) for name in chosen.values() if name not in there])
+    ids = {token.content: place for place, token in backend.get_added_tokens_decoder().items()}
+    return {role: ids[name] for role, name in chosen.items()}
+
+
+def _unknown_id(backend: tokenizers.Tokenizer, state: dict[str, Any]) -> int | None:
+    name: str | None = state["model"].get("unk_token")
+    place: int | None = state["model"].get("unk_id")
+    return place if name is None else backend.token_to_id(name)

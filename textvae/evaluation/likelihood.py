@@ -1,0 +1,285 @@
+"""How probable a model finds each sentence: exactly, bounded, or by importance sampling.
+
+Results are float64 on the CPU, one value a sentence, in the order of the sentences. The
+noise of sentence i comes from (seed, i) alone, so no value depends on how sentences are
+put into batches or samples into decoder calls.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textvae.data.batches import Tokens, collate
+from textvae.gaussian import DiagonalGaussian
+from textvae.models.sentence import SentenceModel
+
+Progress = Callable[[str, int, int], None]  # phase, done, total
+
+# Logits of one decoder call, over samples, sentences, tokens and vocabulary: what bounds memory.
+CPU_LOGITS = 2**22
+DEVICE_LOGITS = 2**27
+
+_POSTERIOR = 2  # third word of the counter; the streams of generated samples have 0 and 1
+
+
+# the mathematics
+
+
+@dataclass(frozen=True)
+class ImportanceSamples:
+    """K samples z_k ~ q(z|x) of each of B sentences, weighed against the model's joint density.
+
+    >>> samples = ImportanceSamples(torch.zeros(4, 2), torch.full((4, 2), -3.0))
+    >>> samples.nll, samples.effective_sample_size.round()
+    (tensor([3., 3.]), tensor([4., 4.]))
+    """
+
+    log_likelihood: Tensor  # (K, B): log p(x|z_k)
+    log_weight: Tensor  # (K, B): log p(x|z_k) + log p(z_k) - log q(z_k|x)
+
+    @classmethod
+    def draw(
+        cls,
+        posterior: DiagonalGaussian,
+        noise: Tensor,
+        log_likelihood: Callable[[Tensor], Tensor],
+        log_prior: Callable[[Tensor], Tensor],
+    ) -> ImportanceSamples:
+        """The samples that standard normal noise (K, B, Z) makes of the posteriors (B, Z).
+
+        Both densities take z (K, B, Z) to nats (K, B).
+        """
+        z = posterior.sample(noise)
+        conditional = log_likelihood(z)
+        return cls(conditional, conditional + log_prior(z) - posterior.log_prob(z))
+
+    @classmethod
+    def cat(cls, parts: Sequence[ImportanceSamples]) -> ImportanceSamples:
+        """More samples of the same sentences."""
+        return cls(
+            torch.cat([part.log_likelihood for part in parts]),
+            torch.cat([part.log_weight for part in parts]),
+        )
+
+    @property
+    def rec(self) -> Tensor:
+        """-E_q log p(x|z) by the mean over the samples, in nats, shape (B,)."""
+        return -self.log_likelihood.mean(0)
+
+    @property
+    def nll(self) -> Tensor:
+        """-log (1/K) sum_k p(x|z_k) p(z_k) / q(z_k|x), in nats, shape (B,). Burda 2016, eq. 8."""
+        return -log_mean_exp(self.log_weight)
+
+    @property
+    def nll_half(self) -> Tensor | None:
+        """The same with K/2 samples: the mean over both halves; None at K = 1."""
+        half = len(self.log_weight) // 2
+        if half == 0:
+            return None
+        first, second = self.log_weight[:half], self.log_weight[half : 2 * half]
+        return -(log_mean_exp(first) + log_mean_exp(second)) / 2
+
+    @property
+    def effective_sample_size(self) -> Tensor:
+        """(sum_k w_k)^2 / sum_k w_k^2, from 1 to K, shape (B,). Kong 1992."""
+        total, squares = self.log_weight.logsumexp(0), (2 * self.log_weight).logsumexp(0)
+        return (2 * total - squares).exp()
+
+
+def log_mean_exp(log_values: Tensor) -> Tensor:
+    """log of the mean over axis 0 of exp(log_values)."""
+    return log_values.logsumexp(0) - math.log(len(log_values))
+
+
+# sentences in batches
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Sentences that go through the model together, and their places among all of them."""
+
+    tokens: Tokens
+    places: Tensor  # (B,) int64, CPU
+
+
+def chunks_by_length(
+    ids: Sequence[Sequence[int]], model: SentenceModel, batch_size: int = 256
+) -> list[Chunk]:
+    """All sentences, those of similar length together to save padding."""
+    order = np.argsort([len(row) for row in ids], kind="stable")[::-1]  # the largest memory first
+    chunks = []
+    while len(order):
+        longest = len(ids[order[0]]) + 1
+        fit = max(1, min(batch_size, _rows_a_call(model, longest)))
+        tokens = collate([ids[i] for i in order[:fit]], model.eos_id, model.pad_id)
+        chunks.append(Chunk(tokens, torch.from_numpy(order[:fit].copy())))
+        order = order[fit:]
+    return chunks
+
+
+def chunks_in_order(batches: Iterable[Tokens]) -> list[Chunk]:
+    """The batches as they come, their sentences counted through."""
+    chunks, first = [], 0
+    for tokens in batches:
+        chunks.append(Chunk(tokens, torch.arange(first, first + len(tokens))))
+        first += len(tokens)
+    return chunks
+
+
+def _rows_a_call(model: SentenceModel, steps: int) -> int:
+    """Sentences of `steps` tokens that one decoder call may take; at least 1."""
+    logits = CPU_LOGITS if model.device.type == "cpu" else DEVICE_LOGITS
+    width = max(model.vocab_size, 4 * model.config.hidden_size)
+    return max(1, logits // (steps * width))
+
+
+@contextmanager
+def inference(model: SentenceModel) -> Iterator[None]:
+    """Evaluation and inference mode; the model's mode is restored afterwards."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)
+
+
+class SentenceNoise:
+    """Standard normal noise of some sentences, each from its own stream (seed, place).
+
+    Successive draws go on where the last one ended, so how they are cut makes no difference.
+    """
+
+    def __init__(self, seed: int, places: Tensor) -> None:
+        self._streams = [
+            np.random.Generator(
+                np.random.Philox(
+                    key=np.array([seed, place], np.uint64), counter=[0, 0, _POSTERIOR, 0]
+                )
+            )
+            for place in places.tolist()
+        ]
+
+    def draw(self, samples: int, size: int) -> Tensor:
+        """Noise (K, B, Z) in float64."""
+        rows = [stream.standard_normal((samples, size)) for stream in self._streams]
+        return torch.from_numpy(np.stack(rows, axis=1))
+
+
+# models on sentences
+
+
+def posteriors(model: SentenceModel, chunks: Sequence[Chunk]) -> DiagonalGaussian:
+    """q(z|x) of all sentences, (N, Z), float64 on the CPU."""
+    parts = []
+    with inference(model):
+        for chunk in chunks:
+            q = model.posterior(chunk.tokens.to(model.device))
+            parts.append(DiagonalGaussian(q.mean.cpu().double(), q.log_variance.cpu().double()))
+    return DiagonalGaussian.cat(parts)[_restoring(chunks)]
+
+
+def codes(model: SentenceModel, chunks: Sequence[Chunk]) -> Tensor:
+    """Posterior means, or an autoencoder's points, of all sentences, (N, Z), float32 on the CPU."""
+    with inference(model):
+        parts = [model.code(chunk.tokens.to(model.device)).cpu() for chunk in chunks]
+    return torch.cat(parts)[_restoring(chunks)]
+
+
+def posterior_sample(q: DiagonalGaussian, seed: int) -> Tensor:
+    """One z ~ q(z|x) a sentence, (N, Z): the first of those that importance sampling draws."""
+    N, Z = q.mean.size()
+    return q.sample(SentenceNoise(seed, torch.arange(N)).draw(1, Z)[0])
+
+
+def log_likelihoods(
+    model: SentenceModel,
+    chunks: Sequence[Chunk],
+    z: Tensor | None,
+    *,
+    progress: Progress | None = None,
+    phase: str = "likelihood",
+) -> Tensor:
+    """log p(x|z) of all sentences in nats, (N,); z (N, Z), or None for a language model."""
+    parts, done, total = [], 0, sum(len(chunk.places) for chunk in chunks)
+    with inference(model):
+        for chunk in chunks:
+            own = None if z is None else z[chunk.places].float().to(model.device)
+            tokens = chunk.tokens.to(model.device)
+            parts.append(model.log_likelihood(tokens, own).cpu().double())
+            done += len(chunk.places)
+            if progress is not None:
+                progress(phase, done, total)
+    return torch.cat(parts)[_restoring(chunks)]
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """What importance sampling found of N sentences, in nats, each (N,)."""
+
+    rec: Tensor
+    nll: Tensor
+    nll_half: Tensor | None
+    effective_sample_size: Tensor
+
+
+def importance_weighted(
+    model: SentenceModel,
+    chunks: Sequence[Chunk],
+    q: DiagonalGaussian,
+    *,
+    samples: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> Likelihood:
+    """-log p(x) of all sentences by K samples of their posteriors (N, Z). Burda 2016, eq. 8."""
+    columns: list[tuple[Tensor, ...]] = []
+    done, total = 0, sum(len(chunk.places) for chunk in chunks)
+    with inference(model):
+        for chunk in chunks:
+            drawn = _importance_samples(model, chunk, q[chunk.places], samples, seed)
+            found = (drawn.rec, drawn.nll, drawn.effective_sample_size, drawn.nll_half)
+            columns.append(tuple(column for column in found if column is not None))
+            done += len(chunk.places)
+            if progress is not None:
+                progress("likelihood", done, total)
+    restoring = _restoring(chunks)
+    rec, nll, size, *half = (torch.cat(parts)[restoring] for parts in zip(*columns, strict=True))
+    return Likelihood(rec, nll, half[0] if half else None, size)
+
+
+def _importance_samples(
+    model: SentenceModel, chunk: Chunk, q: DiagonalGaussian, samples: int, seed: int
+) -> ImportanceSamples:
+    B, T = chunk.tokens.ids.size()
+    tokens = chunk.tokens.to(model.device)
+    noise = SentenceNoise(seed, chunk.places)
+    at_once = max(1, _rows_a_call(model, T) // B)
+
+    def log_likelihood(z: Tensor) -> Tensor:
+        return model.log_likelihood(tokens, z.float().to(model.device)).cpu().double()
+
+    def log_prior(z: Tensor) -> Tensor:
+        return model.prior_log_prob(z.float().to(model.device)).cpu().double()
+
+    parts = [
+        ImportanceSamples.draw(
+            q, noise.draw(min(at_once, samples - k), q.mean.size(1)), log_likelihood, log_prior
+        )
+        for k in range(0, samples, at_once)
+    ]
+    return ImportanceSamples.cat(parts)
+
+
+def _restoring(chunks: Sequence[Chunk]) -> Tensor:
+    """The index that brings concatenated chunks back into the order of the sentences."""
+    return torch.cat([chunk.places for chunk in chunks]).argsort()

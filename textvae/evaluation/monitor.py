@@ -1,0 +1,64 @@
+"""What training watches: the cheap figures of a model on a fixed slice of validation data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import Tensor
+
+from textvae.data.batches import Tokens
+from textvae.evaluation.information import (
+    active_units,
+    derangement,
+    mi_sentences,
+    mutual_information,
+)
+from textvae.evaluation.likelihood import (
+    Chunk,
+    chunks_in_order,
+    codes,
+    log_likelihoods,
+    posterior_sample,
+    posteriors,
+)
+from textvae.models.sentence import SentenceModel
+
+
+def monitor(model: SentenceModel, batches: Iterable[Tokens], seed: int) -> dict[str, float]:
+    """Means over the sentences of the batches, in nats a sentence, by the keys of `evaluate`.
+
+    One encoder and two decoder passes, one sample of z a sentence. A vae has `rec`, `kl`,
+    `nll_elbo`, `z_gain`, `mi` and `active_units`; an ae `rec` and `z_gain` at its codes; an lm
+    `nll_iw`, exact. One sentence alone has no `z_gain`. The batches should be small enough for
+    one decoder call each.
+    """
+    chunks = chunks_in_order(batches)
+    if model.kind == "lm":
+        return {"nll_iw": -log_likelihoods(model, chunks, None).mean().item()}
+    if model.kind == "ae":
+        return _reconstruction(model, chunks, codes(model, chunks), seed)
+    q = posteriors(model, chunks)
+    z = posterior_sample(q, seed)
+    figures = _reconstruction(model, chunks, z, seed)
+    kl = q.kl().mean().item()
+    rows = mi_sentences(len(z), seed)
+    return {
+        "rec": figures["rec"],
+        "kl": kl,
+        "nll_elbo": figures["rec"] + kl,
+        **figures,
+        "mi": mutual_information(q[rows], z[rows]).mean().item(),
+        "active_units": active_units(q.mean),
+    }
+
+
+def _reconstruction(
+    model: SentenceModel, chunks: list[Chunk], z: Tensor, seed: int
+) -> dict[str, float]:
+    """`rec` and `z_gain` at latents (N, Z)."""
+    own = log_likelihoods(model, chunks, z)
+    figures = {"rec": -own.mean().item()}
+    if len(z) > 1:
+        others = log_likelihoods(model, chunks, z[derangement(len(z), seed)])
+        figures["z_gain"] = (own - others).mean().item()
+    return figures

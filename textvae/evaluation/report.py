@@ -1,0 +1,232 @@
+"""The report: every figure of a model on a set of sentences, under its fixed JSON key."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textvae.data.rows import Row
+from textvae.data.tokenizers import Tokenizer
+from textvae.errors import UsageError
+from textvae.evaluation.figures import Figures
+from textvae.evaluation.information import (
+    active_units,
+    derangement,
+    mi_sentences,
+    mutual_information,
+)
+from textvae.evaluation.likelihood import (
+    Chunk,
+    Likelihood,
+    Progress,
+    chunks_by_length,
+    codes,
+    importance_weighted,
+    log_likelihoods,
+    posterior_sample,
+    posteriors,
+)
+from textvae.evaluation.samples import Quality, judge_samples
+from textvae.evaluation.sentences import Sentences, prepare
+from textvae.evaluation.text_quality import (
+    Writing,
+    bleu,
+    exact_match,
+    perplexity,
+    token_accuracy,
+    unit_lengths,
+    writing_of,
+)
+from textvae.gaussian import DiagonalGaussian
+from textvae.latent.decoding import Sampling, decode_batches
+from textvae.models.sentence import SentenceModel
+
+CONVERGED_WITHIN = 0.2  # nats between nll_iw at K and at K/2
+
+
+def evaluate(
+    model: SentenceModel,
+    tokenizer: Tokenizer,
+    rows: Iterable[Row],
+    *,
+    name: str = "",
+    samples: int = 100,
+    seed: int = 0,
+    limit: int | None = None,
+    truncate: bool = False,
+    quality: Quality | None = None,
+    per_sentence: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The figures of a model on sentences, in a fixed order of keys; what is undefined is absent.
+
+    Means over sentences, in nats; `KEY_se` is the standard error of KEY. Blank lines are
+    skipped and counted. The figures of a sentence do not depend on the others, but for mutual
+    information and `z_gain`, which compare sentences.
+
+    Args:
+        model: a vae, ae or lm.
+        tokenizer: the model's.
+        rows: the sentences; their `log_prob`, where all have one, gives the `gap`.
+        name: stands under `model`.
+        samples: K, importance samples a sentence.
+        limit: evaluate the fixed subset of so many, see `limit_rows`.
+        truncate: cut sentences above the model's limit instead of refusing them.
+        quality: also judge samples of the prior.
+        per_sentence: add `sentences`, a list with one dict each.
+
+    Raises:
+        DataError: nothing but blank lines, or sentences above the model's limit.
+        UsageError: `samples` or `limit` below 1.
+    """
+    if samples < 1:
+        raise UsageError(f"--samples {samples}: importance sampling needs 1 or more, e.g. 100")
+    sentences = prepare(rows, tokenizer, model.max_tokens, limit=limit, truncate=truncate)
+    chunks = chunks_by_length(sentences.ids, model)
+    writing = writing_of(sentences.texts)
+
+    figures = Figures()
+    figures.value("model", name)
+    figures.value("samples", samples)
+    figures.value("n_sentences", len(sentences.rows))
+    figures.value("n_blank", sentences.n_blank or None)
+    figures.value("n_truncated", sentences.n_truncated or None)
+    figures.value("seed", seed)
+    figures.column("index", sentences.places)
+    figures.column("text", sentences.texts)
+    if model.kind == "lm":
+        nll = -log_likelihoods(model, chunks, None, progress=progress)
+        figures.mean("nll_iw", nll, column=True)
+        figures.update(perplexities(tokenizer, sentences, nll, writing))
+        figures.update(gap(sentences.rows, nll))
+    elif model.kind == "ae":
+        z = codes(model, chunks)
+        rec = -log_likelihoods(model, chunks, z, progress=progress)
+        figures.mean("rec", rec, column=True)
+        figures.value("latent_size", model.latent_size)
+        figures.update(
+            reconstruction(model, tokenizer, sentences, chunks, z, writing, progress=progress)
+        )
+    else:
+        q = posteriors(model, chunks)
+        found = importance_weighted(model, chunks, q, samples=samples, seed=seed, progress=progress)
+        figures.update(likelihood(found, q))
+        figures.update(perplexities(tokenizer, sentences, found.nll, writing))
+        figures.update(information(model, chunks, q, seed=seed, progress=progress))
+        figures.update(
+            reconstruction(model, tokenizer, sentences, chunks, q.mean, writing, progress=progress)
+        )
+        figures.update(gap(sentences.rows, found.nll))
+    if quality is not None:
+        held_out = sentences.texts
+        figures.update(
+            judge_samples(
+                model, tokenizer, quality, held_out, writing, seed=seed, progress=progress
+            )
+        )
+    if per_sentence:
+        figures.value("sentences", figures.sentences)
+    return figures.report
+
+
+def likelihood(found: Likelihood, q: DiagonalGaussian) -> Figures:
+    """`rec`, `kl`, the bound, and the importance-weighted estimate with its health."""
+    figures, kl = Figures(), q.kl()
+    figures.mean("rec", found.rec, column=True)
+    figures.mean("kl", kl, column=True)
+    figures.mean("nll_elbo", found.rec + kl, column=True)
+    figures.mean("nll_iw", found.nll, column=True)
+    figures.value("ess", float(np.median(found.effective_sample_size)))
+    figures.column("ess", found.effective_sample_size.tolist())
+    if found.nll_half is not None:
+        apart = (found.nll_half - found.nll).mean().item()
+        figures.value("nll_iw_half", found.nll_half.mean().item())
+        figures.value("converged", apart <= CONVERGED_WITHIN)
+    return figures
+
+
+def perplexities(
+    tokenizer: Tokenizer, sentences: Sentences, nll: Tensor, writing: Writing
+) -> Figures:
+    """Per word (`ppl_word`), or per character of unspaced text (`ppl_char`), and bits per byte.
+
+    Where the tokenizer made unknowns, `_unk` stands in the name, `unk_rate` is their share of
+    the tokens (ends not counted), and bits per byte are not defined.
+    """
+    figures, texts = Figures(), sentences.texts
+    key = "ppl_char" if writing == "unspaced" else "ppl_word"
+    value, error = perplexity(nll, unit_lengths(texts, writing))
+    unknowns = tokenizer.unknown_count(texts)
+    if unknowns:
+        figures.value(f"{key}_unk", value, error)
+        figures.value("unk_rate", unknowns / sum(map(len, sentences.ids)))
+    else:
+        n_bytes = sum(len(text.encode()) + 1 for text in texts)  # a newline each
+        figures.value(key, value, error)
+        figures.value("bits_per_byte", nll.sum().item() / math.log(2) / n_bytes)
+    return figures
+
+
+def information(
+    model: SentenceModel,
+    chunks: Sequence[Chunk],
+    q: DiagonalGaussian,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+) -> Figures:
+    """What the latent holds of the sentences, and what the decoder takes of it."""
+    figures, z = Figures(), posterior_sample(q, seed)
+    rows = mi_sentences(len(z), seed)
+    figures.mean("mi", mutual_information(q[rows], z[rows]))
+    figures.value("mi_batch", len(rows))
+    figures.value("mi_max", math.log(len(rows)))
+    figures.value("active_units", active_units(q.mean))
+    figures.value("latent_size", model.latent_size)
+    if len(z) > 1:
+        own = log_likelihoods(model, chunks, z)
+        others = z[derangement(len(z), seed)]
+        swapped = log_likelihoods(model, chunks, others, progress=progress, phase="z_gain")
+        figures.mean("z_gain", own - swapped, column=True)
+    return figures
+
+
+def reconstruction(
+    model: SentenceModel,
+    tokenizer: Tokenizer,
+    sentences: Sentences,
+    chunks: Sequence[Chunk],
+    z: Tensor,
+    writing: Writing,
+    *,
+    progress: Progress | None = None,
+) -> Figures:
+    """Greedy reconstruction from the posterior means, or an autoencoder's codes, (N, Z)."""
+    figures, texts, ids = Figures(), sentences.texts, []
+    for output in decode_batches(model, z.float(), Sampling("greedy")):
+        ids.append(output)
+        if progress is not None:
+            progress("reconstruction", len(ids), len(texts))
+    outputs = tokenizer.decode(ids)
+    score, signature = bleu(outputs, texts, writing)
+    figures.value("bleu", score)
+    figures.value("bleu_signature", signature)
+    figures.value("exact_match", exact_match(outputs, texts))
+    figures.value("token_accuracy", token_accuracy(model, chunks, z))
+    figures.column("reconstruction", outputs)
+    return figures
+
+
+def gap(rows: Sequence[Row], nll: Tensor) -> Figures:
+    """Mean of nll + log_prob, the distance from the truth, where all rows know theirs."""
+    figures = Figures()
+    known = [row.log_prob for row in rows if row.log_prob is not None]
+    if len(known) == len(rows):
+        figures.column("log_prob", known)
+        figures.mean("gap", nll + torch.tensor(known, dtype=torch.float64), column=True)
+    return figures

@@ -1,0 +1,116 @@
+"""Samples of the prior, and beside each of their figures the same of real sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from textvae.data.tokenizers import Tokenizer
+from textvae.errors import UsageError
+from textvae.evaluation.figures import Figures
+from textvae.evaluation.likelihood import Progress
+from textvae.evaluation.sentences import lowest_hashes
+from textvae.evaluation.text_quality import (
+    Scorer,
+    Writing,
+    distinct_2,
+    found_in,
+    scored_perplexity,
+    self_bleu,
+)
+from textvae.latent.decoding import Sampling, generate
+from textvae.models.sentence import SentenceModel
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What the figures of samples need; what is None leaves its figures out.
+
+    Args:
+        samples: how many samples of the prior are judged.
+        training_texts: the training set, for `copied`; read once, may be a stream.
+        scorer: a language model of the training set, for `ppl_forward`.
+        train_scorer: trains a language model on texts, for `ppl_reverse`.
+        real_texts: real sentences outside the evaluated set, for `ppl_reverse_real`.
+        reverse_samples: how many texts `train_scorer` is given.
+
+    Raises:
+        UsageError: fewer than one sample.
+    """
+
+    samples: int
+    training_texts: Iterable[str] | None = None
+    scorer: Scorer | None = None
+    train_scorer: Callable[[Sequence[str]], Scorer] | None = None
+    real_texts: Sequence[str] | None = None
+    reverse_samples: int = 10_000
+
+    def __post_init__(self) -> None:
+        if min(self.samples, self.reverse_samples) < 1:
+            raise UsageError(f"quality of {self.samples} samples: give 1 or more, e.g. 1000")
+
+
+def judge_samples(
+    model: SentenceModel,
+    tokenizer: Tokenizer,
+    quality: Quality,
+    held_out: Sequence[str],
+    writing: Writing,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+) -> Figures:
+    """The figures of `quality.samples` samples; `KEY_real` of as many held-out sentences.
+
+    `real_sentences` says how many there were. With fewer than samples `distinct_2_real` is
+    absent, since it depends on the number. Perplexities are per word, or per character of
+    unspaced text.
+    """
+    reverse = quality.reverse_samples if quality.train_scorer is not None else 0
+    drawn = sample_texts(
+        model, tokenizer, max(quality.samples, reverse), seed=seed, progress=progress
+    )
+    samples = drawn[: quality.samples]
+    real = [held_out[i] for i in lowest_hashes(held_out, quality.samples)]
+
+    figures = Figures()
+    figures.value("quality_samples", len(samples))
+    figures.value("real_sentences", len(real))
+    for key, texts in (("self_bleu", samples), ("self_bleu_real", real)):
+        if len(texts) > 1:
+            figures.mean(key, self_bleu(texts, writing))
+    figures.value("distinct_2", distinct_2(samples, writing))
+    if len(real) == len(samples):
+        figures.value("distinct_2_real", distinct_2(real, writing))
+    if quality.training_texts is not None:
+        found = found_in([*samples, *real], quality.training_texts)
+        figures.mean("copied", found[: len(samples)])
+        figures.mean("copied_real", found[len(samples) :])
+    if quality.scorer is not None:
+        figures.value("ppl_forward", *scored_perplexity(quality.scorer, samples, writing))
+        figures.value("ppl_forward_real", *scored_perplexity(quality.scorer, real, writing))
+    if quality.train_scorer is not None:
+        scorer = quality.train_scorer(drawn[:reverse])
+        figures.value("ppl_reverse", *scored_perplexity(scorer, held_out, writing))
+        others = quality.real_texts or ()
+        if len(others) >= reverse:
+            scorer = quality.train_scorer([others[i] for i in lowest_hashes(others, reverse)])
+            figures.value("ppl_reverse_real", *scored_perplexity(scorer, held_out, writing))
+    return figures
+
+
+def sample_texts(
+    model: SentenceModel,
+    tokenizer: Tokenizer,
+    n: int,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+) -> list[str]:
+    """The texts of n samples of the model, each a function of (seed, its index)."""
+    ids = []
+    for sample in generate(model, n, Sampling("sample"), seed=seed):
+        ids.append(sample)
+        if progress is not None:
+            progress("samples", len(ids), n)
+    return tokenizer.decode(ids)

@@ -1,0 +1,1 @@
+"""The latent space at work: decoding strategies, random streams, paths between sentences."""

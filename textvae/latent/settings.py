@@ -1,0 +1,168 @@
+"""What a caller can ask of decoding: the strategy and its limits, checked once, here."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from textvae.errors import UsageError
+
+Strategy = Literal["sample", "greedy", "beam"]
+
+_SAMPLING_ONLY = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}  # name -> the value that is off
+_BEAM_ONLY = {"beams": 1, "length_penalty": 0.0}
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How token ids are chosen from the model's distribution p(x_t | x_<t, z).
+
+    A sentence of the model is its tokens and one end token. Decoding produces the sentences
+    with `min_tokens` tokens or more before the end token, and `max_tokens` or fewer with it:
+    the end token has probability 0 before `min_tokens`, and after `max_tokens - 1` tokens the
+    sentence ends, whatever the model says. None for `max_tokens` is the model's own limit.
+
+    - `sample`: x_t from the distribution, after `repetition_penalty`, `temperature`, `top_k`
+      and `top_p`, in this order. Exactly `top_k` tokens stay; `top_p` then keeps the smallest
+      set of most probable tokens that holds that share (Holtzman 2020). Equal probabilities:
+      the lower id comes first.
+    - `greedy`: the most probable token; equal probabilities: the lowest id.
+    - `beam`: the sentence of the highest log p(x | z) / length^`length_penalty` that `beams`
+      hypotheses find, length counted with the end token (see `beam.py`).
+
+    `repetition_penalty` divides the positive logits of tokens that the sentence already has
+    (Keskar 2019, sec. 4.1), and multiplies the negative ones.
+
+    Raises:
+        UsageError: a value out of range, or one that the strategy would ignore.
+
+    >>> Sampling("sample", temperature=0.8, top_p=0.9).beams
+    1
+    """
+
+    strategy: Strategy = "sample"
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    beams: int = 1
+    repetition_penalty: float = 1.0
+    min_tokens: int = 0
+    max_tokens: int | None = None
+    length_penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.strategy not in get_args(Strategy):
+            known = ", ".join(get_args(Strategy))
+            raise UsageError(f"strategy {self.strategy!r} is unknown: choose from {known}")
+        for name in ("top_k", "beams", "min_tokens", "max_tokens"):
+            value = getattr(self, name)
+            if not isinstance(value, int) and (name, value) != ("max_tokens", None):
+                raise UsageError(f"{name} {value!r} must be a whole number")
+        _check(
+            "temperature",
+            self.temperature,
+            0 < self.temperature < math.inf,
+            "above 0",
+            "0.5 to 1.2, or greedy for the limit 0",
+        )
+        _check("top_k", self.top_k, self.top_k >= 0, "0 (off) or more", "40")
+        _check("top_p", self.top_p, 0 < self.top_p <= 1, "above 0 and at most 1 (off)", "0.9")
+        _check("beams", self.beams, self.beams >= 1, "1 or more", "5")
+        _check(
+            "repetition_penalty",
+            self.repetition_penalty,
+            0 < self.repetition_penalty < math.inf,
+            "above 0 (1 is off)",
+            "1.2",
+        )
+        _check(
+            "length_penalty",
+            self.length_penalty,
+            0 <= self.length_penalty < math.inf,
+            "0 (off) or more",
+            "0.6",
+        )
+        _check("min_tokens", self.min_tokens, self.min_tokens >= 0, "0 or more", "0")
+        if self.max_tokens is not None:
+            _check("max_tokens", self.max_tokens, self.max_tokens >= 2, "2 or more", "128")
+            self._check_min_tokens(self.max_tokens)
+        self._refuse_ignored_values()
+
+    def limit(self, model_limit: int) -> int:
+        """Most tokens of a sentence, end token included, from a model that has `model_limit`.
+
+        Raises:
+            UsageError: `max_tokens` exceeds it, or `min_tokens` does not fit in it.
+        """
+        if self.max_tokens is None:
+            self._check_min_tokens(model_limit)
+            return model_limit
+        if self.max_tokens > model_limit:
+            raise UsageError(
+                f"max_tokens {self.max_tokens} exceeds the model's limit {model_limit}; "
+                f"try {model_limit}, or train with a larger max_tokens"
+            )
+        return self.max_tokens
+
+    def _check_min_tokens(self, limit: int) -> None:
+        _check(
+            "min_tokens",
+            self.min_tokens,
+            self.min_tokens < limit,
+            f"below max_tokens {limit}, which counts the end token",
+            str(limit - 1),
+        )
+
+    def _refuse_ignored_values(self) -> None:
+        ignored = dict(_SAMPLING_ONLY) if self.strategy != "sample" else {}
+        ignored |= _BEAM_ONLY if self.strategy != "beam" else {}
+        for name, off in ignored.items():
+            value = getattr(self, name)
+            if value != off:
+                wanted = "sample" if name in _SAMPLING_ONLY else "beam"
+                raise UsageError(
+                    f"{name} {value} has no effect with strategy {self.strategy}: "
+                    f"leave it out, or choose strategy {wanted}"
+                )
+
+    @classmethod
+    def from_options(
+        cls,
+        *,
+        default: Strategy = "sample",
+        greedy: bool = False,
+        strategy: Strategy | None = None,
+        **options: float | int | None,
+    ) -> Sampling:
+        """The settings that command-line-like options mean; an option that is None was not given.
+
+        The strategy is the one named; else greedy with `greedy`, beam with `beams` above 1,
+        sample where a sampling option is given, and `default` otherwise.
+
+        >>> Sampling.from_options(beams=4, top_k=None).strategy
+        'beam'
+        >>> Sampling.from_options(default="greedy", temperature=0.7).strategy
+        'sample'
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        unknown = given.keys() - cls.__dataclass_fields__.keys()
+        if unknown:
+            raise UsageError(
+                f"unknown decoding option {sorted(unknown)[0]!r}: "
+                f"choose from greedy, {', '.join(cls.__dataclass_fields__)}"
+            )
+        if greedy and strategy not in (None, "greedy"):
+            raise UsageError(f"greedy contradicts strategy {strategy}: give one of the two")
+        if greedy:
+            strategy = "greedy"
+        elif strategy is None and given.get("beams", 1) != 1:
+            strategy = "beam"
+        elif strategy is None:
+            strategy = "sample" if given.keys() & _SAMPLING_ONLY.keys() else default
+        return cls(strategy, **given)  # type: ignore[arg-type]  # checked by __post_init__
+
+
+def _check(name: str, value: float, allowed: bool, wanted: str, suggestion: str) -> None:
+    if not allowed:
+        raise UsageError(f"{name} {value} must be {wanted}; try {suggestion}")

@@ -1,0 +1,45 @@
+"""From the states of a sentence to one vector."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from textvae.data.batches import Tokens
+
+
+class Pooling(nn.Module):
+    """One vector (B, H) of the states (B, T, H), blind to padding.
+
+    - last: the state of the end token (of a backward reading, that of the first).
+    - mean, max: over the sentence. Max keeps sentences apart where means of many states
+      are alike (Long 2019).
+    - attention: a learned weighted mean (Lin 2017, with one head).
+    """
+
+    def __init__(self, kind: str, width: int, *, bidirectional: bool = False) -> None:
+        super().__init__()
+        self.kind = kind
+        self.backward_width = width // 2 if bidirectional else 0
+        self.score = nn.Linear(width, 1) if kind == "attention" else None
+
+    def forward(self, states: Tensor, tokens: Tokens) -> Tensor:
+        """Pooled states, shape (B, H)."""
+        if self.kind == "last":
+            return self._last(states, tokens)
+        mask = tokens.mask[:, :, None]  # (B, T, 1)
+        if self.kind == "max":
+            return states.masked_fill(~mask, float("-inf")).amax(1)
+        if self.score is not None:
+            weights = self.score(states).masked_fill(~mask, float("-inf")).softmax(1)
+        else:
+            weights = mask.to(states.dtype) / tokens.lengths[:, None, None].to(states.dtype)
+        return (states * weights).sum(1)
+
+    def _last(self, states: Tensor, tokens: Tokens) -> Tensor:
+        rows = torch.arange(len(tokens), device=states.device)
+        ahead = states[rows, tokens.lengths - 1]
+        if not self.backward_width:
+            return ahead
+        kept = states.size(-1) - self.backward_width
+        return torch.cat([ahead[:, :kept], states[:, 0, kept:]], dim=-1)

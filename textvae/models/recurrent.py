@@ -1,0 +1,109 @@
+"""GRU and LSTM: an encoder's states, and a decoder that sees z at every step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from textvae.config import ModelConfig
+from textvae.data.batches import Tokens
+
+State = tuple[Tensor, ...]  # the rows (sentences) of each tensor in axis 0
+
+CELLS: dict[str, type[nn.GRU] | type[nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
+
+
+def reverse_padded(x: Tensor, lengths: Tensor) -> Tensor:
+    """(B, T, H) with the first `lengths` steps of each row in reverse, padding left in place."""
+    steps = torch.arange(x.size(1), device=x.device)
+    source = torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)  # (B, T)
+    return x.gather(1, source[:, :, None].expand_as(x))
+
+
+class RecurrentEncoder(nn.Module):
+    """States of a sentence, (B, T, H), or (B, T, 2H) when it is read both ways.
+
+    The backward reading runs over reversed rows instead of packed sequences: the same
+    result, and nothing waits for lengths on the host.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        cell = CELLS[config.encoder]
+        directions = 2 if config.bidirectional else 1
+        widths = [config.embedding_size] + [directions * config.hidden_size] * (config.layers - 1)
+        self.forwards = nn.ModuleList(
+            cell(width, config.hidden_size, batch_first=True) for width in widths
+        )
+        self.backwards = nn.ModuleList(
+            cell(width, config.hidden_size, batch_first=True)
+            for width in (widths if config.bidirectional else [])
+        )
+        self.output_size = directions * config.hidden_size
+
+    def forward(self, embedded: Tensor, tokens: Tokens) -> Tensor:
+        """States (B, T, output_size) of embedded tokens (B, T, E)."""
+        states = embedded
+        for layer, forwards in enumerate(self.forwards):
+            ahead = forwards(states)[0]
+            if self.backwards:
+                behind = self.backwards[layer](reverse_padded(states, tokens.lengths))[0]
+                ahead = torch.cat([ahead, reverse_padded(behind, tokens.lengths)], dim=-1)
+            states = ahead
+        return states
+
+
+class RecurrentDecoder(nn.Module):
+    """Next-token states from the tokens before and z, in the first state and at every step.
+
+    Bowman 2016 gives z to the first state; He 2019 also to each input.
+    """
+
+    def __init__(self, config: ModelConfig, latent_size: int) -> None:
+        super().__init__()
+        self.layers = config.layers
+        self.hidden_size = config.hidden_size
+        self.rnn = CELLS[config.decoder](
+            config.embedding_size + latent_size,
+            config.hidden_size,
+            num_layers=config.layers,
+            batch_first=True,
+        )
+        self.has_cell = config.decoder == "lstm"
+        states = config.layers * config.hidden_size * (2 if self.has_cell else 1)
+        self.first_state: nn.Linear | None = None
+        if latent_size:
+            self.first_state = nn.Linear(latent_size, states)
+        self.output_size = config.hidden_size
+
+    def forward(self, embedded: Tensor, z: Tensor | None) -> Tensor:
+        """States (B, T, H) that predict tokens, teacher-forced on embedded inputs (B, T, E)."""
+        state = self.start(z, embedded.size(0))
+        return self._advance(embedded, state)[0]
+
+    def start(self, z: Tensor | None, n: int) -> State:
+        """State of `n` sentences before their first token."""
+        count = 2 if self.has_cell else 1
+        if self.first_state is None or z is None:
+            weight = next(self.rnn.parameters())
+            zeros = weight.new_zeros(n, self.layers, self.hidden_size)
+            return (zeros,) * count
+        flat = torch.tanh(self.first_state(z))  # (N, count * L * H)
+        parts = flat.view(n, count, self.layers, self.hidden_size).unbind(1)
+        return (*parts, z)
+
+    def step(self, embedded: Tensor, state: State) -> tuple[Tensor, State]:
+        """State (N, H) that predicts the token after `embedded` (N, E), and the next State."""
+        output, state = self._advance(embedded[:, None], state)
+        return output[:, 0], state
+
+    def _advance(self, embedded: Tensor, state: State) -> tuple[Tensor, State]:
+        memory = 2 if self.has_cell else 1
+        hidden, latent = state[:memory], state[memory:]
+        if latent:
+            z = latent[0][:, None].expand(-1, embedded.size(1), -1).to(embedded.dtype)
+            embedded = torch.cat([embedded, z], dim=-1)  # (B, T, E + Z)
+        stacked = tuple(part.transpose(0, 1).contiguous() for part in hidden)  # (L, N, H)
+        output, last = self.rnn(embedded, stacked if self.has_cell else stacked[0])
+        last = last if self.has_cell else (last,)
+        return output, (*(part.transpose(0, 1) for part in last), *latent)

@@ -1,0 +1,92 @@
+"""The model card: what a model is, was trained on, scored, and writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textvae.config import Config
+from textvae.data.prepare import Corpora
+from textvae.data.tokenizers import Tokenizer
+from textvae.latent.decoding import generate
+from textvae.latent.settings import Sampling
+from textvae.models.sentence import SentenceModel
+from textvae.training.checkpoints import TrainingState
+
+NAMES = {"vae": "Sentence VAE", "ae": "Sentence autoencoder", "lm": "Language model"}
+FIGURES = ("nll_elbo", "nll_iw", "rec", "kl", "z_gain", "mi", "active_units")
+SAMPLES = 8
+
+
+def model_card(
+    model: SentenceModel,
+    tokenizer: Tokenizer,
+    config: Config,
+    corpora: Corpora,
+    state: TrainingState,
+    metrics: list[dict[str, Any]],
+) -> str:
+    """The card as Markdown, with the metadata block that the Hugging Face hub reads."""
+    best: dict[str, Any] = next(
+        (r for r in reversed(metrics) if r.get("event") == "valid" and r.get("best")), {}
+    )
+    rows = [f"| `{key}` | {best[key]:.3f} |" for key in FIGURES if key in best]
+    architecture = model.config
+    encoder = "" if model.kind == "lm" else f"{architecture.encoder} encoder, "
+    latent = "" if model.kind == "lm" else f", latent size {model.latent_size}"
+    epochs = state.best_step / max(-(-len(corpora.train) // config.training.batch_size), 1)
+    return "\n".join(
+        [
+            "---",
+            "library_name: textvae",
+            "pipeline_tag: text-generation",
+            "tags: [textvae, text-generation, sentence-embeddings]",
+            "---",
+            "",
+            f"# {NAMES[model.kind]}",
+            "",
+            f"A model of kind `{model.kind}`: {encoder}{architecture.decoder} decoder, "
+            f"hidden size {architecture.hidden_size}{latent}, "
+            f"{tokenizer.vocab_size} tokens ({tokenizer.kind}), trained with textvae on "
+            f"{len(corpora.train)} sentences.",
+            "",
+            f"The weights are those of step {state.best_step} of {state.step} "
+            f"({epochs:.1f} epochs, seed {config.training.seed}), the best on validation. "
+            f"All of the run's figures stand in `metrics.jsonl`, its configuration in "
+            "`experiment.toml`.",
+            "",
+            "## On a slice of the validation set",
+            "",
+            "Means over sentences, in nats; `active_units` counts dimensions.",
+            "",
+            "| figure | value |",
+            "|---|---|",
+            *rows,
+            "",
+            f"## {SAMPLES} samples, seed 0",
+            "",
+            "```",
+            *(printable(text) for text in samples(model, tokenizer)),
+            "```",
+            "",
+            "## Use",
+            "",
+            "```python",
+            "from textvae import TextVAE",
+            "",
+            'model = TextVAE.from_pretrained("path/to/this/folder")',
+            "model.generate(5, seed=1)",
+            "```",
+            "",
+        ]
+    )
+
+
+def samples(model: SentenceModel, tokenizer: Tokenizer) -> list[str]:
+    """A few samples of the model, by seed."""
+    return tokenizer.decode(list(generate(model, SAMPLES, Sampling("sample"), seed=0)))
+
+
+def printable(text: str) -> str:
+    """The text without control characters or anything that would end its code block."""
+    kept = "".join(c if c.isprintable() else " " for c in text)
+    return kept.replace("```", "'''")

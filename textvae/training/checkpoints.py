@@ -1,0 +1,132 @@
+"""Checkpoints: all that a resumed run needs to go on bit for bit, as safetensors and JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from textvae.errors import ModelFormatError, NotFoundError
+from textvae.models.folder import own_tensors, read_weights, write_weights
+from textvae.models.sentence import SentenceModel
+
+FOLDER = "checkpoints"
+WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
+
+
+@dataclass
+class TrainingState:
+    """Where a run stands. Weights and optimizer state are kept beside it.
+
+    Attributes:
+        step: steps done; epoch and place in the epoch follow from it.
+        seconds: time spent since the first start, over all resumptions.
+        horizon: steps that the schedules run over; None until it is known.
+        eval_steps: steps between evaluations; None until the horizon is known.
+        best: lowest validation bound so far, in nats a sentence.
+        since_best: evaluations since then.
+        window: sums since the last log line: rec, kl, loss, sentences, ...
+        metrics_bytes: length of metrics.jsonl.
+        corpus: fingerprints of what is trained on, which a resumed run must find again.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    horizon: int | None = None
+    eval_steps: int | None = None
+    best: float | None = None
+    best_step: int = 0
+    since_best: int = 0
+    window: dict[str, float] = field(default_factory=dict)
+    metrics_bytes: int = 0
+    corpus: str = ""
+
+
+def save_checkpoint(
+    out: Path,
+    model: SentenceModel,
+    optimizer: torch.optim.Optimizer,
+    state: TrainingState,
+    *,
+    keep: int,
+) -> None:
+    """Write checkpoints/step-N, beside and then renamed, and remove all but the newest `keep`."""
+    final = out / FOLDER / f"step-{state.step:09d}"
+    beside = final.with_name(final.name + ".part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    write_weights(beside / WEIGHTS, model)
+    (beside / OPTIMIZER).write_bytes(save(optimizer_tensors(model, optimizer)))
+    (beside / STATE).write_text(json.dumps(asdict(state)), encoding="utf-8")
+    shutil.rmtree(final, ignore_errors=True)
+    os.replace(beside, final)
+    for old in checkpoint_folders(out)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def checkpoint_folders(out: Path) -> list[Path]:
+    """The whole checkpoints of a run, oldest first."""
+    return sorted(
+        folder for folder in (out / FOLDER).glob("step-*") if (folder / STATE).is_file()
+        and not folder.name.endswith(".part")
+    )
+
+
+def load_checkpoint(
+    out: Path, model: SentenceModel, optimizer: torch.optim.Optimizer
+) -> TrainingState:
+    """Fill model and optimizer from the newest checkpoint and return the state beside it.
+
+    Raises:
+        NotFoundError: the folder has no checkpoint.
+        ModelFormatError: the checkpoint is damaged or of another architecture.
+    """
+    folders = checkpoint_folders(out)
+    if not folders:
+        raise NotFoundError(f"{out} has no checkpoint to resume from; train without --resume")
+    newest = folders[-1]
+    copy_weights(newest / WEIGHTS, model)
+    try:
+        restore_optimizer(load_file(newest / OPTIMIZER), model, optimizer)
+        return TrainingState(**json.loads((newest / STATE).read_text(encoding="utf-8")))
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        raise ModelFormatError(f"{newest}: damaged checkpoint: {error}") from None
+
+
+@torch.no_grad()
+def copy_weights(path: Path, model: SentenceModel) -> None:
+    """Copy a weights file into the existing parameters, which an optimizer may hold."""
+    own = own_tensors(model)
+    for name, value in read_weights(path, model, model.device).items():
+        own[name].copy_(value)
+
+
+def optimizer_tensors(
+    model: SentenceModel, optimizer: torch.optim.Optimizer
+) -> dict[str, Tensor]:
+    """The optimizer's state as `parameter/quantity` -> tensor."""
+    return {
+        f"{name}/{quantity}": value.detach().cpu().contiguous()
+        for name, parameter in model.named_parameters()
+        for quantity, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def restore_optimizer(
+    tensors: dict[str, Tensor], model: SentenceModel, optimizer: torch.optim.Optimizer
+) -> None:
+    """The inverse of `optimizer_tensors`."""
+    parameters = dict(model.named_parameters())
+    for key, value in tensors.items():
+        name, _, quantity = key.rpartition("/")
+        parameter = parameters[name]
+        # Adam keeps its step count on the CPU unless it is fused on a GPU.
+        on_device = quantity != "step" or optimizer.defaults.get("fused")
+        optimizer.state[parameter][quantity] = value.to(parameter.device if on_device else "cpu")

@@ -1,0 +1,472 @@
+"""The training loop: batches -> loss -> update -> log, evaluate, save, to the end of the budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import Tensor
+
+from textvae import schedules
+from textvae.config import Config, ModelConfig
+from textvae.data.batches import Batch, BatchPlan, Tokens
+from textvae.data.corpus import DeviceCorpus, EncodedCorpus, fits_on_device
+from textvae.data.noise import StepNoise, derived_seed
+from textvae.data.prepare import Corpora
+from textvae.errors import InterruptedRun
+from textvae.evaluation.monitor import monitor
+from textvae.models.folder import WEIGHTS_FILE, build_model, save_model
+from textvae.models.sentence import SentenceModel
+from textvae.objectives.training_loss import TrainingLoss
+from textvae.training.budget import EVALUATIONS, Budget
+from textvae.training.checkpoints import (
+    TrainingState,
+    copy_weights,
+    load_checkpoint,
+    save_checkpoint,
+)
+from textvae.training.collapse import collapse_warning
+from textvae.training.reporting import MetricsFile, Reporter
+from textvae.training.runtime import StopSignal, accelerator_for, synchronize
+
+MONITORED_SENTENCES = 2_000  # of the validation set, at each evaluation
+MONITOR_BATCH = 128
+PRIOR_SENTENCES = 8_192  # whose codes the prior of an autoencoder is fitted to
+STEPS_BETWEEN_VOTES = 16  # steps after which several processes agree on time and signals
+BOUND = {"vae": "nll_elbo", "ae": "rec", "lm": "nll_iw"}  # what the best checkpoint minimises
+
+
+def train(
+    config: Config, corpora: Corpora, out: Path, *, reporter: Reporter, resume: bool = False
+) -> TrainingState:
+    """Train a model into the folder `out`, which then holds the best one by validation.
+
+    Raises:
+        InterruptedRun: a signal came; the run is saved and can be resumed.
+        ConfigError: the device is not there.
+        NotFoundError: there is no checkpoint to resume from.
+    """
+    with accelerator_for(config.training) as accelerator, StopSignal().listening() as stop:
+        run = TrainingRun(config, corpora, out, accelerator, reporter)
+        try:
+            run.begin(resume=resume)
+            while not run.finished(stop):
+                for batch in run.rest_of_epoch():
+                    run.update(batch)
+                    run.plan_horizon()
+                    run.log_if_due()
+                    run.evaluate_if_due()
+                    if run.finished(stop):
+                        break
+            run.end()
+            if stop.number is not None and not run.spent():
+                raise InterruptedRun(
+                    f"stopped at step {run.state.step}; "
+                    f"go on with: textvae train --resume --out {out}",
+                    stop.number,
+                )
+        finally:
+            run.close()
+    return run.state
+
+
+class TrainingRun:
+    """One run: the model, its optimizer, and where it stands."""
+
+    def __init__(
+        self,
+        config: Config,
+        corpora: Corpora,
+        out: Path,
+        accelerator: Accelerator,
+        reporter: Reporter,
+    ) -> None:
+        self.config, self.corpora, self.out = config, corpora, out
+        self.accelerator, self.reporter = accelerator, reporter
+        self.device: torch.device = accelerator.device
+        self.is_main: bool = accelerator.is_main_process
+        training = config.training
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(training.seed, "weights"))
+            model = build_model(config.model, corpora.tokenizer, config.data.max_tokens)
+        self.model: SentenceModel = model.to(self.device)
+        self.peak_learning_rate = training.learning_rate or default_learning_rate(config.model)
+        loss = TrainingLoss(self.model, config.objective, self._sum_over_processes)
+        self.loss = accelerator.prepare(loss)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=self.peak_learning_rate,
+            weight_decay=training.weight_decay,
+            fused=self.device.type in ("cpu", "cuda"),
+        )
+        self.plan = BatchPlan(
+            corpora.train.lengths,
+            training.batch_size,
+            training.seed,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+        )
+        self.budget = Budget.of(training, self.plan.steps_per_epoch)
+        self.source = resident(corpora.train, self.device)
+        self.valid = list(monitored_batches(corpora.valid, training.seed, self.device))
+        fingerprints = (corpora.train.fingerprint, corpora.valid.fingerprint)
+        self.state = TrainingState(corpus="-".join(fingerprints))
+        self.window: dict[str, Tensor] = {}
+        self.metrics: MetricsFile | None = None
+        self.evaluated_at = -1
+        self.warned = False
+
+    # the story
+
+    def begin(self, *, resume: bool) -> None:
+        """Start afresh, or where the newest checkpoint stands."""
+        if resume:
+            corpus = self.state.corpus
+            self.state = load_checkpoint(self.out, self.model, self.optimizer)
+            if self.state.corpus != corpus:
+                self.reporter.warn(
+                    "the text differs from what this run began with; the resumed run goes on "
+                    "with the new text, and its course is no longer that of one run"
+                )
+                self.state.corpus = corpus
+            if self.is_main:
+                self.window = {
+                    key: self._accumulator(value) for key, value in self.state.window.items()
+                }
+        if self.is_main:
+            self.metrics = MetricsFile(self.out / "metrics.jsonl", self.state.metrics_bytes)
+        if self.budget.steps is not None and self.budget.seconds is None:
+            self._set_horizon(self.budget.steps)
+        elif self.state.horizon is not None and self.state.step >= self.state.horizon:
+            self.state.horizon = self.state.eval_steps = None  # the budget was raised
+        self.started = time.monotonic() - self.state.seconds
+        self.settled = (self.state.step, time.monotonic())
+        self.logged = time.monotonic()
+        self.reporter.start(self._facts())
+
+    def rest_of_epoch(self) -> Iterator[Batch]:
+        """The batches of the epoch that are still to come."""
+        epoch, done = divmod(self.state.step, self.plan.steps_per_epoch)
+        return self.plan.batches(self.source, epoch, done)
+
+    def update(self, batch: Batch) -> None:
+        """One step: loss, gradient, clipping, Adam."""
+        training, step = self.config.training, self.state.step
+        if batch.target.ids.device != self.device:
+            batch = batch.to(self.device)
+        noise = StepNoise(
+            training.seed, step, batch.places, batch.total, batch.longest, self.device
+        )
+        loss, sums = self.loss(batch, noise, self.kl_weight())
+        # A data-parallel wrapper averages gradients; the losses are parts of a sum.
+        self.accelerator.backward(loss * self.accelerator.num_processes)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), training.gradient_clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._add_to_window(
+            {
+                **sums,
+                "loss": loss.detach() * batch.total,
+                "gradient_norm": norm.detach() / self.accelerator.num_processes,
+            },
+            sentences=len(batch.target),
+        )
+        self.state.step += 1
+
+    def plan_horizon(self) -> None:
+        """Once the speed is known, fix the number of steps that fit into the minutes."""
+        step = self.state.step
+        if step == self.settled[0] + 5:
+            self.settled = (step, time.monotonic())
+        if self.state.horizon is not None:
+            return
+        if not self._agree(
+            self.budget.ready_to_estimate(step - self.settled[0] + 6, self.seconds())
+        ):
+            return
+        synchronize(self.device)
+        first, since = self.settled
+        step_seconds = (time.monotonic() - since) / max(step - first, 1)
+        before = time.monotonic()
+        self.evaluate()
+        horizon = self.budget.horizon_from_speed(
+            step=step,
+            seconds=self.seconds(),
+            step_seconds=step_seconds,
+            evaluation_seconds=time.monotonic() - before,
+        )
+        horizon = self._from_main(horizon)
+        self._set_horizon(horizon)
+        epochs = horizon / self.plan.steps_per_epoch
+        self.reporter.message(f"horizon: {horizon} steps, {epochs:.1f} epochs")
+
+    def log_if_due(self) -> None:
+        """Report the means since the last report."""
+        if self.state.step % self.config.training.log_steps:
+            return
+        steps = self.config.training.log_steps
+        sums = self._window_sums()
+        self.window = {}
+        now, seconds = time.monotonic(), self.seconds()
+        sentences = sums.pop("sentences")
+        record = {
+            "event": "train",
+            "step": self.state.step,
+            "epoch": round(self.state.step / self.plan.steps_per_epoch, 4),
+            "loss": sums.pop("loss") / sentences,
+            "gradient_norm": sums.pop("gradient_norm") / steps,
+            **{key: value / sentences for key, value in sums.items()},
+            "kl_weight": self.kl_weight(),
+            "learning_rate": self.learning_rate(),
+            "timing": {
+                "sentences_per_second": sentences / max(now - self.logged, 1e-9),
+                "seconds": seconds,
+                "seconds_left": self._seconds_left(seconds),
+            },
+        }
+        self.logged = now
+        self._report(record)
+
+    def evaluate_if_due(self) -> None:
+        """Evaluate and save at the steps that are set for it."""
+        step, every = self.state.step, self.config.training.checkpoint_steps
+        if self.state.eval_steps is not None and step % self.state.eval_steps == 0:
+            self.evaluate()
+            if every is None:
+                self.save_checkpoint()
+        if every is not None and step % every == 0:
+            self.save_checkpoint()
+
+    def evaluate(self) -> None:
+        """The figures of the validation slice; the model is saved where they are the best."""
+        before = time.monotonic()
+        if self.is_main:
+            figures = monitor(self.model, self.valid, self.config.training.seed)
+            bound = figures[BOUND[self.model.kind]]
+            best = self.state.best is None or bound < self.state.best
+            if best:
+                self.state.best, self.state.best_step = bound, self.state.step
+                self.save_best()
+            self.state.since_best = 0 if best else self.state.since_best + 1
+            self._report(
+                {
+                    "event": "valid",
+                    "step": self.state.step,
+                    "epoch": round(self.state.step / self.plan.steps_per_epoch, 4),
+                    **figures,
+                    "kl_weight": self.kl_weight(),
+                    "best": best,
+                    "timing": {"seconds": self.seconds()},
+                }
+            )
+            warning = collapse_warning(figures, self.kl_weight(), self.config.objective.beta)
+            if warning is not None and not self.warned:
+                self.reporter.warn(warning)
+            self.warned = warning is not None  # said again only if it recovers and falls back
+        self.state.since_best = self._from_main(self.state.since_best)
+        self.evaluated_at = self.state.step
+        self.logged += time.monotonic() - before
+
+    def finished(self, stop: StopSignal) -> bool:
+        """Whether the run is over: by budget, patience or signal."""
+        asked = stop.number is not None or self.budget.out_of_time(self.seconds())
+        return self._agree(asked) or self.spent()
+
+    def spent(self) -> bool:
+        """Whether the horizon is reached, or nothing has improved for `patience` evaluations."""
+        patience = self.config.training.patience
+        return (self.state.horizon is not None and self.state.step >= self.state.horizon) or (
+            patience > 0 and self.state.since_best >= patience
+        )
+
+    def end(self) -> None:
+        """A last evaluation and checkpoint, unless they have just been made."""
+        if self.evaluated_at != self.state.step:
+            self.evaluate()
+        self.save_checkpoint()
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self.metrics is not None:
+            self.metrics.close()
+        self.reporter.close()
+
+    # saving
+
+    def save_best(self) -> None:
+        """Write the model as it stands; an autoencoder first gets the Gaussian of its codes."""
+        if self.model.kind == "ae":
+            self.model.fit_prior(self._training_codes())
+        save_model(self.out, self.model, self.corpora.tokenizer, self.config.data)
+
+    def save_checkpoint(self) -> None:
+        """Write all that --resume needs."""
+        self.state.window = self._window_sums()
+        self.state.seconds = self.seconds()
+        if self.is_main and self.metrics is not None:
+            self.state.metrics_bytes = self.metrics.bytes_written
+            save_checkpoint(
+                self.out, self.model, self.optimizer, self.state, keep=self.config.training.keep
+            )
+        self.accelerator.wait_for_everyone()
+
+    @torch.no_grad()
+    def _training_codes(self) -> Tensor:
+        count = len(self.corpora.train)
+        chosen = np.linspace(0, count - 1, min(count, PRIOR_SENTENCES)).astype(np.int64)
+        chosen = chosen[np.argsort(self.corpora.train.lengths[chosen], kind="stable")]
+        parts = [
+            self.model.code(self.corpora.train.tokens(rows).to(self.device))
+            for rows in np.array_split(chosen, -(-len(chosen) // MONITOR_BATCH))
+        ]
+        return torch.cat(parts)
+
+    # schedules and time
+
+    def progress(self) -> float:
+        """Share of the horizon that is done; 0 until the horizon is known."""
+        return self.state.step / self.state.horizon if self.state.horizon else 0.0
+
+    def kl_weight(self) -> float:
+        """Weight of the KL at this step."""
+        objective = self.config.objective
+        return schedules.kl_weight(
+            self.progress(),
+            schedule=objective.kl_schedule,
+            beta=objective.beta,
+            warmup=objective.kl_warmup,
+            cycles=objective.kl_cycles,
+            ratio=objective.kl_ratio,
+        )
+
+    def learning_rate(self) -> float:
+        """Learning rate of the step at hand."""
+        training = self.config.training
+        return schedules.learning_rate(
+            self.state.step + 1,
+            self.progress(),
+            peak=self.peak_learning_rate,
+            schedule=training.learning_rate_schedule,
+            warmup_steps=training.warmup_steps,
+        )
+
+    def seconds(self) -> float:
+        """Time since the first start."""
+        return time.monotonic() - self.started
+
+    def _set_horizon(self, horizon: int) -> None:
+        self.state.horizon = horizon
+        if self.state.eval_steps is None:
+            chosen = self.config.training.eval_steps
+            self.state.eval_steps = chosen or max(1, horizon // EVALUATIONS)
+
+    def _seconds_left(self, seconds: float) -> float | None:
+        if self.state.horizon is None:
+            return None if self.budget.seconds is None else self.budget.seconds - seconds
+        done = self.state.step - self.settled[0]
+        rate = (time.monotonic() - self.settled[1]) / max(done, 1)
+        return rate * max(self.state.horizon - self.state.step, 0)
+
+    # several processes
+
+    def _agree(self, mine: bool) -> bool:
+        """What the main process says; asked of the others every few steps only."""
+        if self.accelerator.num_processes == 1:
+            return mine
+        if self.state.step % STEPS_BETWEEN_VOTES:
+            return False
+        return self._from_main(mine)
+
+    def _from_main(self, value: Any) -> Any:
+        if self.accelerator.num_processes == 1:
+            return value
+        return broadcast_object_list([value])[0]
+
+    def _sum_over_processes(self, values: Tensor) -> Tensor:
+        return self.accelerator.reduce(values, reduction="sum")
+
+    # sums between two log lines
+
+    def _accumulator(self, value: float) -> Tensor:
+        dtype = torch.float32 if self.device.type == "mps" else torch.float64
+        return torch.tensor(value, dtype=dtype, device=self.device)
+
+    def _add_to_window(self, sums: dict[str, Tensor], *, sentences: int) -> None:
+        for key, value in sums.items():
+            if key not in self.window:
+                self.window[key] = self._accumulator(0.0)
+            self.window[key] += value
+        if "sentences" not in self.window:
+            self.window["sentences"] = self._accumulator(0.0)
+        self.window["sentences"] += sentences
+
+    def _window_sums(self) -> dict[str, float]:
+        """The sums of all processes; this is where the host waits for the device."""
+        keys = list(self._from_main(list(self.window)))
+        if not keys:
+            return {}
+        local = torch.stack([self.window.get(key, self._accumulator(0.0)) for key in keys])
+        return dict(zip(keys, self._sum_over_processes(local).tolist(), strict=True))
+
+    def _report(self, record: dict[str, Any]) -> None:
+        if self.is_main and self.metrics is not None:
+            self.metrics.write(record)
+            self.reporter.log(record)
+
+    def _facts(self) -> dict[str, Any]:
+        corpora = self.corpora
+        return {
+            "model": self.model.kind,
+            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "sentences": len(corpora.train),
+            "validation_sentences": len(corpora.valid),
+            "tokens": int(corpora.train.lengths.sum(dtype=np.int64)),
+            "vocab_size": corpora.tokenizer.vocab_size,
+            "padding": self.plan.padding,
+            "steps_per_epoch": self.plan.steps_per_epoch,
+            "learning_rate": self.peak_learning_rate,
+            "horizon": self.state.horizon,
+            "step": self.state.step,
+            "device": str(self.device),
+            "precision": "bf16" if self.accelerator.mixed_precision == "bf16" else "float32",
+            "threads": torch.get_num_threads(),
+            "processes": self.accelerator.num_processes,
+        }
+
+
+def default_learning_rate(model: ModelConfig) -> float:
+    """Peak learning rate of Adam where none is given: by kind of network and width."""
+    slow = "transformer" in (model.encoder, model.decoder)
+    at_256 = 1e-3 if slow else 6e-3
+    return at_256 * min(1.0, (256 / model.hidden_size) ** 0.5)
+
+
+def resident(corpus: EncodedCorpus, device: torch.device) -> EncodedCorpus | DeviceCorpus:
+    """The corpus on the device where it is a GPU with room for it, else as it lies on disk."""
+    if device.type != "cpu" and fits_on_device(corpus, device):
+        return corpus.on_device(device)
+    return corpus
+
+
+def monitored_batches(corpus: EncodedCorpus, seed: int, device: torch.device) -> Iterator[Tokens]:
+    """A fixed slice of the validation set, in batches of sentences of like length."""
+    rows = np.arange(len(corpus))
+    if len(rows) > MONITORED_SENTENCES:
+        random = np.random.Generator(np.random.Philox(derived_seed(seed, "monitored")))
+        rows = np.sort(random.permutation(rows)[:MONITORED_SENTENCES])
+    rows = rows[np.argsort(corpus.lengths[rows], kind="stable")]
+    for first in range(0, len(rows), MONITOR_BATCH):
+        yield corpus.tokens(rows[first : first + MONITOR_BATCH]).to(device)
+
+
+def load_best_weights(out: Path, model: SentenceModel) -> None:
+    """Put the best weights of a finished run into `model`."""
+    copy_weights(out / WEIGHTS_FILE, model)

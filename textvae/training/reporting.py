@@ -1,0 +1,78 @@
+"""What a training run says while it runs, and to whom."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+LOGGER = logging.getLogger("textvae")
+
+
+class Reporter(Protocol):
+    """Whoever listens to a training run: a terminal, a log, a notebook."""
+
+    def message(self, text: str) -> None:
+        """A line of information."""
+
+    def warn(self, text: str) -> None:
+        """Something the user should act on."""
+
+    def start(self, info: dict[str, Any]) -> None:
+        """The facts of the run, once, before the first step."""
+
+    def log(self, record: dict[str, Any]) -> None:
+        """A record of the kind that metrics.jsonl holds, `event` train or valid."""
+
+    def close(self) -> None:
+        """The run has ended."""
+
+
+class LoggingReporter:
+    """Reports to Python's logging under the name `textvae`: silent until one configures it."""
+
+    def message(self, text: str) -> None:
+        LOGGER.info(text)
+
+    def warn(self, text: str) -> None:
+        LOGGER.warning(text)
+
+    def start(self, info: dict[str, Any]) -> None:
+        LOGGER.info("training %s", info)
+
+    def log(self, record: dict[str, Any]) -> None:
+        LOGGER.info("%s", record)
+
+    def close(self) -> None:
+        pass
+
+
+class MetricsFile:
+    """metrics.jsonl: a line each log and evaluation, flushed as it is written.
+
+    Args:
+        path: the file.
+        keep_bytes: what a resumed run keeps of it; what came after its checkpoint goes.
+    """
+
+    def __init__(self, path: Path, keep_bytes: int) -> None:
+        self._file = open(path, "ab")
+        if self._file.tell() > keep_bytes:
+            os.truncate(path, keep_bytes)
+            self._file.seek(keep_bytes)
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Append one record."""
+        self._file.write(json.dumps(record).encode() + b"\n")
+        self._file.flush()
+
+    @property
+    def bytes_written(self) -> int:
+        """Length of the file."""
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

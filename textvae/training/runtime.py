@@ -1,0 +1,89 @@
+"""Where training runs: device, precision, threads and processes, through Accelerate."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from textvae.config import TrainingConfig
+from textvae.models.device import choose_device
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """`bf16` or `float32`; auto takes bf16 where the device has instructions for it."""
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    return "bf16" if device.type == "cpu" and cpu_has_bf16() else "float32"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the processor multiplies bf16 matrices itself (AVX512-BF16 or AMX)."""
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, so with care
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+
+
+@contextmanager
+def accelerator_for(training: TrainingConfig) -> Iterator[Accelerator]:
+    """An Accelerator for this run; its process-wide state is left as it was found."""
+    device = choose_device(training.device)
+    precision = choose_precision(training.precision, device)
+    was_idle = not AcceleratorState._shared_state
+    launched = "LOCAL_RANK" in os.environ  # under a launcher each process has its own device
+    chosen = os.environ.get("ACCELERATE_TORCH_DEVICE")
+    if not launched and device.type == "cuda" and device.index is not None:
+        os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
+    if training.threads is not None:
+        torch.set_num_threads(training.threads)
+    try:
+        yield Accelerator(
+            cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no"
+        )
+    finally:
+        if chosen is None:
+            os.environ.pop("ACCELERATE_TORCH_DEVICE", None)
+        if was_idle:
+            AcceleratorState._reset_state(reset_partial_state=not launched)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+class StopSignal:
+    """Remembers SIGINT and SIGTERM, so that a step can be finished and saved first."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        if self.number is not None:  # asked twice: do not wait
+            raise KeyboardInterrupt
+        self.number = number
+
+    @contextmanager
+    def listening(self) -> Iterator[StopSignal]:
+        """While inside, the two signals are remembered instead of obeyed."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        before = {
+            number: signal.signal(number, self._remember)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
