@@ -2,10 +2,11 @@
 
     python scripts/make_everyday.py --out data/everyday
 
-A weighted grammar draws a topic, a sentiment and a tense, then a scene of the topic (a
-small world in which any action suits any place), then a template, then its words. Every
-text carries `log_prob`, the log of its probability summed over all the ways in which the
-grammar can derive it, so -log_prob averages to the entropy: no model can do better.
+A weighted grammar draws a topic, a sentiment and a tense, then a template, then words from
+the scene of the topic, a small world in which any action suits any place. Few words and
+equal weights make the corpus learnable from 20,000 sentences. Every text carries
+`log_prob`, the log of its probability summed over all the ways in which the grammar can
+derive it, so -log_prob averages to the entropy: no model can do better.
 
 The file reads from the draw to the words: corpus, probability, grammar, templates,
 shared words, scenes.
@@ -214,29 +215,26 @@ class Template:
 
 @dataclass(frozen=True)
 class Scene:
-    """A small world. Alternatives are separated by `|`, the likelier first.
+    """A small world. Alternatives are separated by `|` and equally likely.
 
-    Any person may do any action at any place; any thing is `made` by any person, is
-    found at any `link`, and is `good` or `bad`. In a reaction `verb~s` and `verb~p` are
-    inflected for a singular or plural subject and the tense of the sentence. `red/blue`
+    Any person may do any action at any place; any thing, one or many, is `made` by any
+    person, is found at any `link`, and is `good` or `bad`. In an outcome `verb~s` and `verb~p` are
+    inflected for a singular or plural subject and the tense of the sentence, and FEELING
+    and QUALITY are words of its sentiment. `red/blue`
     is a choice of one word, before which a or an is corrected, and so is a name of
     `GROUPS`, in capitals.
     """
 
     topic: str
-    name: str
     people: str
     places: str
     actions: tuple[str, ...]  # "verb: object | object"
     thing: str
-    things: str
     made: str
     link: str
     good: str
     bad: str
-    cheers: str
-    groans: str
-    hour: str = "day"  # the part of the day that suits: "day" or "evening"
+    outcome: str
 
 
 Alternatives = list[tuple[float, str]]
@@ -252,16 +250,10 @@ def everyday_grammar(
     table: dict[str, Alternatives] = {START: [], **shared_rules()}
     for scene in scenes:
         table.update(scene_rules(scene))
-    topics = list(dict.fromkeys(scene.topic for scene in scenes))
-    for topic, sentiment, tense in product(topics, templates, TENSES):
-        root = f"<{topic}/{sentiment}/{tense}>"
-        members = [scene for scene in scenes if scene.topic == topic]
-        table[START].append((len(members) * SENTIMENTS[sentiment] * TENSES[tense], root))
-        table[root] = []
-        for scene in members:
-            plan = f"<{scene.name}/{sentiment}/{tense}>"
-            table[root].append((1.0, plan))
-            table[plan] = plan_rules(scene, sentiment, tense, templates[sentiment])
+    for scene, sentiment, tense in product(scenes, templates, TENSES):
+        root = f"<{scene.topic}/{sentiment}/{tense}>"
+        table[START].append((SENTIMENTS[sentiment] * TENSES[tense], root))
+        table[root] = plan_rules(scene, sentiment, tense, templates[sentiment])
     table = with_choices(table)
     return Grammar(reachable({symbol: normalised(rules) for symbol, rules in table.items()}))
 
@@ -279,30 +271,29 @@ def plan_rules(
         numbers = NUMBERS if "{number}" in pattern else {"": 1.0}
         for (person, p), (number, q) in product(persons.items(), numbers.items()):
             text = pattern.format(
-                scene=scene.name, hour=scene.hour, sentiment=sentiment, tense=tense,
-                person=person, number=number,
-            )  # fmt: skip
+                scene=scene.topic, sentiment=sentiment, tense=tense, person=person, number=number
+            )
             rules.append((template.weight * p * q, text))
     return rules
 
 
 def scene_rules(scene: Scene) -> dict[str, Alternatives]:
     """The symbols whose words belong to one scene."""
-    name = scene.name
+    name = scene.topic
     rules = {
-        f"<people/{name}/s>": ranked(split(scene.people)),
-        f"<people/{name}/p>": ranked(map(plural, split(scene.people))),
+        f"<people/{name}/s>": equal(split(scene.people)),
+        f"<people/{name}/p>": equal(map(plural, split(scene.people))),
         f"<crowd/{name}/s>": [(1.0, f"<people/{name}/s>"), (1.0, f"<kind_of> <people/{name}/s>")],
         f"<crowd/{name}/p>": [(1.0, f"<people/{name}/p>"), (1.0, f"<kind_of> <people/{name}/p>")],
-        f"<place/{name}>": ranked(split(scene.places)),
-        f"<thing/{name}/s>": ranked(split(scene.thing)),
-        f"<thing/{name}/p>": ranked(split(scene.things)),
-        f"<link/{name}>": ranked(split(scene.link)),
+        f"<place/{name}>": equal(split(scene.places)),
+        f"<thing/{name}/s>": equal(split(scene.thing)),
+        f"<thing/{name}/p>": equal(map(plural, split(scene.thing))),
+        f"<link/{name}>": equal(split(scene.link)),
     }
     for person in PERSONS:
         rules[f"<subject/{name}/{person}>"] = [
             (2.0, f"<someone/{person}>"),
-            (1.5, f"<relative/{person}>"),
+            (2.0, f"<relative/{person}>"),
         ]
         if person in ("she", "he", "they"):
             people = f"<people/{name}/{AGREEMENT[person]}>"
@@ -313,20 +304,19 @@ def scene_rules(scene: Scene) -> dict[str, Alternatives]:
     do = []
     for k, action in enumerate(scene.actions):
         verb, objects = action.split(": ")
-        rules[f"<object/{name}/{k}>"] = ranked(split(objects))
+        rules[f"<object/{name}/{k}>"] = equal(split(objects))
         do.append(f"{verb} <object/{name}/{k}>")
     rules |= verb_rules(f"do/{name}", do)
     rules |= verb_rules(f"made/{name}", split(scene.made))
-    for sentiment, adjectives, reactions in (
-        ("positive", scene.good, scene.cheers),
-        ("negative", scene.bad, scene.groans),
-    ):
+    for sentiment, adjectives in (("positive", scene.good), ("negative", scene.bad)):
         adjectives += " | " + GENERAL_ADJECTIVES[sentiment]
-        rules[f"<quality/{name}/{sentiment}>"] = ranked(split(adjectives))
-        rules[f"<a_quality/{name}/{sentiment}>"] = ranked(map(with_article, split(adjectives)))
+        rules[f"<quality/{name}/{sentiment}>"] = equal(split(adjectives))
+        rules[f"<a_quality/{name}/{sentiment}>"] = equal(map(with_article, split(adjectives)))
+        outcome = scene.outcome.replace("FEELING", f"<feeling/{sentiment}>")
+        outcome = outcome.replace("QUALITY", GENERAL_ADJECTIVES[sentiment].replace(" | ", "/"))
         for tense in TENSES:
-            rules[f"<reaction/{name}/{sentiment}/{tense}>"] = ranked(
-                conjugated(reaction, tense) for reaction in split(reactions)
+            rules[f"<reaction/{name}/{sentiment}/{tense}>"] = equal(
+                conjugated(reaction, tense) for reaction in split(outcome + REACTIONS[sentiment])
             )
     return rules
 
@@ -334,26 +324,24 @@ def scene_rules(scene: Scene) -> dict[str, Alternatives]:
 def shared_rules() -> dict[str, Alternatives]:
     """The symbols that all scenes share."""
     rules = {
-        f"<{name}>": ranked(conjugated(text, "present") for text in split(words))
+        f"<{name}>": equal(conjugated(text, "present") for text in split(words))
         for name, words in SHARED.items()
     }
     for name, verbs in SHARED_VERBS.items():
         rules |= verb_rules(name, split(verbs))
-    for tense, hour in product(TENSES, HOURS):
-        time = f"<time/{hour}/{tense}>"
-        rules[time] = ranked(split(TIMES[tense] + " | " + HOURS[hour][tense]))
-        rules[f"<date/{hour}/{tense}>"] = [(1.0, time), (1.0, f"{DATES[tense]} {PARTS[hour]}")]
+    for tense, times in TIMES.items():
+        rules[f"<time/{tense}>"] = equal(split(times))
     return rules
 
 
 def verb_rules(name: str, verbs: list[str]) -> dict[str, Alternatives]:
     """Verb phrases in all forms: `<name/past/she>` and so on, `<name/base>`, `<name/ing>`."""
     rules = {
-        f"<{name}/{tense}/{person}>": ranked(conjugate(verb, tense, person) for verb in verbs)
+        f"<{name}/{tense}/{person}>": equal(conjugate(verb, tense, person) for verb in verbs)
         for tense, person in product(TENSES, AGREEMENT)
     }
-    rules[f"<{name}/base>"] = ranked(verbs)
-    rules[f"<{name}/ing>"] = ranked(inflect(verb, "ing") for verb in verbs)
+    rules[f"<{name}/base>"] = equal(verbs)
+    rules[f"<{name}/ing>"] = equal(inflect(verb, "ing") for verb in verbs)
     return rules
 
 
@@ -362,9 +350,9 @@ def split(words: str) -> list[str]:
     return [item.strip() for item in words.split("|")]
 
 
-def ranked(texts: Iterable[str]) -> Alternatives:
-    """The first is the likeliest: weight 1 / (rank + 3), Zipf's law with a flattened head."""
-    return [(1 / (rank + 3), text) for rank, text in enumerate(texts, start=1)]
+def equal(texts: Iterable[str]) -> Alternatives:
+    """All alternatives, equally likely."""
+    return [(1.0, text) for text in texts]
 
 
 def with_choices(table: dict[str, Alternatives]) -> dict[str, Alternatives]:
@@ -376,7 +364,7 @@ def with_choices(table: dict[str, Alternatives]) -> dict[str, Alternatives]:
         if match["article"]:
             words = [with_article(word) for word in words]
         name = f"<{match['article'] and 'a:'}{match['words']}>"
-        choices[name] = ranked(words)
+        choices[name] = equal(words)
         return name
 
     pattern = re.compile(r"(?<!\S)(?P<article>(?:an? )?)(?P<words>[^\s</]+(?:/[^\s</]+)+)")
@@ -453,7 +441,7 @@ def inflect(phrase: str, form: str) -> str:
 
 
 def plural(noun: str) -> str:
-    """The plural of a noun for people."""
+    """The plural of a noun."""
     return "children" if noun == "child" else sibilant_s(noun)
 
 
@@ -480,7 +468,7 @@ BE = {
 }
 IRREGULAR = """
     blow:blew break:broke bring:brought burst:burst buy:bought choose:chose come:came draw:drew
-    drink:drank eat:ate fall:fell feed:fed feel:felt fight:fought fly:flew forget:forgot get:got
+    drink:drank eat:ate fall:fell feed:fed feel:felt find:found fly:flew forget:forgot get:got
     go:went grow:grew hang:hung have:had hear:heard know:knew learn:learned leave:left lose:lost
     make:made meet:met pay:paid read:read ring:rang say:said sell:sold shine:shone sing:sang
     sit:sat speak:spoke take:took tell:told think:thought understand:understood wear:wore win:won
@@ -531,10 +519,7 @@ SLOTS = {
     "many": "<thing/{scene}/p>",
     "place": "<place/{scene}>",
     "link": "<link/{scene}>",
-    "time": "<time/{hour}/{tense}>",
-    "date": "<date/{hour}/{tense}>",
-    "day": "<day/{tense}>",
-    "when": "<when/{tense}>",
+    "time": "<time/{tense}>",
     "did_you": "<question/{tense}>",
     "company": "<company>",
     "now": "<now>",
@@ -553,44 +538,44 @@ SLOTS = {
 }
 
 EVENTS = (
-    Template(10, "{subject} {do} {place} {date} ."),
+    Template(9, "{subject} {do} {place} {time} ."),
     Template(8, "{time} {subject} {do} {place} ."),
-    Template(4, "{subject} {do} with {my} {company} {date} ."),
+    Template(4, "{subject} {do} with {my} {company} {time} ."),
     Template(3, "{subject} {do} {place} with {my} {company} .", "past present"),
     Template(3, "the {crowd} {who} {does} {place} .", "past present"),
-    Template(3, "the {crowd} {who} {does} {date} ."),
-    Template(3, "{did_you} {to_do} {place} {date} ?"),
-    Template(4, "{name} {plan} to {to_do} {place} {time} .", "past present"),
-    Template(2, "{name} {am} {doing} {place} when {interruption} .", "past"),
-    Template(2, "{subject} {am} {doing} with {my} {company} {now} .", "present"),
-    Template(2, "{subject} {am} {doing} {place} {time} .", "future"),
-    Template(2, "{time} {subject} {do} and then {errand} .", "past present"),
-    Template(3, "after {doing} , {subject} {errand} {time} ."),
+    Template(3, "the {crowd} {who} {does} {time} ."),
+    Template(3, "{did_you} {to_do} {place} {time} ?"),
+    Template(5, "{name} {plan} to {to_do} {place} {time} .", "past present"),
+    Template(6, "{name} {am} {doing} {place} when {interruption} .", "past"),
+    Template(4, "{subject} {am} {doing} with {my} {company} {now} .", "present"),
+    Template(4, "{subject} {am} {doing} {time} .", "future"),
+    Template(4, "{time} {subject} {do} and then {errand} .", "past present"),
+    Template(5, "after {doing} , {subject} {errand} {time} .", "past present"),
     Template(5, "{subject} {do} while the {crowd} {does} .", "past present"),
     Template(4, "{subject} {do} while the {people} {does_now} .", "future"),
 )
 OPINIONS = (
     Template(1, "the {thing} {link} {is} {good} , and {cheer} .", "past present"),
-    Template(1, "{day} the {thing} {is} {very} {good} , and {cheer} .", "future"),
+    Template(1, "{time} the {thing} {is} {good} , and {cheer} .", "future"),
     Template(5, "the {thing} that {subject} {made} {time} {is} {very} {good} ."),
-    Template(3, "{time} {name} {do} , {and} {cheer} .", "past present"),
-    Template(1, "{day} {they} {do} , {and} {cheer} .", "future"),
-    Template(2, "when {name} {do} {time} , {cheer} .", "past present"),
-    Template(1, "if {subject} {do_now} , {cheer} .", "future"),
+    Template(4, "{time} {name} {do} , {and} {cheer} .", "past present"),
+    Template(3, "{name} {do} , {and} {cheer} .", "future"),
+    Template(3, "when {name} {do} {time} , {cheer} .", "past present"),
+    Template(3, "if {subject} {do_now} , {cheer} .", "future"),
     Template(4, "{subject} {am} {glad} because the {thing} {link} {is} {good} .", "past present"),
     Template(2, "{name} {am} {glad} if the {thing} {link} {is_now} {good} .", "future"),
     Template(5, "{name} {do} {place} , {and} {they} {am} {glad} .", "past present"),
     Template(3, "{luckily} , {subject} {made} {a_good} {one} {place} .", "past"),
-    Template(1, "{luckily} , the {thing} {link} {is} {very} {good} {when} ."),
-    Template(4, "{subject} {love} the {good} {thing} {link} {when} ."),
+    Template(1, "{luckily} , the {thing} {link} {is} {very} {good} {time} ."),
+    Template(6, "{subject} {love} the {good} {thing} {link} {time} ."),
     Template(6, "{subject} {say} that the {thing} {link} {is} {very} {good} .", "past present"),
     Template(4, "{subject} {say} that the {thing} {link} {is_now} {good} .", "future"),
     Template(3, "the {crowd} who {does} {place} {is} {very} {kind} .", "past present"),
     Template(7, "{subject} {gladly} {do} {place} {time} .", "past present"),
-    Template(4, "{subject} {am} {ready} {to_do} {date} ."),
+    Template(4, "{subject} {am} {ready} {to_do} {time} ."),
     Template(6, "{subject} {made} {a_good} {one} {place} {time} ."),
     Template(6, "{time} {subject} {made} {good} {many} {place} ."),
-    Template(5, "{subject} {made} {good} {many} with {my} {company} {date} ."),
+    Template(5, "{subject} {made} {good} {many} with {my} {company} {time} ."),
 )
 TEMPLATES = {"neutral": EVENTS, "positive": OPINIONS, "negative": OPINIONS}
 
@@ -599,58 +584,57 @@ TEMPLATES = {"neutral": EVENTS, "positive": OPINIONS, "negative": OPINIONS}
 
 
 GROUPS = {  # named choices, written in capitals in the tables
-    "COUNT": "two/three/some/four/several/five/many/six",
+    "COUNT": "two/three/four/five/some/many",
     "COLOR": "red/blue/white/black/green/yellow/brown/gray",
-    "LOCAL": "local/nearby/old/new/small/big/famous",
-    "OLD": "old/new/small/big/quiet/empty/busy",
+    "OLD": "old/new/small/big/quiet/busy",
+    "CITY": "paris/rome/london/lisbon/prague/vienna",
+    "KINS": "parents/friends/neighbors/cousins",
+    "KIN": "older/younger sister/brother/cousin",
+    "LANGUAGE": "french/english/german/spanish",
 }
 WEEKDAY = "monday/tuesday/wednesday/thursday/friday/saturday/sunday"
 MONTH = "january/february/march/april/may/june/july/august/september/october/november/december"
+SPAN = "week/month/weekend/spring/summer/winter"
+HOUR = "morning/afternoon/evening"
 TIMES = {
-    "past": f"last {WEEKDAY} | last {MONTH} | yesterday | last week/month/weekend/spring/winter",
-    "present": f"every {WEEKDAY} | every {MONTH} | most days"
-    " | every week/month/weekend/spring/winter",
-    "future": f"next {WEEKDAY} | next {MONTH} | tomorrow | next week/month/weekend/spring/winter",
-}
-DATES = {
-    "past": f"last {WEEKDAY}",
-    "present": f"every {WEEKDAY}",
-    "future": f"next {WEEKDAY}",
-}
-PARTS = {"day": "morning/afternoon", "evening": "evening/night"}
-HOURS = {
-    "day": {
-        "past": "yesterday morning/afternoon",
-        "present": "every morning/afternoon",
-        "future": "tomorrow morning/afternoon",
-    },
-    "evening": {
-        "past": "last night | yesterday evening",
-        "present": "every evening/night",
-        "future": "tonight | tomorrow evening",
-    },
+    "past": f"last {WEEKDAY} | last {WEEKDAY} {HOUR} | last {MONTH} | last {SPAN}"
+    f" | yesterday {HOUR}",
+    "present": f"every {WEEKDAY} | every {WEEKDAY} {HOUR} | every {MONTH} | every {SPAN}"
+    f" | every {HOUR}",
+    "future": f"next {WEEKDAY} | next {WEEKDAY} {HOUR} | next {MONTH} | next {SPAN}"
+    f" | tomorrow {HOUR}",
 }
 GENERAL_ADJECTIVES = {
-    "positive": "great/wonderful/excellent/fantastic",
-    "negative": "terrible/awful/horrible/disappointing",
+    "positive": "good/great/nice/lovely | wonderful/excellent/fantastic/amazing",
+    "negative": "bad/poor/terrible/awful | horrible/disappointing/dreadful/strange",
 }
+REACTIONS = {
+    "positive": " | everyone smile/laugh~s",
+    "negative": " | nobody smile/laugh~s | everyone complain~s",
+}
+MODIFIER = (
+    "from our street/village/town | who live~ next door | with the COLOR dog/car/house"
+    " | who speak~ LANGUAGE | who love~ music/books/cats/dogs | with COUNT children/cats/dogs"
+    " | who know~ my parents/friends/neighbors/cousins"
+)
 SHARED = {
-    "someone/she": "<female> | my sister/mother/daughter/aunt/wife/niece | she",
-    "someone/he": "<male> | my brother/father/son/uncle/husband/nephew | he",
-    "someone/they": "my parents/friends/cousins/sisters/children | the neighbors/twins/girls/boys"
-    " | they",
+    "someone/she": "<female> | my sister/mother/daughter/aunt/wife/niece",
+    "someone/he": "<male> | my brother/father/son/uncle/husband/nephew",
+    "someone/they": "my parents/friends/cousins/neighbors/sisters/brothers/children",
     "someone/we": "we",
     "someone/i": "i",
-    "relative/she": "my friend/neighbor/cousin/colleague/sister/teacher <female>"
-    " | my older/younger/favorite/funny sister/cousin/aunt/niece",
-    "relative/he": "my friend/neighbor/cousin/colleague/brother/teacher <male>"
-    " | my older/younger/favorite/funny brother/cousin/uncle/nephew",
-    "relative/they": "<female> and <male> | <male> and <female>"
-    " | my older/younger/favorite/funny cousins/brothers/sisters/friends",
+    "relative/she": "my friend/neighbor/cousin <female>"
+    " | my older/younger/favorite sister/cousin/aunt/niece",
+    "relative/he": "my friend/neighbor/cousin <male>"
+    " | my older/younger/favorite brother/cousin/uncle/nephew",
+    "relative/they": "<male> and <female> | <female> and <male>"
+    " | my older/younger/favorite cousins/brothers/sisters",
     "relative/we": "<male> and i | <female> and i",
     "relative/i": "i",
-    "female": "anna/maria/emma/lucy/sarah/julia/nina/clara/alice/laura/sophie/helen/kate",
-    "male": "tom/paul/david/james/ben/oliver/max/peter/leo/daniel/simon/martin/adam",
+    "female": "anna/maria/emma/lucy/sarah/julia/nina/clara/alice/laura/sophie/helen/kate"
+    "/rosa/linda/paula/susan/diana/ella/grace/mary/ruth/jane/eva/lisa",
+    "male": "tom/paul/david/james/ben/oliver/max/peter/leo/daniel/simon/martin/adam"
+    "/felix/henry/oscar/robert/victor/jack/george/john/mark/frank/philip/sam",
     "pronoun/she": "she",
     "pronoun/he": "he",
     "pronoun/they": "they",
@@ -661,55 +645,39 @@ SHARED = {
     "possessive/they": "their",
     "possessive/we": "our",
     "possessive/i": "my",
-    "kind_of": "young | friendly | new | tall | busy | quiet | other | old",
-    "company": "friends/family/cousins/neighbors/colleagues/classmates/grandparents"
-    " | sister/brother/mother/father/uncle/aunt/cousin",
+    "kind_of": "young | old | new | tall | friendly | quiet",
+    "company": "friends/family/cousins/neighbors/parents/children"
+    " | sister/brother/mother/father/uncle/aunt",
     "now": "right now | this morning/afternoon/week/month | today",
-    "interruption": "the phone/doorbell rang | someone knocked/called | the guests arrived"
-    " | it got dark | the rain started | the lights failed",
-    "modifier/s": "from our street/village/town | who live~s next door | in the COLOR coat/hat"
-    " | who speak~s french/english/german/spanish | that my parents/friends/cousins/sisters know"
-    " | with the COLOR dog/bag | who love~s music/football/books/cats"
-    " | who know~s my uncle/aunt/father/mother | with COUNT children/cats/dogs",
-    "modifier/p": "from our street/village/town | who live~p next door | in the COLOR coats/hats"
-    " | who speak~p french/english/german/spanish | that my father/aunt/brother/wife knows"
-    " | with the COLOR dog/bag | who love~p music/football/books/cats"
-    " | who know~p my uncle/aunt/father/mother | with COUNT children/cats/dogs",
-    "day/future": "tomorrow | soon | tonight",
-    "when/past": "yesterday | last week | last time | last month | last weekend",
-    "when/present": "today | this week | these days | this time | this month",
-    "when/future": "tomorrow | next week | next time | next month | next weekend",
-    "question/past": "did <female> | did <male> | did your older/younger sister/brother/cousin"
-    " | did your parents/friends/neighbors | did you/they",
-    "question/present": "does <female> | does <male>"
-    " | does your older/younger sister/brother/cousin"
-    " | do your parents/friends/neighbors | do you/they",
-    "question/future": "will <female> | will <male> | will your older/younger sister/brother/cousin"
-    " | will your parents/friends/neighbors | will you/they",
-    "degree/positive": "really | so | quite | truly | very",
-    "degree/negative": "really | so | quite | rather | very",
-    "feeling/positive": "happy | glad | pleased | delighted | relieved | grateful | excited"
-    " | proud",
-    "feeling/negative": "sad | unhappy | annoyed | upset | angry | worried | nervous | tired",
-    "trait/positive": "friendly | helpful | cheerful | polite | patient | generous",
-    "trait/negative": "rude | tired | careless | impatient | lonely",
-    "manner/positive": "happily | gladly | proudly | calmly | cheerfully",
+    "interruption": "the phone rang | a friend/neighbor called",
+    "modifier/s": MODIFIER.replace("~", "~s"),
+    "modifier/p": MODIFIER.replace("~", "~p"),
+    "question/past": "did <female> | did <male> | did your KIN | did your KINS | did you/they",
+    "question/present": "does <female> | does <male> | does your KIN | do your KINS | do you/they",
+    "question/future": "will <female> | will <male> | will your KIN | will your KINS"
+    " | will you/they",
+    "degree/positive": "really | so | truly",
+    "degree/negative": "really | so | rather",
+    "feeling/positive": "happy | glad | pleased | relieved | excited",
+    "feeling/negative": "sad | unhappy | annoyed | angry | worried",
+    "trait/positive": "friendly | helpful | cheerful | polite",
+    "trait/negative": "rude | tired | careless | lazy",
+    "manner/positive": "happily | gladly | proudly | cheerfully",
     "manner/negative": "sadly | nervously | angrily | unwillingly",
-    "ready/positive": "happy to | glad to | ready to | proud to | excited to",
-    "ready/negative": "too tired to | too busy to | too lazy to | too sick to | afraid to",
-    "opener/positive": "luckily | fortunately | thankfully",
+    "ready/positive": "happy to | glad to | ready to | excited to",
+    "ready/negative": "too tired to | too busy to | too lazy to | afraid to",
+    "opener/positive": "luckily | fortunately",
     "opener/negative": "sadly | unfortunately",
     "and/positive": "and",
     "and/negative": "but",
 }
 SHARED_VERBS = {
     "be": "be",
-    "love/positive": "love | like | enjoy | praise",
-    "love/negative": "hate | dislike | criticize | avoid",
+    "love/positive": "love | like | enjoy",
+    "love/negative": "hate | dislike | criticize",
     "say": "say | think | believe | feel",
-    "plan": "plan | want | decide | hope | promise",
-    "errand": "go home | take a break | call a friend | sit down | drink some tea"
-    " | take a nap | have a snack | watch the news",
+    "plan": "plan | want | decide",
+    "errand": "go home | take a break/nap | call a friend/neighbor | drink tea/coffee",
 }
 
 
@@ -718,388 +686,164 @@ SHARED_VERBS = {
 
 SCENES = (
     Scene(
-        "food", "kitchen",
-        people="cook | baker | chef",
-        places="in the OLD kitchen | at home | in the LOCAL bakery"
-        " | at the cooking class/school/contest",
+        "food",
+        people="cook | baker | chef | waiter",
+        places="in the OLD kitchen/bakery/restaurant | in the OLD cafe | at home",
         actions=(
-            "bake: a chocolate/lemon/birthday/carrot/cherry/cheese cake"
-            " | fresh/white/dark/sweet bread | an apple/orange pie"
-            " | COUNT chocolate/apple/lemon cookies",
-            "cook: rice and beans | a vegetable/chicken/fish/tomato/bean stew"
-            " | a simple/light/late/hot dinner",
-            "prepare: a simple/quick/cold/light/late lunch"
-            " | a green/fruit/potato/tomato/chicken salad | COUNT hot/cold/sweet snacks",
-            "fry: COUNT eggs/onions/potatoes/mushrooms | the fish/chicken/bacon/beans",
+            "bake: a chocolate/lemon/apple/cherry cake/pie"
+            " | COUNT chocolate/lemon/apple/cherry cookies/cakes",
+            "cook: a chicken/fish/tomato/potato soup/stew | rice with chicken/fish/tomatoes",
+            "prepare: a cold/light/simple/late lunch/dinner | a chicken/fish/tomato/potato salad",
+            "serve: COUNT cold/hot drinks/soups | the soup/cake/salad/dinner",
         ),
-        thing="soup | cake | stew | salad | omelet | pie | pudding | sauce",
-        things="pancakes | noodles | potatoes | cookies | muffins | meatballs",
-        made="cook | make | serve | prepare | taste",
-        link="on the table/stove/plate/counter | in the COLOR bowl/dish"
-        " | from the oven/bakery | in the OLD kitchen",
-        good="delicious | tasty | warm | perfect | sweet",
-        bad="salty | cold | burnt | bland",
-        cheers="everyone ask~s for more | the house/kitchen smell~s wonderful"
-        " | the guests/children be~p delighted | the plates be~p empty soon",
-        groans="nobody be~s hungry | smoke fill~s the kitchen/room | the food taste~s awful"
-        " | the guests/children leave~p early",
+        thing="soup | cake | stew | salad | pie | pizza",
+        made="make | prepare",
+        link="on the table/counter | in the COLOR bowl/dish | from the OLD bakery/cafe",
+        good="delicious | tasty | fresh",
+        bad="disgusting | cold | salty",
+        outcome="the guests be~p FEELING | the food be~s QUALITY",
     ),
     Scene(
-        "food", "restaurant", hour="evening",
-        people="guest | customer | waiter | tourist",
-        places="at the LOCAL restaurant | at the LOCAL pizzeria"
-        " | in the corner/station/museum/hotel/garden cafe | in the hotel/station/sports bar",
+        "travel",
+        people="tourist | traveler | guide | pilot",
+        places="near the OLD station/harbor/bridge/market | in CITY",
         actions=(
-            "order: a large/small/spicy/cheese/mushroom pizza"
-            " | grilled/fried/fresh fish | COUNT coffees/beers/burgers/salads"
-            " | the daily/lunch/weekend special",
-            "eat: a cheese/chicken/ham/fish/tomato/egg sandwich | fried/roast/spicy/cold chicken"
-            " | COUNT tacos/oysters/pancakes | a light/quick/spicy/small meal",
-            "drink: red/white/sweet/dry wine | iced/green/black/mint tea"
-            " | COUNT cold/small/large beers | orange/apple/lemon/tomato juice",
-            "share: a big/cheap/cold/sweet/chocolate dessert"
-            " | COUNT starters/desserts/sandwiches/tacos",
-            "pay: the bill/waiter/cook | in cash | for COUNT drinks/meals/coffees",
+            "book: a cheap/quiet/small/big room/cabin | a cheap/early/late flight/tour",
+            "pack: the COLOR suitcase/backpack/bag | COUNT COLOR bags/shirts",
+            "buy: a train/bus/boat ticket | COUNT postcards/maps/tickets",
+            "photograph: the OLD castle/tower/bridge/market | COUNT ships/towers/boats",
         ),
-        thing="steak | pizza | burger | meal | sandwich | dessert | fish",
-        things="desserts | drinks | sandwiches | tacos | vegetables",
-        made="order | try | recommend | choose | share",
-        link="at the LOCAL cafe/pizzeria/bar | on the lunch/dinner/new menu"
-        " | from the grill/kitchen/bar",
-        good="tasty | cheap | amazing | fresh | superb",
-        bad="expensive | tasteless | cold | disgusting | dry | tiny",
-        cheers="the waiter/cook smile~s | everyone enjoy~s the meal/evening | the bill be~s small"
-        " | dessert be~s free",
-        groans="the service be~s slow | the waiter forget~s the drinks/bread | the bill be~s huge"
-        " | the music/room be~s too loud",
+        thing="hotel | cabin | castle | museum | market",
+        made="find | photograph",
+        link="near the station/harbor/bridge | in CITY | by the sea/river/lake",
+        good="charming | beautiful | peaceful",
+        bad="noisy | crowded | ugly",
+        outcome="the guide be~s FEELING | the weather be~s QUALITY",
     ),
     Scene(
-        "travel", "train",
-        people="passenger | conductor | tourist | student",
-        places="at the train/bus/central/LOCAL station | on the OLD platform"
-        " | at the ticket counter/machine"
-        " | near the harbor/bridge/border",
+        "work",
+        people="manager | secretary | engineer | lawyer",
+        places="in the OLD office/factory/bank | on the second/third/top floor",
         actions=(
-            "buy: COUNT tickets/maps/newspapers/sandwiches | a return/cheap/day/night ticket"
-            " | a travel/city/picture guide | a city/train/bus map",
-            "wait: for the bus/train/tram/ferry | for a/another taxi"
-            " | for COUNT hours/friends/minutes",
-            "meet: an old friend/teacher/neighbor | a tour/school/student group"
-            " | COUNT travelers/tourists/students/sailors",
-            "carry: a heavy/COLOR/small suitcase | a heavy/wet/COLOR backpack"
-            " | COUNT heavy/big/small bags",
-            "read: the timetable/newspaper/map | a travel/long/funny/good/city guide"
-            " | COUNT magazines/newspapers/letters",
+            "write: a long/short/clear report/letter/email | COUNT long/short letters/emails",
+            "check: the sales/travel/staff budget/plan/report | COUNT reports/plans/contracts",
+            "sign: the OLD contract/letter | COUNT contracts/papers/letters",
+            "organize: a staff/sales/team meeting/lunch | the staff/sales/team trip/party",
         ),
-        thing="train | bus | ferry | tram | taxi | journey",
-        things="trains | buses | ferries | trams | journeys",
-        made="take | choose | recommend",
-        link="to the coast/airport/mountains/village | from the capital/north/harbor/island"
-        " | to paris/rome/berlin/london/vienna | across the border/river/bridge",
-        good="fast | cheap | comfortable | punctual | modern | quiet",
-        bad="late | crowded | slow | dirty | noisy | uncomfortable",
-        cheers="the train/bus arrive~s on time | the trip be~s pleasant/short"
-        " | the view be~s beautiful"
-        " | the seats be~p comfortable",
-        groans="the train/bus be~s late | the bags/tickets get~p lost | the seats be~p taken"
-        " | the heating fail~s",
+        thing="report | meeting | plan | contract | project",
+        made="prepare | describe",
+        link="for the OLD client/bank/factory | about the new/secret product/budget"
+        " | from the sales/london team/office",
+        good="clear | useful | impressive",
+        bad="confusing | boring | useless",
+        outcome="the boss be~s FEELING | the results be~p QUALITY",
     ),
     Scene(
-        "travel", "sights",
-        people="tourist | guide | visitor | traveler",
-        places="in lisbon/rome/prague/paris/vienna | on the small/big/quiet/empty island"
-        " | in the OLD town"
-        " | in southern/northern spain/france/italy",
-        actions=(
-            "visit: a famous/ruined/royal/small/lonely castle"
-            " | the old/modern/city/art/train museum"
-            " | COUNT old/royal/famous churches/museums/gardens/castles",
-            "explore: the narrow/old/quiet/busy/empty streets"
-            " | the market/park/palace/gardens | COUNT parks/streets/markets/shops",
-            "photograph: the church/bridge/harbor/square"
-            " | a white/lonely/distant/famous/COLOR cathedral"
-            " | COUNT boats/statues/towers/fountains",
-            "book: a double/single/cheap/quiet/clean room | a guided/short/private/city/boat tour"
-            " | COUNT rooms/tours/nights",
-            "climb: the bell/church/old/clock/city tower | a steep/small/green/rocky hill"
-            " | COUNT hills/towers/stairs",
-        ),
-        thing="hotel | palace | museum | castle | garden | market",
-        things="hotels | palaces | gardens | castles | streets",
-        made="visit | photograph | recommend | describe",
-        link="near the LOCAL market/station/church | in the OLD town/village/city"
-        " | by the river/sea/lake/bridge | on the small/quiet/busy/old island/square",
-        good="charming | beautiful | peaceful | famous | clean",
-        bad="dirty | crowded | dull | shabby | noisy | ugly",
-        cheers="the sun shine~s all day | the guide tell~s funny/good stories"
-        " | the people be~p welcoming"
-        " | the view be~s beautiful",
-        groans="mosquitoes be~p everywhere | the map/guide be~s wrong"
-        " | the museum/castle be~s closed"
-        " | it rain~s all day",
-    ),
-    Scene(
-        "work", "office",
-        people="secretary | manager | accountant | lawyer | assistant",
-        places="at the LOCAL office/bank | in the meeting/copy/conference room"
-        " | at the front/help/information desk"
-        " | on the second/third/fourth/top floor",
-        actions=(
-            "write: a short/long/monthly/secret/new report | COUNT emails/letters/reports"
-            " | a friendly/formal/short/long letter",
-            "answer: the phone/email/door/letter | COUNT letters/emails/questions/calls"
-            " | a difficult/strange/simple/long question",
-            "print: the contract/report/letter/plan/photos"
-            " | COUNT documents/letters/pages/reports",
-            "organize: a staff/team/budget/sales/board meeting | the files/documents/desks/trip"
-            " | an office/summer/birthday party",
-            "sign: the contract/letter/agreement/card | COUNT papers/letters/contracts/cards",
-        ),
-        thing="report | meeting | presentation | contract | plan | budget | offer",
-        things="reports | slides | plans | documents | meetings | letters",
-        made="prepare | discuss | check | read",
-        link="for the new/old/big/local/foreign client | about the new/old/foreign/secret product"
-        " | from the sales/finance/london/paris team | for the boss/board/bank",
-        good="clear | impressive | useful | brilliant | short",
-        bad="confusing | boring | long | messy | wrong | useless",
-        cheers="the boss/client be~s pleased | the client accept~s the offer/plan"
-        " | the team celebrate~s"
-        " | the work go~s smoothly",
-        groans="the printer/computer break~s | the boss/client complain~s"
-        " | the meeting take~s forever"
-        " | nobody listen~s",
-    ),
-    Scene(
-        "weather", "rain",
+        "weather",
         people="hiker | cyclist | gardener | farmer",
-        places="near the big/small/quiet/nearby lake/river/bridge/station"
-        " | in the LOCAL park/garden/forest"
-        " | under the old/big/apple tree | at the bus/train/tram stop",
+        places="near the OLD lake/bridge/house | in the OLD park/garden/village",
         actions=(
-            "wear: a COLOR/long/short/warm raincoat | COLOR rubber/leather/winter boots"
-            " | a wool/warm/wet/COLOR hat",
-            "open: a big/broken/COLOR umbrella | the small/COLOR/old tent"
-            " | COUNT umbrellas/windows/tents",
-            "watch: the dark/gray/heavy/fast clouds | the lightning/storm/rain/river/rainbow"
-            " | COUNT ducks/boats/birds/frogs",
-            "listen: to the rain/thunder/wind/storm/river | to COUNT birds/frogs/ducks",
-            "clean: the wet/muddy/rubber/old/COLOR boots | the car/tent/bicycle/windows/dog",
+            "wear: a COLOR/warm raincoat/hat/coat | COLOR/warm boots/gloves",
+            "open: a COLOR/big/broken umbrella | COUNT umbrellas/windows/tents",
+            "watch: the dark/gray/heavy clouds | the storm/rain/lightning/river",
+            "clean: the wet/muddy/COLOR boots/car/tent | the muddy/wet windows/gloves",
         ),
-        thing="storm | wind | rain | shower | thunderstorm | fog",
-        things="clouds | storms | winds | showers | breezes",
-        made="watch | notice | photograph | expect",
-        link="over the hills/town/lake/forest/valley | from the west/north/sea/mountains/east"
-        " | along the coast/river/road/border | in the valley/village/town",
-        good="gentle | mild | refreshing | harmless | beautiful",
-        bad="violent | cold | endless | nasty | heavy | dangerous",
-        cheers="the sun come~s out | a rainbow appear~s | the sky clear~s up/slowly"
-        " | the flowers/plants grow~p fast",
-        groans="everyone get~s wet/cold | the river/cellar flood~s | the wind blow~s harder"
-        " | the road/path turn~s muddy",
+        thing="storm | wind | shower | cloud",
+        made="watch | photograph",
+        link="over the hills/lake/forest/town/river/coast",
+        good="gentle | mild | refreshing",
+        bad="violent | dangerous | cold",
+        outcome="the farmers be~p FEELING | the weather be~s QUALITY",
     ),
     Scene(
-        "family", "home",
-        people="babysitter | roommate | housekeeper | neighbor",
-        places="at home | in the OLD apartment | in the OLD house | in the OLD cottage",
+        "family",
+        people="guest | neighbor | child | babysitter",
+        places="in the OLD house/apartment/garden | in the OLD cottage | at home",
         actions=(
-            "clean: the kitchen/bathroom/garden/COLOR windows | the floor/oven/carpet/stove/sink"
-            " | COUNT windows/rooms/chairs/carpets",
-            "wash: the dishes/windows/dog/curtains/floor | some dirty/COLOR/warm/wool clothes"
-            " | COUNT shirts/plates/sweaters/cups",
-            "feed: the baby/cat/dog/fish/rabbit | the hungry/young/sleepy/noisy twins"
-            " | COUNT cats/rabbits/birds",
-            "water: the roses/plants/tomatoes/flowers/trees | the dry/small/big/green plants",
-            "knit: a COLOR/warm/wool/thick sweater | COUNT warm/COLOR/tiny socks"
-            " | a COLOR scarf/hat/blanket",
+            "clean: the kitchen/bathroom/bedroom/floor | COUNT windows/rooms/carpets",
+            "wash: the dishes/windows/floor/dog | COUNT COLOR shirts/plates",
+            "feed: the baby/cat/dog/rabbit | COUNT cats/rabbits/birds",
+            "knit: a COLOR/warm sweater/hat/blanket | COUNT COLOR hats/sweaters/blankets",
         ),
-        thing="sofa | carpet | blanket | armchair | lamp | bed",
-        things="curtains | cushions | towels | chairs | carpets | beds",
-        made="buy | choose | clean | sell",
-        link="in the bedroom/hallway/kitchen/attic | by the fireplace/window/door/stairs"
-        " | in the living/guest/dining/COLOR room | from my grandmother/aunt/neighbor/uncle",
-        good="soft | cozy | clean | comfortable | beautiful",
-        bad="dusty | dirty | old | ugly | worn",
-        cheers="the house/room look~s tidy | the baby/cat fall~s asleep | everyone help~s"
-        " | grandmother be~s proud",
-        groans="the baby cry~s loudly | the washing machine break/leak~s"
-        " | the cat scratch~s the sofa/carpet"
-        " | nobody help~s",
+        thing="sofa | armchair | bed | carpet | blanket",
+        made="buy | repair",
+        link="in the bedroom/kitchen | by the window/door | in the guest/COLOR room"
+        " | from my mother/aunt/uncle",
+        good="soft | cozy | warm",
+        bad="dusty | dirty | ugly",
+        outcome="the guests be~p FEELING | the house be~s QUALITY",
     ),
     Scene(
-        "family", "party",
-        people="guest | child | neighbor | toddler",
-        places="in the OLD garden/backyard | at the birthday/family/summer/garden/school party"
-        " | in the dining/living/guest room | at the OLD farm/cottage/house",
+        "sport",
+        people="goalkeeper | player | coach | fan",
+        places="at the OLD stadium/gym | on the OLD field | in the OLD park",
         actions=(
-            "tell: COUNT funny/old/family/ghost/long stories | a fairy/funny/long/sad/ghost tale"
-            " | COUNT bad/good/funny/old jokes",
-            "play: a board/card/party/word/ball game | hide and seek"
-            " | COUNT old/funny/card/party games",
-            "wrap: the presents/books/toys/box/flowers | a big/small/heavy/COLOR box"
-            " | COUNT books/toys/presents/boxes",
-            "hang: COUNT balloons/lanterns/pictures/lights"
-            " | COLOR/paper/colorful balloons/lanterns/flowers/stars",
-            "take: COUNT funny/family/group/color photos | a group/family/funny/good picture",
-            "sing: a birthday/folk/love song | COUNT old/folk/love/funny songs",
+            "play: football/tennis | a long/short/friendly match/game | COUNT games/matches",
+            "watch: the final/coach/captain/goalkeeper | COUNT games/matches/players",
+            "kick: the COLOR ball | a late/early/long penalty",
+            "score: a late/early/lucky goal | COUNT goals/points",
         ),
-        thing="present | card | surprise | toy | game | photo",
-        things="presents | balloons | flowers | games | photos | toys",
-        made="bring | choose | make | show",
-        link="for the twins/baby/neighbors/children | from my aunt/uncle/cousin/grandmother"
-        " | on the table/wall/sofa/shelf | in the COLOR box/bag",
-        good="lovely | funny | cute | colorful | beautiful",
-        bad="silly | boring | cheap | ugly | strange",
-        cheers="everyone dance/laugh~s | grandma/grandpa smile~s"
-        " | the children laugh~p loudly/happily"
-        " | the music/food be~s great",
-        groans="the twins/cousins fight~p | a child start~s crying | the balloons burst~p"
-        " | the guests/cousins leave~p early",
+        thing="match | game | final | tournament | race",
+        made="watch | describe",
+        link="for the fans/coach | at the OLD stadium/gym | in the OLD park | on the radio",
+        good="exciting | fast | fair",
+        bad="boring | slow | unfair",
+        outcome="the fans be~p FEELING | the game be~s QUALITY",
     ),
     Scene(
-        "sport", "football",
-        people="goalkeeper | player | coach | captain | fan",
-        places="at the LOCAL stadium | on the OLD field | in the city/school/village park"
-        " | behind the school/church/house",
-        actions=(
-            "score: a late/early/beautiful/quick/lucky goal | COUNT goals/points"
-            " | in COUNT games/matches",
-            "play: football | a friendly/hard/long/short/quick match | COUNT games/matches"
-            " | for COUNT hours",
-            "kick: the ball | a late/quick/long/good penalty | COUNT balls/penalties",
-            "watch: the final/goalkeeper/coach/game/captain | a short/slow/long/late replay"
-            " | COUNT games/matches/players",
-            "pass: the ball | to the captain/striker/goalkeeper",
-            "cheer: for the team/captain/goalkeeper/players | for COUNT hours/players/minutes",
-        ),
-        thing="match | game | final | tournament",
-        things="matches | games | finals | tournaments",
-        made="watch | film | describe | play",
-        link="against the champions/germans/italians/students | at the LOCAL stadium"
-        " | in the capital/north/city/village | on the radio/beach/island",
-        good="exciting | great | fair | fast | memorable",
-        bad="boring | weak | unfair | slow",
-        cheers="the crowd/coach cheer~s | the fans/players sing~p | the team win~s the cup/match"
-        " | the goalkeeper/captain be~s proud",
-        groans="the team lose~s again | the fans/players complain~p | the referee be~s unfair"
-        " | the captain/goalkeeper get~s hurt",
-    ),
-    Scene(
-        "music", "concert", hour="evening",
+        "music",
         people="musician | singer | drummer | violinist",
-        places="at the concert/city/town hall | on the big/small/open/main stage"
-        " | at the summer/jazz/school/folk/rock festival | in the jazz/music/dance club",
+        places="at the OLD theater/club | on the OLD stage | at the summer/jazz/folk festival",
         actions=(
-            "sing: a love/folk/sad/happy/french song | an old ballad/song/opera"
-            " | COUNT love/folk/french/sad songs",
-            "play: the violin/piano/drums/guitar/flute | a slow/fast/sad/short/german waltz"
-            " | COUNT dances/tunes/songs/ballads",
-            "tune: the guitar/violin/piano/harp/drums | COUNT guitars/violins/harps",
-            "perform: a new/short/modern/long/famous symphony | COUNT folk/slow/fast/short dances",
-            "listen: to the band/orchestra/choir/singer | to COUNT songs/bands/choirs/singers",
+            "sing: a love/folk/sad/LANGUAGE song | COUNT love/folk/sad/LANGUAGE songs",
+            "play: the violin/piano/guitar/drums | a slow/fast/short waltz/dance",
+            "tune: the violin/piano/guitar | COUNT guitars/violins",
+            "listen: to the band/orchestra/choir/singer | to COUNT bands/songs/singers",
         ),
-        thing="concert | song | solo | show | waltz | opera",
-        things="songs | concerts | melodies | ballads | dances",
-        made="hear | record | describe",
-        link="by the local/young/famous/french/new band | at the LOCAL festival/club/hall"
-        " | with the new/famous/young singer | on the radio/stage",
-        good="beautiful | moving | great | lively | famous",
-        bad="loud | dull | noisy | long | boring",
-        cheers="the crowd go~s wild | the audience/crowd applaud~s | everyone sing/dance~s along"
-        " | the tickets sell~p out",
-        groans="the microphone/guitar fail~s | the audience/crowd leave~s"
-        " | the sound be~s terrible/bad"
-        " | nobody clap/dance~s",
+        thing="concert | song | waltz | show | dance",
+        made="hear | perform",
+        link="by the young/new/LANGUAGE band/singer/choir | at the OLD club/theater"
+        " | on the radio/stage",
+        good="beautiful | moving | lively",
+        bad="loud | noisy | boring",
+        outcome="the singer be~s FEELING | the sound be~s QUALITY",
     ),
     Scene(
-        "health", "hospital",
+        "health",
         people="nurse | doctor | surgeon | patient",
-        places="at the LOCAL hospital/clinic | in the emergency/waiting/operating room"
-        " | in the heart/eye/baby ward | on the second/third/fourth/top floor",
+        places="at the OLD hospital/clinic | in the waiting/emergency room"
+        " | on the second/third/top floor",
         actions=(
-            "check: the pulse/temperature/heart/eyes | COUNT results/tests/patients/wounds",
-            "bandage: the wound/knee/arm/foot/hand"
-            " | a broken/sore/bad ankle/knee/arm/foot",
-            "read: the x-ray/report/results/chart | a health/travel/music/film magazine"
-            " | COUNT reports/letters/charts",
-            "visit: a sick friend/child/neighbor/teacher | the patients/doctors/nurses/baby"
-            " | COUNT patients/friends/children/doctors",
-            "order: COUNT tests/pills/bandages | a blood/heart/skin/eye test"
-            " | new/strong/cheap medicine",
+            "check: the pulse/temperature/heart/eyes | COUNT results/tests/patients",
+            "bandage: the sore/broken knee/arm/foot/hand",
+            "order: COUNT tests/pills/bandages | a blood/heart/eye test",
+            "visit: a sick/young/old friend/child/patient | COUNT patients/friends/doctors",
         ),
-        thing="treatment | medicine | injection | vaccine | massage",
-        things="treatments | pills | vaccines | bandages | injections",
-        made="get | describe | recommend | discuss",
-        link="at the LOCAL clinic/hospital | for the old/young/new/sick/tired patient"
-        " | against the flu/fever/cough/pain | for the heart/skin/eyes/back",
-        good="successful | painless | safe | useful | quick",
-        bad="painful | dangerous | expensive | unpleasant | slow",
-        cheers="the fever/pain go~s away | the results/doctors be~p great"
-        " | the patient/child feel~s better"
-        " | the wound heal~s quickly/fast",
-        groans="the fever/pain return~s | the wait be~s endless/long | the results be~p bad/wrong"
-        " | the patient/child feel~s worse",
+        thing="treatment | injection | vaccine | pill | medicine",
+        made="order | describe",
+        link="at the OLD clinic/hospital | for the sick/young/old patient/child"
+        " | against the flu/fever/pain",
+        good="successful | painless | safe",
+        bad="painful | dangerous | expensive",
+        outcome="the patient be~s FEELING | the results be~p QUALITY",
     ),
     Scene(
-        "school", "classroom",
-        people="student | teacher | pupil | girl | boy",
-        places="at school | in the OLD classroom/library"
-        " | in the history/math/french/art/music class"
-        " | on the second/third/top/first floor",
+        "school",
+        people="student | teacher | pupil | librarian",
+        places="in the OLD classroom/library | in the math/music/LANGUAGE class | at school",
         actions=(
-            "solve: a math/hard/simple/physics/word problem"
-            " | COUNT equations/puzzles/problems/riddles",
-            "write: a long/short/funny/boring/french essay | a sad/short/love/funny/spring poem"
-            " | COUNT sentences/letters/pages/poems",
-            "learn: COUNT french/new/long/difficult/german words"
-            " | french/spanish/english/german/latin grammar | COUNT poems/rules/songs/dates",
-            "study: history/geography/biology/physics/music"
-            " | the roman/russian/french empire | for COUNT hours/exams/tests",
-            "draw: a COLOR/big/simple map/triangle/circle | COUNT maps/circles/triangles/trees"
-            " | a big/small/COLOR house/bird/horse",
-            "answer: every/one/another/each question | COUNT questions/letters/riddles"
-            " | in english/french/german/spanish",
+            "read: a short/long/love/LANGUAGE story/novel | COUNT stories/novels/poems",
+            "write: a short/long/love/LANGUAGE essay/poem | COUNT pages/poems/essays",
+            "learn: COUNT LANGUAGE words/songs/poems | LANGUAGE grammar",
+            "solve: a hard/simple/math problem/puzzle | COUNT hard/simple problems/puzzles",
         ),
-        thing="lesson | exam | essay | exercise | quiz",
-        things="lessons | exercises | exams | questions | essays",
-        made="prepare | finish | discuss | describe",
-        link="about ancient rome/egypt/greece/china | for the young/older/new students"
-        " | on page two/six/ten/five/four | from the new/old/french/math teacher",
-        good="easy | interesting | clear | useful | fun",
-        bad="hard | confusing | boring | difficult | long",
-        cheers="the grades/students improve~p | the teacher praise~s the class/poem"
-        " | the bell ring~s early"
-        " | the teacher/class be~s happy",
-        groans="the grades be~p bad/terrible | nobody understand~s | the class fall~s asleep"
-        " | the teacher complain/shout~s",
-    ),
-    Scene(
-        "school", "library",
-        people="librarian | reader | writer | student",
-        places="in the city/school/LOCAL library | at the book/summer fair/shop/market"
-        " | in the reading/map room | on the second/third/top/first floor",
-        actions=(
-            "read: a thick/short/good/french/russian novel"
-            " | a detective/love/ghost/war/horse story | COUNT old/short/love/french poems",
-            "borrow: COUNT books/novels/magazines/maps | an old atlas/book/novel"
-            " | a film/music/travel/health/sports magazine",
-            "return: the atlas/novel/book/magazine/map | COUNT magazines/books/novels/films",
-            "search: the shelves/catalog/archive/drawers | for COUNT books/poems/novels/maps"
-            " | for a map/poem/novel/letter",
-            "study: old/rare/city/french/ancient maps | a rare/strange/french/latin/heavy book"
-            " | COUNT letters/maps/stories/poems",
-        ),
-        thing="novel | story | book | poem | play | magazine",
-        things="novels | poems | stories | comics | books",
-        made="read | recommend | finish | borrow",
-        link="about pirates/dragons/love/war/horses | by the young/french/famous/german/new author"
-        " | on the top/first/last/COLOR shelf | from the LOCAL library/archive/shop",
-        good="exciting | funny | interesting | brilliant | moving",
-        bad="dull | long | predictable | silly | sad",
-        cheers="the hours fly~p by | the librarian/author smile~s | the plot/ending be~s great"
-        " | the children/readers listen~p",
-        groans="the last/first page be~s missing | the library/shop close~s early"
-        " | the plot/ending be~s weak"
-        " | the lamp/light break~s",
+        thing="essay | novel | story | poem",
+        made="read | describe",
+        link="about love/dragons | for the young/new/older students"
+        " | from the OLD library | from the young/new teacher",
+        good="easy | interesting | exciting",
+        bad="hard | confusing | boring",
+        outcome="the teacher be~s FEELING | the grades be~p QUALITY",
     ),
 )
 

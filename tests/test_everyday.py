@@ -120,17 +120,17 @@ def _marginals(grammar):
     return found
 
 
-def _small_scene(topic, name, thing):
+def _small_scene(topic, thing):
     return everyday.Scene(
-        topic, name,
+        topic,
         people="cook", places="at home | in the OLD kitchen", actions=("bake: bread/pie | a pie",),
-        thing=f"{thing} | soup", things="beans", made="cook", link="on the table",
-        good="warm", bad="cold", cheers="everyone smile~s", groans="nobody eat~s",
+        thing=f"{thing} | soup", made="cook", link="on the table",
+        good="warm", bad="cold", outcome="the cook be~s FEELING",
     )  # fmt: skip
 
 
 def test_complete_enumeration_of_a_reduced_grammar_sums_to_one():
-    scenes = (_small_scene("food", "one", "stew"), _small_scene("work", "two", "cake"))
+    scenes = (_small_scene("food", "stew"), _small_scene("work", "cake"))
     template = everyday.Template
     grammar = everyday.everyday_grammar(
         scenes,
@@ -240,20 +240,18 @@ def test_draws_have_the_frequencies_of_their_probabilities(grammar):
 # ------------------------------------------- dependences that no bigram can see
 
 DAYS = "monday|tuesday|wednesday|thursday|friday|saturday|sunday"
-MONTHS = (
-    "january|february|march|april|may|june|july|august|september|october|november|december"
-)
-SPAN = f"({DAYS}|{MONTHS}|week|month|weekend|spring|winter|night|time)"
+MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december"
+SPAN = f"({DAYS}|{MONTHS}|week|month|weekend|spring|summer|winter)"
 TIME = {
     "past": re.compile(rf"\b(yesterday|last {SPAN})\b"),
-    "present": re.compile(rf"\b(every {SPAN}|every day|most days|these days|today|this week)\b"),
-    "future": re.compile(rf"\b(tomorrow|tonight|next {SPAN})\b"),
+    "present": re.compile(rf"\b(every {SPAN}|every morning|today|this week)\b"),
+    "future": re.compile(rf"\b(tomorrow|next {SPAN})\b"),
 }
 VERBS = {
-    "past": "baked cooked wrote sang fed bought wore scored knitted wrapped solved borrowed drank"
-    " carried drew sat prepared ordered visited believed thought was were",
-    "present": "bakes writes sings feeds buys wears scores knits wraps solves borrows carries"
-    " draws sits prepares believes thinks",
+    "past": "baked cooked wrote sang fed bought wore scored knitted solved packed drank"
+    " prepared ordered visited believed thought was were",
+    "present": "bakes writes sings feeds buys wears scores knits solves packs prepares"
+    " believes thinks",
 }
 
 
@@ -285,7 +283,7 @@ BE_NUMBER = {"is": "one", "was": "one", "are": "many", "were": "many"}
 
 def test_verb_agrees_with_its_subject_across_a_phrase_or_clause(rows):
     one = {noun.strip() for scene in everyday.SCENES for noun in scene.thing.split("|")}
-    many = {noun.strip() for scene in everyday.SCENES for noun in scene.things.split("|")}
+    many = {everyday.plural(noun) for noun in one}
     counts = Counter()
     for row in rows:
         words = row["text"].split()
@@ -310,10 +308,10 @@ def test_verb_of_a_relative_clause_agrees_with_its_head(rows):
 
 def test_pronouns_agree_with_the_name_far_before_them(rows):
     own = {
-        "she her": "anna maria emma lucy sarah julia nina clara alice laura sister mother aunt",
-        "he his": "tom paul david james ben oliver max peter leo daniel brother father uncle",
+        "she her": everyday.SHARED["female"] + "/sister/mother/aunt",
+        "he his": everyday.SHARED["male"] + "/brother/father/uncle",
     }
-    gender = {name: key.split() for key, names in own.items() for name in names.split()}
+    gender = {name: key.split() for key, names in own.items() for name in names.split("/")}
     pattern = re.compile(
         r"^(?:my )?(\w+) (?!and ).* (?:with (her|his|our|their)|, \w+ (she|he|they)) "
     )
@@ -328,13 +326,13 @@ def test_pronouns_agree_with_the_name_far_before_them(rows):
 
 def test_place_and_object_belong_to_the_topic(rows):
     anchors = {
-        "food": "pancakes omelet pizza bakery pizzeria tacos",
-        "travel": "suitcase platform ferry castle lisbon prague",
-        "work": "contract accountant budget client",
-        "weather": "umbrella raincoat thunderstorm hiker",
-        "family": "sofa babysitter lanterns cottage",
-        "sport": "goalkeeper stadium penalty referee",
-        "music": "symphony waltz violinist orchestra",
+        "food": "soup stew bakery baker cookies",
+        "travel": "suitcase hotel castle lisbon prague",
+        "work": "contract lawyer budget client",
+        "weather": "umbrella raincoat storm hiker",
+        "family": "sofa babysitter sweater cottage",
+        "sport": "goalkeeper stadium penalty tournament",
+        "music": "concert waltz violinist orchestra",
         "health": "nurse clinic vaccine surgeon fever",
         "school": "essay grammar librarian classroom novel",
     }

@@ -259,3 +259,20 @@ def test_collapse_is_said_once_the_kl_counts(
     figures: dict[str, float], weight: float, warns: bool
 ) -> None:
     assert (collapse_warning(figures, weight, beta=1.0) is not None) == warns
+
+
+def test_trackers_get_the_figures_of_metrics_jsonl(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    out = tmp_path / "run"
+    train_session(tiny_config(track=["tensorboard"], max_steps=6), out, texts=TEXTS)
+    events = EventAccumulator(str(out / "tracking" / "textvae")).Reload()
+    found = {event.step: event.value for event in events.Scalars("train/rec")}
+    expected = {r["step"]: r["rec"] for r in records(out) if r["event"] == "train"}
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_an_unknown_or_missing_tracker_is_said_before_training(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"papyrus.*choose from"):
+        train_session(tiny_config(track=["papyrus"]), tmp_path / "a", texts=TEXTS)
+    assert not (tmp_path / "a").exists()

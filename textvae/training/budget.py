@@ -9,7 +9,7 @@ from textvae.config import TrainingConfig
 
 DEFAULT_EPOCHS = 20.0
 EVALUATIONS = 10  # in a training whose eval_steps is not set
-MEASURED_SHARE = 0.05  # of the minutes, before the horizon is estimated
+MEASURED_SHARE = 0.03  # of the minutes, before the horizon is estimated
 SETTLING_STEPS = 5  # left out of the speed: caches, threads and lazily built kernels
 MARGIN = 0.985  # of the remaining time is planned for; machines slow down
 
@@ -51,11 +51,11 @@ class Budget:
         estimate = step + max(1, int(left / step_seconds))
         return min(estimate, self.steps) if self.steps is not None else estimate
 
-    def ready_to_estimate(self, step: int, seconds: float) -> bool:
-        """Whether enough has been seen of the speed."""
+    def ready_to_estimate(self, steps: int, seconds: float) -> bool:
+        """Whether enough has been seen of the speed: `steps` since this start."""
         return (
             self.seconds is not None
-            and step > SETTLING_STEPS + 1
+            and steps > SETTLING_STEPS
             and seconds >= MEASURED_SHARE * self.seconds
         )
 

@@ -10,35 +10,27 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
-from torch import Tensor
 
 from textvae import schedules
 from textvae.config import Config, ModelConfig
-from textvae.data.batches import Batch, BatchPlan, Tokens
-from textvae.data.corpus import DeviceCorpus, EncodedCorpus, fits_on_device
+from textvae.data.batches import Batch, BatchPlan
 from textvae.data.noise import StepNoise, derived_seed
 from textvae.data.prepare import Corpora
 from textvae.errors import InterruptedRun
 from textvae.evaluation.monitor import monitor
-from textvae.models.folder import WEIGHTS_FILE, build_model, save_model
+from textvae.models.folder import build_model, save_model
 from textvae.models.sentence import SentenceModel
 from textvae.objectives.training_loss import TrainingLoss
-from textvae.training.budget import EVALUATIONS, Budget
-from textvae.training.checkpoints import (
-    TrainingState,
-    copy_weights,
-    load_checkpoint,
-    save_checkpoint,
-)
+from textvae.training.budget import EVALUATIONS, SETTLING_STEPS, Budget
+from textvae.training.checkpoints import TrainingState, load_checkpoint, save_checkpoint
 from textvae.training.collapse import collapse_warning
+from textvae.training.material import monitored_batches, resident, training_codes
+from textvae.training.processes import Processes
 from textvae.training.reporting import MetricsFile, Reporter
 from textvae.training.runtime import StopSignal, accelerator_for, synchronize
+from textvae.training.tracking import Trackers
+from textvae.training.window import Window
 
-MONITORED_SENTENCES = 2_000  # of the validation set, at each evaluation
-MONITOR_BATCH = 128
-PRIOR_SENTENCES = 8_192  # whose codes the prior of an autoencoder is fitted to
-STEPS_BETWEEN_VOTES = 16  # steps after which several processes agree on time and signals
 BOUND = {"vae": "nll_elbo", "ae": "rec", "lm": "nll_iw"}  # what the best checkpoint minimises
 
 
@@ -90,14 +82,14 @@ class TrainingRun:
         self.config, self.corpora, self.out = config, corpora, out
         self.accelerator, self.reporter = accelerator, reporter
         self.device: torch.device = accelerator.device
-        self.is_main: bool = accelerator.is_main_process
+        self.processes = Processes(accelerator)
         training = config.training
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived_seed(training.seed, "weights"))
+            torch.default_generator.manual_seed(derived_seed(training.seed, "weights"))
             model = build_model(config.model, corpora.tokenizer, config.data.max_tokens)
         self.model: SentenceModel = model.to(self.device)
         self.peak_learning_rate = training.learning_rate or default_learning_rate(config.model)
-        loss = TrainingLoss(self.model, config.objective, self._sum_over_processes)
+        loss = TrainingLoss(self.model, config.objective, self.processes.sum)
         self.loss = accelerator.prepare(loss)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
@@ -109,16 +101,17 @@ class TrainingRun:
             corpora.train.lengths,
             training.batch_size,
             training.seed,
-            rank=accelerator.process_index,
-            world_size=accelerator.num_processes,
+            rank=self.processes.rank,
+            world_size=self.processes.count,
         )
         self.budget = Budget.of(training, self.plan.steps_per_epoch)
         self.source = resident(corpora.train, self.device)
-        self.valid = list(monitored_batches(corpora.valid, training.seed, self.device))
+        self.valid = monitored_batches(corpora.valid, training.seed, self.device)
         fingerprints = (corpora.train.fingerprint, corpora.valid.fingerprint)
         self.state = TrainingState(corpus="-".join(fingerprints))
-        self.window: dict[str, Tensor] = {}
+        self.window = Window(self.device, self.processes)
         self.metrics: MetricsFile | None = None
+        self.trackers: Trackers | None = None
         self.evaluated_at = -1
         self.warned = False
 
@@ -135,18 +128,18 @@ class TrainingRun:
                     "with the new text, and its course is no longer that of one run"
                 )
                 self.state.corpus = corpus
-            if self.is_main:
-                self.window = {
-                    key: self._accumulator(value) for key, value in self.state.window.items()
-                }
-        if self.is_main:
+            if self.processes.is_main:
+                self.window = Window(self.device, self.processes, self.state.window)
+        if self.processes.is_main:
             self.metrics = MetricsFile(self.out / "metrics.jsonl", self.state.metrics_bytes)
+            self.trackers = Trackers(self.config.training.track, self.out, self.config)
         if self.budget.steps is not None and self.budget.seconds is None:
             self._set_horizon(self.budget.steps)
         elif self.state.horizon is not None and self.state.step >= self.state.horizon:
             self.state.horizon = self.state.eval_steps = None  # the budget was raised
         self.started = time.monotonic() - self.state.seconds
-        self.settled = (self.state.step, time.monotonic())
+        self.first_step = self.state.step
+        self.settled = (self.state.step, time.monotonic())  # where the speed is measured from
         self.logged = time.monotonic()
         self.reporter.start(self._facts())
 
@@ -165,32 +158,31 @@ class TrainingRun:
         )
         loss, sums = self.loss(batch, noise, self.kl_weight())
         # A data-parallel wrapper averages gradients; the losses are parts of a sum.
-        self.accelerator.backward(loss * self.accelerator.num_processes)
+        self.accelerator.backward(loss * self.processes.count)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), training.gradient_clip)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self._add_to_window(
+        self.window.add(
             {
                 **sums,
                 "loss": loss.detach() * batch.total,
-                "gradient_norm": norm.detach() / self.accelerator.num_processes,
-            },
-            sentences=len(batch.target),
+                "gradient_norm": norm.detach() / self.processes.count,
+                "sentences": len(batch.target),
+            }
         )
         self.state.step += 1
 
     def plan_horizon(self) -> None:
         """Once the speed is known, fix the number of steps that fit into the minutes."""
         step = self.state.step
-        if step == self.settled[0] + 5:
+        if step == self.first_step + SETTLING_STEPS:
             self.settled = (step, time.monotonic())
         if self.state.horizon is not None:
             return
-        if not self._agree(
-            self.budget.ready_to_estimate(step - self.settled[0] + 6, self.seconds())
-        ):
+        ready = self.budget.ready_to_estimate(step - self.first_step, self.seconds())
+        if not self.processes.agree(ready, step):
             return
         synchronize(self.device)
         first, since = self.settled
@@ -203,7 +195,7 @@ class TrainingRun:
             step_seconds=step_seconds,
             evaluation_seconds=time.monotonic() - before,
         )
-        horizon = self._from_main(horizon)
+        horizon = self.processes.from_main(horizon)
         self._set_horizon(horizon)
         epochs = horizon / self.plan.steps_per_epoch
         self.reporter.message(f"horizon: {horizon} steps, {epochs:.1f} epochs")
@@ -213,8 +205,8 @@ class TrainingRun:
         if self.state.step % self.config.training.log_steps:
             return
         steps = self.config.training.log_steps
-        sums = self._window_sums()
-        self.window = {}
+        sums = self.window.total()
+        self.window.clear()
         now, seconds = time.monotonic(), self.seconds()
         sentences = sums.pop("sentences")
         record = {
@@ -248,7 +240,7 @@ class TrainingRun:
     def evaluate(self) -> None:
         """The figures of the validation slice; the model is saved where they are the best."""
         before = time.monotonic()
-        if self.is_main:
+        if self.processes.is_main:
             figures = monitor(self.model, self.valid, self.config.training.seed)
             bound = figures[BOUND[self.model.kind]]
             best = self.state.best is None or bound < self.state.best
@@ -271,14 +263,14 @@ class TrainingRun:
             if warning is not None and not self.warned:
                 self.reporter.warn(warning)
             self.warned = warning is not None  # said again only if it recovers and falls back
-        self.state.since_best = self._from_main(self.state.since_best)
+        self.state.since_best = self.processes.from_main(self.state.since_best)
         self.evaluated_at = self.state.step
         self.logged += time.monotonic() - before
 
     def finished(self, stop: StopSignal) -> bool:
         """Whether the run is over: by budget, patience or signal."""
         asked = stop.number is not None or self.budget.out_of_time(self.seconds())
-        return self._agree(asked) or self.spent()
+        return self.processes.agree(asked, self.state.step) or self.spent()
 
     def spent(self) -> bool:
         """Whether the horizon is reached, or nothing has improved for `patience` evaluations."""
@@ -297,6 +289,8 @@ class TrainingRun:
         """Close what is open."""
         if self.metrics is not None:
             self.metrics.close()
+        if self.trackers is not None:
+            self.trackers.close()
         self.reporter.close()
 
     # saving
@@ -304,30 +298,19 @@ class TrainingRun:
     def save_best(self) -> None:
         """Write the model as it stands; an autoencoder first gets the Gaussian of its codes."""
         if self.model.kind == "ae":
-            self.model.fit_prior(self._training_codes())
+            self.model.fit_prior(training_codes(self.model, self.corpora.train))
         save_model(self.out, self.model, self.corpora.tokenizer, self.config.data)
 
     def save_checkpoint(self) -> None:
         """Write all that --resume needs."""
-        self.state.window = self._window_sums()
+        self.state.window = self.window.total()
         self.state.seconds = self.seconds()
-        if self.is_main and self.metrics is not None:
+        if self.processes.is_main and self.metrics is not None:
             self.state.metrics_bytes = self.metrics.bytes_written
             save_checkpoint(
                 self.out, self.model, self.optimizer, self.state, keep=self.config.training.keep
             )
-        self.accelerator.wait_for_everyone()
-
-    @torch.no_grad()
-    def _training_codes(self) -> Tensor:
-        count = len(self.corpora.train)
-        chosen = np.linspace(0, count - 1, min(count, PRIOR_SENTENCES)).astype(np.int64)
-        chosen = chosen[np.argsort(self.corpora.train.lengths[chosen], kind="stable")]
-        parts = [
-            self.model.code(self.corpora.train.tokens(rows).to(self.device))
-            for rows in np.array_split(chosen, -(-len(chosen) // MONITOR_BATCH))
-        ]
-        return torch.cat(parts)
+        self.processes.wait()
 
     # schedules and time
 
@@ -375,50 +358,13 @@ class TrainingRun:
         rate = (time.monotonic() - self.settled[1]) / max(done, 1)
         return rate * max(self.state.horizon - self.state.step, 0)
 
-    # several processes
-
-    def _agree(self, mine: bool) -> bool:
-        """What the main process says; asked of the others every few steps only."""
-        if self.accelerator.num_processes == 1:
-            return mine
-        if self.state.step % STEPS_BETWEEN_VOTES:
-            return False
-        return self._from_main(mine)
-
-    def _from_main(self, value: Any) -> Any:
-        if self.accelerator.num_processes == 1:
-            return value
-        return broadcast_object_list([value])[0]
-
-    def _sum_over_processes(self, values: Tensor) -> Tensor:
-        return self.accelerator.reduce(values, reduction="sum")
-
-    # sums between two log lines
-
-    def _accumulator(self, value: float) -> Tensor:
-        dtype = torch.float32 if self.device.type == "mps" else torch.float64
-        return torch.tensor(value, dtype=dtype, device=self.device)
-
-    def _add_to_window(self, sums: dict[str, Tensor], *, sentences: int) -> None:
-        for key, value in sums.items():
-            if key not in self.window:
-                self.window[key] = self._accumulator(0.0)
-            self.window[key] += value
-        if "sentences" not in self.window:
-            self.window["sentences"] = self._accumulator(0.0)
-        self.window["sentences"] += sentences
-
-    def _window_sums(self) -> dict[str, float]:
-        """The sums of all processes; this is where the host waits for the device."""
-        keys = list(self._from_main(list(self.window)))
-        if not keys:
-            return {}
-        local = torch.stack([self.window.get(key, self._accumulator(0.0)) for key in keys])
-        return dict(zip(keys, self._sum_over_processes(local).tolist(), strict=True))
+    # saying
 
     def _report(self, record: dict[str, Any]) -> None:
-        if self.is_main and self.metrics is not None:
+        if self.processes.is_main and self.metrics is not None:
             self.metrics.write(record)
+            if self.trackers is not None:
+                self.trackers.log(record)
             self.reporter.log(record)
 
     def _facts(self) -> dict[str, Any]:
@@ -438,7 +384,7 @@ class TrainingRun:
             "device": str(self.device),
             "precision": "bf16" if self.accelerator.mixed_precision == "bf16" else "float32",
             "threads": torch.get_num_threads(),
-            "processes": self.accelerator.num_processes,
+            "processes": self.processes.count,
         }
 
 
@@ -447,26 +393,3 @@ def default_learning_rate(model: ModelConfig) -> float:
     slow = "transformer" in (model.encoder, model.decoder)
     at_256 = 1e-3 if slow else 6e-3
     return at_256 * min(1.0, (256 / model.hidden_size) ** 0.5)
-
-
-def resident(corpus: EncodedCorpus, device: torch.device) -> EncodedCorpus | DeviceCorpus:
-    """The corpus on the device where it is a GPU with room for it, else as it lies on disk."""
-    if device.type != "cpu" and fits_on_device(corpus, device):
-        return corpus.on_device(device)
-    return corpus
-
-
-def monitored_batches(corpus: EncodedCorpus, seed: int, device: torch.device) -> Iterator[Tokens]:
-    """A fixed slice of the validation set, in batches of sentences of like length."""
-    rows = np.arange(len(corpus))
-    if len(rows) > MONITORED_SENTENCES:
-        random = np.random.Generator(np.random.Philox(derived_seed(seed, "monitored")))
-        rows = np.sort(random.permutation(rows)[:MONITORED_SENTENCES])
-    rows = rows[np.argsort(corpus.lengths[rows], kind="stable")]
-    for first in range(0, len(rows), MONITOR_BATCH):
-        yield corpus.tokens(rows[first : first + MONITOR_BATCH]).to(device)
-
-
-def load_best_weights(out: Path, model: SentenceModel) -> None:
-    """Put the best weights of a finished run into `model`."""
-    copy_weights(out / WEIGHTS_FILE, model)

@@ -12,10 +12,12 @@ from typing import Any
 from textvae.config import Config
 from textvae.data.prepare import load_corpora
 from textvae.errors import UsageError
+from textvae.models.device import choose_device
 from textvae.models.folder import load_model, write_atomically
 from textvae.training.card import model_card
 from textvae.training.loop import train
 from textvae.training.reporting import LoggingReporter, Reporter
+from textvae.training.tracking import check_trackers
 
 # All that textvae writes into a model's folder, and so all that --overwrite removes.
 WRITTEN = (
@@ -50,6 +52,8 @@ def train_session(
     main = is_main_process()
     reporter = reporter if reporter is not None and main else LoggingReporter()
     config, texts, valid_texts = name_sources(config, texts, valid_texts)
+    check_trackers(config.training.track)
+    choose_device(config.training.device)
     if main:
         open_folder(out, resume=resume, overwrite=overwrite)
     corpora = load_corpora(
