@@ -66,7 +66,7 @@ class ModelConfig(Section):
     decoder: Literal["gru", "lstm", "transformer"] = "gru"
     latent_size: Width = Field(32, description="Z: dimensions of the latent.")
     hidden_size: Width = Field(256, description="H: width of encoder and decoder.")
-    embedding_size: Width = Field(256, description="E: width of the token embeddings.")
+    embedding_size: Width = Field(128, description="E: width of the token embeddings.")
     layers: Depth = Field(1, description="Layers of the encoder and of the decoder.")
     bidirectional: bool = Field(False, description="A recurrent encoder reads both ways.")
     pooling: Literal["last", "mean", "max", "attention"] = Field(
@@ -105,7 +105,7 @@ class ObjectiveConfig(Section):
     kl_cycles: Positive = Field(4, description="Cycles of the cyclical schedule.")
     kl_ratio: Fraction = Field(0.5, description="Share of a cycle over which it rises.")
     free_bits: Annotated[float, Field(ge=0.0)] = Field(
-        0.25, description="Nats of KL that cost nothing, of a dimension or of all together."
+        0.2, description="Nats of KL that cost nothing, of a dimension or of all together."
     )
     free_bits_mode: Literal["dimension", "total", "batch"] = Field(
         "batch",
