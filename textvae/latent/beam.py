@@ -20,8 +20,8 @@ def beam_search(
     hypotheses are ranked: those among the first `beams` that end are finished, and the first
     `beams` that do not end live on. After `limit - 1` tokens each hypothesis ends with its
     log p(end). A search stops when no live hypothesis can beat the best finished one, so with
-    one beam and no length penalty it is greedy decoding, and with beams for all prefixes it is
-    exact. Equal scores: the shorter sentence, then the lower ids.
+    one beam and no length penalty it is greedy decoding, and with beams for all continuations it
+    is exact. Equal scores: the shorter sentence, then the lower ids.
 
     `min_tokens` restricts which sentences compete and leaves their scores as they are;
     `repetition_penalty` changes the distribution and so the scores.
