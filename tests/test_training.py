@@ -17,7 +17,13 @@ from safetensors.torch import load_file
 
 from textvae import TextVAE
 from textvae.config import Config, TrainingConfig
-from textvae.errors import InterruptedRun, UsageError
+from textvae.errors import (
+    DivergedError,
+    InterruptedRun,
+    ModelFormatError,
+    NotFoundError,
+    UsageError,
+)
 from textvae.training.budget import Budget
 from textvae.training.collapse import collapse_warning
 from textvae.training.reporting import LoggingReporter
@@ -99,12 +105,65 @@ def test_a_resumed_run_is_bit_for_bit_the_run_never_interrupted(
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert (whole / "model.safetensors").read_bytes() == (torn / "model.safetensors").read_bytes()
-    # The interruption adds one evaluation, where the run was stopped; all else is the same.
-    trained = [r for r in records(torn) if r["event"] == "train"]
-    assert trained == [r for r in records(whole) if r["event"] == "train"]
-    assert [r for r in records(torn) if r["step"] in (5, 10, 15, 18) and r["event"] == "valid"] == [
-        r for r in records(whole) if r["event"] == "valid"
-    ]
+    assert records(torn) == records(whole)
+
+
+def test_an_interruption_does_not_use_up_patience(tmp_path: Path) -> None:
+    config = tiny_config(max_steps=60, eval_steps=10, patience=1, learning_rate=1e-9)
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    train_session(config, whole, texts=TEXTS)
+    with pytest.raises(InterruptedRun):
+        train_session(config, torn, texts=TEXTS, reporter=StopAt(14))
+    train_session(config, torn, texts=TEXTS, resume=True)
+    assert records(torn) == records(whole)
+
+
+def test_a_run_that_diverges_ends_with_its_own_error_and_saves_no_nonsense(tmp_path: Path) -> None:
+    config = tiny_config(learning_rate=1e12, warmup_steps=0, gradient_clip=1e12, max_steps=200)
+    out = tmp_path / "run"
+    with pytest.raises(DivergedError, match="lower --learning-rate") as diverged:
+        train_session(config, out, texts=TEXTS)
+    assert diverged.value.exit_code == 5
+    assert "NaN" not in (out / "metrics.jsonl").read_text(encoding="utf-8")
+    if (out / "model.safetensors").exists():
+        weights = load_file(out / "model.safetensors")
+        assert all(value.isfinite().all() for value in weights.values())
+
+
+def test_a_mistake_leaves_the_model_that_overwrite_would_replace(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train_session(tiny_config(max_steps=2), out, texts=TEXTS)
+    before = (out / "model.safetensors").read_bytes()
+    with pytest.raises(NotFoundError):
+        train_session(tiny_config(train=["typo.txt"]), out, overwrite=True)
+    assert (out / "model.safetensors").read_bytes() == before
+
+
+def test_a_refused_resume_leaves_the_run_resumable(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train_session(tiny_config(max_steps=4), out, texts=TEXTS)
+    with pytest.raises(ModelFormatError):
+        train_session(tiny_config(hidden_size=24), out, texts=TEXTS, resume=True)
+    own = Config.resolve(file=out / "experiment.toml")
+    assert own.model.hidden_size == 16
+    train_session(tiny_config(max_steps=6), out, texts=TEXTS, resume=True)
+
+
+def test_cut_sentences_are_counted_aloud(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    class Listening(LoggingReporter):
+        def warn(self, text: str) -> None:
+            said.append(text)
+
+    config = tiny_config(max_tokens=4, max_steps=2)
+    train_session(config, tmp_path / "run", texts=TEXTS, reporter=Listening())
+    assert any("cut to 4 tokens" in text for text in said)
+
+
+def test_max_steps_hold_beside_minutes(tmp_path: Path) -> None:
+    train_session(tiny_config(max_steps=7, max_minutes=60), tmp_path / "run", texts=TEXTS)
+    assert max(r["step"] for r in records(tmp_path / "run")) == 7
 
 
 def test_the_same_seed_gives_the_same_model_and_another_seed_another(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from textvae.config import Config
 from textvae.data.batches import Tokens, collate
 from textvae.data.rows import text_cleaner
 from textvae.data.tokenizers import Tokenizer
-from textvae.errors import NotFoundError, UsageError
+from textvae.errors import DataError, InterruptedRun, NotFoundError, UsageError
 from textvae.evaluation.likelihood import (
     chunks_by_length,
     importance_weighted,
@@ -101,15 +101,20 @@ class TextVAE:
         resolved = config or Config.resolve(options=options)
         temporary = tempfile.TemporaryDirectory(prefix="textvae-") if out is None else None
         folder = Path(temporary.name if temporary is not None else out or "")
-        train_session(
-            resolved,
-            folder,
-            texts=texts,
-            valid_texts=valid,
-            reporter=reporter,
-            resume=resume,
-            overwrite=overwrite,
-        )
+        try:
+            train_session(
+                resolved,
+                folder,
+                texts=texts,
+                valid_texts=valid,
+                reporter=reporter,
+                resume=resume,
+                overwrite=overwrite,
+            )
+        except InterruptedRun:
+            if temporary is not None:
+                temporary._finalizer.detach()  # type: ignore[attr-defined]  # to be resumed
+            raise
         trained = cls.from_pretrained(folder, device=resolved.training.device)
         trained._temporary = temporary
         return trained
@@ -212,6 +217,8 @@ class TextVAE:
             q = self.model.posterior(tokens)
             return torch.cat([q.mean, q.log_variance], dim=-1)
 
+        if len(texts) == 0:
+            return DiagonalGaussian.standard(0, self.latent_size)
         mean, log_variance = self._encoded(texts, batch_size, parameters).chunk(2, dim=-1)
         return DiagonalGaussian(mean, log_variance)
 
@@ -312,14 +319,27 @@ class TextVAE:
     # likelihood
 
     def log_likelihood(
-        self, texts: Sequence[str], *, samples: int = 100, seed: int = 0
+        self, texts: Sequence[str], *, samples: int = 100, seed: int = 0, truncate: bool = False
     ) -> NDArray[np.float64]:
         """log p(x) of each sentence in nats, (N,): importance-weighted, exact for an lm.
 
-        Burda 2016, eq. 8. Raises UsageError for an autoencoder, which has no density.
+        Burda 2016, eq. 8.
+
+        Raises:
+            UsageError: an autoencoder, which has no density; or samples below 1.
+            DataError: sentences beyond the model's limit, unless `truncate` scores them cut.
         """
         if self.kind == "ae":
             raise UsageError("an autoencoder has no density of text; train a vae or an lm")
+        if samples < 1:
+            raise UsageError(f"samples {samples} must be 1 or more; try 100")
+        if not truncate and (count := self.overlong(texts)):
+            raise DataError(
+                f"{count} of {len(texts)} sentences exceed the model's limit of "
+                f"{self.max_tokens} tokens; truncate=True scores them cut"
+            )
+        if len(texts) == 0:
+            return np.empty(0)
         chunks = chunks_by_length(self._ids(texts), self.model)
         if self.kind == "lm":
             return log_likelihoods(self.model, chunks, None).numpy()
@@ -333,6 +353,9 @@ class TextVAE:
         if isinstance(texts, str):
             raise UsageError("expected a list of sentences, got one string; try [text]")
         data = self.config.data
+        for place, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise DataError(f"texts[{place}] is {type(text).__name__}, not a string")
         clean = text_cleaner(lowercase=data.lowercase, normalization=data.normalization)
         return list(texts) if clean is None else [clean(text) for text in texts]
 

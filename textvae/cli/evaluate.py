@@ -141,7 +141,7 @@ def quality_of(
 
 def training_texts(vae: TextVAE, output: Output) -> list[str] | None:
     """The texts that the model was trained on; None where they cannot be read again."""
-    from textvae.data.readers import open_rows
+    from textvae.data.readers import hash_fraction, open_rows
 
     data = vae.config.data
     try:
@@ -153,7 +153,8 @@ def training_texts(vae: TextVAE, output: Output) -> list[str] | None:
             lowercase=data.lowercase,
             normalization=data.normalization,
         )
-        return [row.text for row in rows]
+        held_out = 0.0 if data.valid else data.valid_fraction
+        return [row.text for row in rows if hash_fraction(row.text) >= held_out]
     except NotFoundError as error:
         output.warn(f"{error}; figures that need the training text are left out")
         return None
@@ -164,7 +165,9 @@ def like(lm: TextVAE) -> Config:
     data = lm.config.data.model_copy(update={"train": (), "valid": ()})
     tokenizer = lm.config.tokenizer
     if lm.folder is not None:
-        tokenizer = tokenizer.model_copy(update={"tokenizer": str(lm.folder / "tokenizer.json")})
+        tokenizer = tokenizer.model_copy(
+            update={"tokenizer": str(lm.folder / "tokenizer.json"), "vocab_size": None}
+        )
     return lm.config.model_copy(update={"data": data, "tokenizer": tokenizer})
 
 

@@ -8,6 +8,7 @@ import typer
 
 from textvae.cli import options
 from textvae.cli.output import Output
+from textvae.cli.sentences import tell_cut
 from textvae.errors import UsageError
 
 EXAMPLES = (
@@ -79,6 +80,8 @@ def generate(
     vae = TextVAE.from_pretrained(model, device=device)
     if vae.kind == "ae" and near is None:
         output.note("an autoencoder has no prior: z comes from a Gaussian fitted to its codes")
+    if near is not None and vae.kind != "lm":
+        tell_cut(vae.overlong([near]), vae, output)
     given = {name: value for name, value in decoding.items() if value is not None}
     samples = vae.iter_generate(
         n, seed=seed, near=near, scale=1.0 if scale is None else scale, **given

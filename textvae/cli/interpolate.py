@@ -8,6 +8,7 @@ import typer
 
 from textvae.cli import options
 from textvae.cli.output import Output
+from textvae.cli.sentences import tell_cut
 
 EXAMPLES = ('textvae interpolate runs/mine "the soup was cold ." "she went home ." --steps 9',)
 
@@ -34,5 +35,7 @@ def interpolate(
     from textvae.api import TextVAE
 
     vae = TextVAE.from_pretrained(model, device=device)
+    if vae.kind != "lm":  # whose refusal comes next
+        tell_cut(vae.overlong([a, b]), vae, output)
     for step, text in enumerate(vae.interpolate(a, b, steps, method=method)):
         output.row({"step": step, "t": step / (steps - 1), "text": text}, text)

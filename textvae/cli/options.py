@@ -61,13 +61,14 @@ TextFile = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
 Seed = Annotated[
-    int, typer.Option("--seed", min=0, metavar="N", help="Seed of all that is random.")
+    int,
+    typer.Option("--seed", min=0, max=2**63 - 1, metavar="N", help="Seed of all that is random."),
 ]
 TextColumn = Annotated[
     str | None, typer.Option("--text-column", help="Column of the text; none: as in training.")
 ]
 LabelColumn = Annotated[
-    str | None, typer.Option("--label-column", help="Column of the label; none: as in training.")
+    str | None, typer.Option("--label-column", help="Column of the label; none: `label`.")
 ]
 Sentence = Annotated[str, typer.Argument(callback=valid_text, help="A sentence.")]
 ConfigFile = Annotated[

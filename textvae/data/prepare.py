@@ -20,7 +20,7 @@ from textvae.data.formats import Choice
 from textvae.data.readers import clean_rows, rows_of, rows_of_texts
 from textvae.data.rows import Row, hash_fraction
 from textvae.data.tokenizers import KINDS, Tokenizer
-from textvae.errors import DataError, NotFoundError, UsageError
+from textvae.errors import ConfigError, DataError, NotFoundError, UsageError
 
 _FORMAT = 1  # of everything in the cache: raise it when the same input would give another result
 _TOKENIZER_BYTES = 256 << 20  # of text that a tokenizer is trained on at most, about
@@ -175,14 +175,18 @@ def _hashed(name: str, rows: Callable[[], Iterator[Row]], options: Sequence[obje
 
 def _split(whole: Collection, fraction: float) -> tuple[Collection, Collection]:
     """(training, validation): a text's hash decides, so equal texts are on the same side."""
-    return (
-        whole.where(lambda text: hash_fraction(text) >= fraction, f"train {fraction}"),
-        whole.where(lambda text: hash_fraction(text) < fraction, f"valid {fraction}"),
-    )
+    train = whole.where(lambda text: hash_fraction(text) >= fraction, f"train {fraction}")
+    valid = whole.where(lambda text: hash_fraction(text) < fraction, f"valid {fraction}")
+    return train, replace(valid, text_bytes=int(whole.text_bytes * fraction))
 
 
 def _tokenizer(folder: Path, train: Collection, config: TokenizerConfig, say: Say) -> Tokenizer:
     if config.tokenizer not in KINDS:
+        if config.vocab_size is not None:
+            raise ConfigError(
+                f"vocab_size {config.vocab_size} has no effect on the tokenizer "
+                f"{config.tokenizer}; leave it out"
+            )
         return _existing_tokenizer(Path(config.tokenizer))
     key = fingerprint("tokenizer", train.digest, config.tokenizer, config.vocab_size)
     path = folder / "tokenizers" / f"{key}.json"

@@ -62,7 +62,11 @@ def prepare(
         )
     for i in too_long:
         ids[i] = ids[i][:longest]
-        kept[i] = Row(text=tokenizer.decode([ids[i]])[0], label=kept[i].label)
+        if tokenizer.kind == "word":  # decoding would hide which words were unknown
+            text = " ".join(kept[i].text.split()[:longest])
+        else:
+            text = tokenizer.decode([ids[i]])[0]
+        kept[i] = Row(text=text, label=kept[i].label)
     return Sentences(kept, places, ids, n_blank, len(too_long))
 
 

@@ -63,7 +63,9 @@ def save_model(folder: Path, model: SentenceModel, tokenizer: Tokenizer, data: D
         "normalization": data.normalization,
     }
     write_atomically(folder / CONFIG_FILE, json.dumps(description, indent=2) + "\n")
-    tokenizer.save(folder / TOKENIZER_FILE)
+    beside = folder / f"{TOKENIZER_FILE}.part"
+    tokenizer.save(beside)
+    os.replace(beside, folder / TOKENIZER_FILE)
     write_weights(folder / WEIGHTS_FILE, model)
 
 

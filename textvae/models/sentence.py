@@ -95,6 +95,9 @@ class SentenceModel(nn.Module):
         self.impossible = self._impossible_tokens().to(device)
         for parameter in self.parameters():
             parameter.requires_grad_(True)
+        for module in self.modules():
+            if isinstance(module, nn.RNNBase):
+                module.flatten_parameters()  # one block of memory, as cuDNN wants it
 
     @property
     def device(self) -> torch.device:
@@ -174,7 +177,7 @@ class SentenceModel(nn.Module):
     def _teacher_forced(
         self, target: Tokens, z: Tensor | None, noise: StepNoise | None
     ) -> Tensor:
-        """Logits (B, T, V) of each token given those before it. Padding predicts as an end."""
+        """Logits (B, T, V) of each token given those before it and z."""
         start = torch.full_like(target.ids[:, :1], self.bos_id)
         inputs = torch.cat([start, target.ids[:, :-1]], dim=1)  # (B, T)
         inputs = drop_words(inputs, self.config.word_dropout, self.pad_id, noise)

@@ -29,7 +29,9 @@ class TrainingState:
         step: steps done; epoch and place in the epoch follow from it.
         seconds: time spent since the first start, over all resumptions.
         horizon: steps that the schedules run over; None until it is known.
+        planned_seconds: the limit on time that the horizon was estimated for.
         eval_steps: steps between evaluations; None until the horizon is known.
+        evaluated_step: step of the last evaluation; -1 before the first.
         best: lowest validation bound so far, in nats a sentence.
         since_best: evaluations since then.
         window: sums since the last log line: rec, kl, loss, sentences, ...
@@ -40,7 +42,9 @@ class TrainingState:
     step: int = 0
     seconds: float = 0.0
     horizon: int | None = None
+    planned_seconds: float = 0.0
     eval_steps: int | None = None
+    evaluated_step: int = -1
     best: float | None = None
     best_step: int = 0
     since_best: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,15 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from textvae import schedules
 from textvae.config import Config, ModelConfig
 from textvae.data.batches import Batch, BatchPlan
 from textvae.data.noise import StepNoise, derived_seed
 from textvae.data.prepare import Corpora
-from textvae.errors import InterruptedRun
+from textvae.errors import DivergedError, InterruptedRun
 from textvae.evaluation.monitor import monitor
-from textvae.models.folder import build_model, save_model
+from textvae.models.folder import build_model, save_model, write_atomically
 from textvae.models.sentence import SentenceModel
 from textvae.objectives.training_loss import TrainingLoss
 from textvae.training.budget import EVALUATIONS, SETTLING_STEPS, Budget
@@ -27,24 +29,31 @@ from textvae.training.collapse import collapse_warning
 from textvae.training.material import monitored_batches, resident, training_codes
 from textvae.training.processes import Processes
 from textvae.training.reporting import MetricsFile, Reporter
-from textvae.training.runtime import StopSignal, accelerator_for, synchronize
+from textvae.training.runtime import StopSignal, synchronize
 from textvae.training.tracking import Trackers
 from textvae.training.window import Window
 
+EVALUATIONS_TO_WARN = 2  # in a row at which the latent looked collapsed
 BOUND = {"vae": "nll_elbo", "ae": "rec", "lm": "nll_iw"}  # what the best checkpoint minimises
 
 
 def train(
-    config: Config, corpora: Corpora, out: Path, *, reporter: Reporter, resume: bool = False
+    config: Config,
+    corpora: Corpora,
+    out: Path,
+    accelerator: Accelerator,
+    *,
+    reporter: Reporter,
+    resume: bool = False,
 ) -> TrainingState:
     """Train a model into the folder `out`, which then holds the best one by validation.
 
     Raises:
         InterruptedRun: a signal came; the run is saved and can be resumed.
-        ConfigError: the device is not there.
+        DivergedError: the loss is no longer finite.
         NotFoundError: there is no checkpoint to resume from.
     """
-    with accelerator_for(config.training) as accelerator, StopSignal().listening() as stop:
+    with StopSignal().listening() as stop:
         run = TrainingRun(config, corpora, out, accelerator, reporter)
         try:
             run.begin(resume=resume)
@@ -56,8 +65,9 @@ def train(
                     run.evaluate_if_due()
                     if run.finished(stop):
                         break
-            run.end()
-            if stop.number is not None and not run.spent():
+            interrupted = stop.number is not None and not run.spent()
+            run.end(interrupted=interrupted)
+            if stop.number is not None and interrupted:
                 raise InterruptedRun(
                     f"stopped at step {run.state.step}; "
                     f"go on with: textvae train --resume --out {out}",
@@ -112,15 +122,15 @@ class TrainingRun:
         self.window = Window(self.device, self.processes)
         self.metrics: MetricsFile | None = None
         self.trackers: Trackers | None = None
-        self.evaluated_at = -1
-        self.warned = False
+        self.former_horizon: int | None = None
+        self.collapsed = 0  # evaluations in a row that looked so
 
     # the story
 
     def begin(self, *, resume: bool) -> None:
         """Start afresh, or where the newest checkpoint stands."""
         if resume:
-            corpus = self.state.corpus
+            corpus = self.state.corpus  # of the text at hand
             self.state = load_checkpoint(self.out, self.model, self.optimizer)
             if self.state.corpus != corpus:
                 self.reporter.warn(
@@ -128,15 +138,17 @@ class TrainingRun:
                     "with the new text, and its course is no longer that of one run"
                 )
                 self.state.corpus = corpus
+            self.former_horizon = self.state.horizon
             if self.processes.is_main:
                 self.window = Window(self.device, self.processes, self.state.window)
         if self.processes.is_main:
             self.metrics = MetricsFile(self.out / "metrics.jsonl", self.state.metrics_bytes)
             self.trackers = Trackers(self.config.training.track, self.out, self.config)
-        if self.budget.steps is not None and self.budget.seconds is None:
+            write_atomically(self.out / "experiment.toml", self.config.to_toml())
+        if self.budget.seconds is None and self.budget.steps is not None:
             self._set_horizon(self.budget.steps)
-        elif self.state.horizon is not None and self.state.step >= self.state.horizon:
-            self.state.horizon = self.state.eval_steps = None  # the budget was raised
+        elif self.budget.seconds is not None and self.budget.seconds > self.state.planned_seconds:
+            self.state.horizon = self.state.eval_steps = None  # to be estimated, perhaps again
         self.started = time.monotonic() - self.state.seconds
         self.first_step = self.state.step
         self.settled = (self.state.step, time.monotonic())  # where the speed is measured from
@@ -154,7 +166,7 @@ class TrainingRun:
         if batch.target.ids.device != self.device:
             batch = batch.to(self.device)
         noise = StepNoise(
-            training.seed, step, batch.places, batch.total, batch.longest, self.device
+            training.seed, step, self._places(batch), batch.total, batch.longest, self.device
         )
         loss, sums = self.loss(batch, noise, self.kl_weight())
         # A data-parallel wrapper averages gradients; the losses are parts of a sum.
@@ -197,6 +209,7 @@ class TrainingRun:
         )
         horizon = self.processes.from_main(horizon)
         self._set_horizon(horizon)
+        self.state.planned_seconds = self.budget.seconds or 0.0
         epochs = horizon / self.plan.steps_per_epoch
         self.reporter.message(f"horizon: {horizon} steps, {epochs:.1f} epochs")
 
@@ -209,6 +222,8 @@ class TrainingRun:
         self.window.clear()
         now, seconds = time.monotonic(), self.seconds()
         sentences = sums.pop("sentences")
+        self._check_finite("loss", sums["loss"])
+        self._check_finite("gradient norm", sums["gradient_norm"])
         record = {
             "event": "train",
             "step": self.state.step,
@@ -243,6 +258,7 @@ class TrainingRun:
         if self.processes.is_main:
             figures = monitor(self.model, self.valid, self.config.training.seed)
             bound = figures[BOUND[self.model.kind]]
+            self._check_finite("validation bound", bound)
             best = self.state.best is None or bound < self.state.best
             if best:
                 self.state.best, self.state.best_step = bound, self.state.step
@@ -260,11 +276,11 @@ class TrainingRun:
                 }
             )
             warning = collapse_warning(figures, self.kl_weight(), self.config.objective.beta)
-            if warning is not None and not self.warned:
+            self.collapsed = self.collapsed + 1 if warning is not None else 0
+            if warning is not None and self.collapsed == EVALUATIONS_TO_WARN:
                 self.reporter.warn(warning)
-            self.warned = warning is not None  # said again only if it recovers and falls back
         self.state.since_best = self.processes.from_main(self.state.since_best)
-        self.evaluated_at = self.state.step
+        self.state.evaluated_step = self.state.step
         self.logged += time.monotonic() - before
 
     def finished(self, stop: StopSignal) -> bool:
@@ -275,14 +291,21 @@ class TrainingRun:
     def spent(self) -> bool:
         """Whether the horizon is reached, or nothing has improved for `patience` evaluations."""
         patience = self.config.training.patience
-        return (self.state.horizon is not None and self.state.step >= self.state.horizon) or (
+        limits = [limit for limit in (self.state.horizon, self.budget.steps) if limit is not None]
+        return any(self.state.step >= limit for limit in limits) or (
             patience > 0 and self.state.since_best >= patience
         )
 
-    def end(self) -> None:
-        """A last evaluation and checkpoint, unless they have just been made."""
-        if self.evaluated_at != self.state.step:
+    def end(self, *, interrupted: bool) -> None:
+        """A last evaluation and checkpoint; of an interrupted run the checkpoint alone.
+
+        An evaluation more than in the run never interrupted could change which weights are
+        the best, and when patience ends.
+        """
+        if not interrupted and self.state.evaluated_step != self.state.step:
             self.evaluate()
+        elif interrupted and self.state.best is None and self.processes.is_main:
+            self.save_best()  # so that there is a model at all
         self.save_checkpoint()
 
     def close(self) -> None:
@@ -316,7 +339,8 @@ class TrainingRun:
 
     def progress(self) -> float:
         """Share of the horizon that is done; 0 until the horizon is known."""
-        return self.state.step / self.state.horizon if self.state.horizon else 0.0
+        horizon = self.state.horizon or self.former_horizon
+        return self.state.step / horizon if horizon else 0.0
 
     def kl_weight(self) -> float:
         """Weight of the KL at this step."""
@@ -357,6 +381,21 @@ class TrainingRun:
         done = self.state.step - self.settled[0]
         rate = (time.monotonic() - self.settled[1]) / max(done, 1)
         return rate * max(self.state.horizon - self.state.step, 0)
+
+    def _places(self, batch: Batch) -> Tensor:
+        """Place of each local sentence in the global batch, made where it is needed."""
+        if self.processes.count == 1:
+            return batch.places
+        rank, count = self.processes.rank, self.processes.count
+        return torch.arange(rank, batch.total, count, device=self.device)
+
+    def _check_finite(self, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"training diverged: the {what} is {value} at step {self.state.step}; the model "
+                f"of step {self.state.best_step} is the last good one. Try a lower "
+                f"--learning-rate (it was {self.peak_learning_rate:g})"
+            )
 
     # saying
 

@@ -30,7 +30,7 @@ def plan(config: Config) -> dict[str, Any]:
     """Parameters, tokens an epoch, speed, memory and time of the training of `config`.
 
     The text is read and encoded as training would (and stays in the cache); some steps are
-    run and thrown away. Memory is the process's peak, or that of the GPU.
+    run and thrown away. Memory is that of the process, or the peak of the GPU.
     """
     corpora = load_corpora(config.data, config.tokenizer)
     with (

@@ -7,14 +7,18 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from types import FrameType
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import InitProcessGroupKwargs
 
 from textvae.config import TrainingConfig
 from textvae.models.device import choose_device
+
+ENCODING_TIMEOUT = timedelta(hours=12)  # the others wait while the main process encodes
 
 
 def choose_precision(name: str, device: torch.device) -> str:
@@ -34,7 +38,10 @@ def cpu_has_bf16() -> bool:
 
 @contextmanager
 def accelerator_for(training: TrainingConfig) -> Iterator[Accelerator]:
-    """An Accelerator for this run; its process-wide state is left as it was found."""
+    """An Accelerator for this run; Accelerate's process-wide state is left as it was found.
+
+    The number of threads stays as the configuration sets it.
+    """
     device = choose_device(training.device)
     precision = choose_precision(training.precision, device)
     was_idle = not AcceleratorState._shared_state
@@ -46,7 +53,9 @@ def accelerator_for(training: TrainingConfig) -> Iterator[Accelerator]:
         torch.set_num_threads(training.threads)
     try:
         yield Accelerator(
-            cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no"
+            cpu=device.type == "cpu",
+            mixed_precision="bf16" if precision == "bf16" else "no",
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=ENCODING_TIMEOUT)],
         )
     finally:
         if chosen is None:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from textvae.config import Config
-from textvae.data.prepare import load_corpora
-from textvae.errors import UsageError
-from textvae.models.device import choose_device
+from textvae.data.prepare import Corpora, load_corpora
+from textvae.errors import TextVAEError, UsageError
 from textvae.models.folder import load_model, write_atomically
 from textvae.training.card import model_card
 from textvae.training.loop import train
 from textvae.training.reporting import LoggingReporter, Reporter
+from textvae.training.runtime import accelerator_for
 from textvae.training.tracking import check_trackers
 
 # All that textvae writes into a model's folder, and so all that --overwrite removes.
@@ -53,15 +53,21 @@ def train_session(
     reporter = reporter if reporter is not None and main else LoggingReporter()
     config, texts, valid_texts = name_sources(config, texts, valid_texts)
     check_trackers(config.training.track)
-    choose_device(config.training.device)
     if main:
-        open_folder(out, resume=resume, overwrite=overwrite)
-    corpora = load_corpora(
-        config.data, config.tokenizer, texts=texts, valid_texts=valid_texts, say=reporter.message
-    )
-    if main:
-        write_atomically(out / "experiment.toml", config.to_toml())
-    state = train(config, corpora, out, reporter=reporter, resume=resume)
+        check_folder(out, resume=resume, overwrite=overwrite)
+    with accelerator_for(config.training) as accelerator:
+        with accelerator.main_process_first():  # the others find the encoded corpus in the cache
+            corpora = load_corpora(
+                config.data,
+                config.tokenizer,
+                texts=texts,
+                valid_texts=valid_texts,
+                say=reporter.message,
+            )
+        tell_losses(corpora, config, reporter)
+        if main:
+            prepare_folder(out, resume=resume)
+        state = train(config, corpora, out, accelerator, reporter=reporter, resume=resume)
     if main:
         best = load_model(out)
         card = model_card(best.model, best.tokenizer, config, corpora, state, read_metrics(out))
@@ -85,6 +91,11 @@ def name_sources(
     data = config.data.model_copy(update=names)
     if texts is None and not data.train:
         raise UsageError("nothing to train on: give a file, a glob, `-`, hf:NAME or sentences")
+    if "-" in (*data.train, *data.valid) and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("`-` can be read by one process only; give several processes a file")
+    data = data.model_copy(
+        update={"train": absolute(data.train), "valid": absolute(data.valid)}
+    )
     return (
         config.model_copy(update={"data": data}),
         None if texts is None else list(texts),
@@ -92,8 +103,28 @@ def name_sources(
     )
 
 
-def open_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
-    """Make `out` ready for a run, and refuse to touch what is not ours.
+def absolute(specs: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of files from the root, so that a run can be resumed from another folder."""
+    return tuple(
+        spec if spec == "-" or spec.startswith("hf:") else os.path.abspath(spec) for spec in specs
+    )
+
+
+def tell_losses(corpora: Corpora, config: Config, reporter: Reporter) -> None:
+    """Warn about sentences that were cut or dropped, and about blank lines."""
+    for name, corpus in (("training", corpora.train), ("validation", corpora.valid)):
+        losses = {
+            f"cut to {config.data.max_tokens} tokens": corpus.n_cut,
+            f"dropped for more than {config.data.max_tokens} tokens": corpus.n_dropped,
+            "blank and left out": corpus.n_blank,
+        }
+        said = [f"{count:,} {what}" for what, count in losses.items() if count]
+        if said:
+            reporter.warn(f"{name} sentences: {', '.join(said)}")
+
+
+def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse a run in `out` that would lose something or touch what is not ours.
 
     Raises:
         UsageError: the folder holds something and nothing says what to do with it.
@@ -116,6 +147,11 @@ def open_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
                 f"{out} holds no textvae model, so --overwrite does not touch it; "
                 "choose another --out"
             )
+
+
+def prepare_folder(out: Path, *, resume: bool) -> None:
+    """An existing folder without what an earlier run wrote, unless that is resumed."""
+    if not resume:
         for name in WRITTEN:
             remove(out / name)
     out.mkdir(parents=True, exist_ok=True)
@@ -127,7 +163,12 @@ def is_ours(out: Path) -> bool:
         description = json.loads((out / "config.json").read_text(encoding="utf-8"))
         return isinstance(description, dict) and description.get("model_type") == "textvae"
     except (OSError, ValueError):
-        return (out / "experiment.toml").is_file() and (out / "metrics.jsonl").is_file()
+        pass
+    try:  # a run that ended before its first evaluation
+        Config.resolve(file=out / "experiment.toml")
+        return True
+    except TextVAEError:
+        return False
 
 
 def remove(path: Path) -> None:
