@@ -11,7 +11,7 @@ def main(paths: list[str]) -> None:
     """One column a report, under its file's name; a dash where a figure is not defined."""
     reports = [json.loads(Path(path).read_text(encoding="utf-8")) for path in paths]
     names = [Path(path).stem for path in paths]
-    keys = list(dict.fromkeys(key for report in reports for key in report if key != "model"))
+    keys = list(dict.fromkeys(k for r in reports for k in r if not isinstance(r[k], str)))
     widths = [max([len(name)] + [len(shown(r.get(k))) for k in keys])
               for name, r in zip(names, reports, strict=True)]
     first = max(map(len, keys))

@@ -135,7 +135,8 @@ class LiveReporter:
 
 def start_line(info: Mapping[str, Any]) -> str:
     """The facts of a run in one line; those that the trainer does not know are left out."""
-    facts = [f"training a {info['model']}" if "model" in info else "training"]
+    names = {"vae": "a vae", "ae": "an ae", "lm": "an lm"}
+    facts = [f"training {names[info['model']]}" if "model" in info else "training"]
     if "parameters" in info:
         facts.append(f"{human(info['parameters'])} parameters")
     if "sentences" in info:

@@ -20,11 +20,11 @@ from textvae.data.noise import StepNoise, derived_seed
 from textvae.data.prepare import Corpora
 from textvae.errors import DivergedError, InterruptedRun
 from textvae.evaluation.monitor import monitor
-from textvae.models.folder import build_model, save_model, write_atomically
+from textvae.models.folder import WEIGHTS_FILE, build_model, save_model, write_atomically
 from textvae.models.sentence import SentenceModel
 from textvae.objectives.training_loss import TrainingLoss
 from textvae.training.budget import EVALUATIONS, SETTLING_STEPS, Budget
-from textvae.training.checkpoints import TrainingState, load_checkpoint, save_checkpoint
+from textvae.training.checkpoints import TrainingState, copy_weights, load_checkpoint, save_checkpoint
 from textvae.training.collapse import collapse_warning
 from textvae.training.material import monitored_batches, resident, training_codes
 from textvae.training.processes import Processes
@@ -307,6 +307,8 @@ class TrainingRun:
         elif interrupted and self.state.best is None and self.processes.is_main:
             self.save_best()  # so that there is a model at all
         self.save_checkpoint()
+        if self.model.kind == "ae" and self.processes.is_main:
+            self.fit_prior_of_best()
 
     def close(self) -> None:
         """Close what is open."""
@@ -319,10 +321,14 @@ class TrainingRun:
     # saving
 
     def save_best(self) -> None:
-        """Write the model as it stands; an autoencoder first gets the Gaussian of its codes."""
-        if self.model.kind == "ae":
-            self.model.fit_prior(training_codes(self.model, self.corpora.train))
+        """Write the model as it stands."""
         save_model(self.out, self.model, self.corpora.tokenizer, self.config.data)
+
+    def fit_prior_of_best(self) -> None:
+        """Give the saved autoencoder the Gaussian of its codes; too slow for each evaluation."""
+        copy_weights(self.out / WEIGHTS_FILE, self.model)
+        self.model.fit_prior(training_codes(self.model, self.corpora.train))
+        self.save_best()
 
     def save_checkpoint(self) -> None:
         """Write all that --resume needs."""

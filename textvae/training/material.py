@@ -13,7 +13,7 @@ from textvae.data.corpus import DeviceCorpus, EncodedCorpus, fits_on_device
 from textvae.data.noise import derived_seed
 from textvae.models.sentence import SentenceModel
 
-MONITORED_SENTENCES = 2_000  # of the validation set, at each evaluation
+MONITORED_SENTENCES = 1_000  # of the validation set, at each evaluation
 PRIOR_SENTENCES = 8_192  # whose codes the prior of an autoencoder is fitted to
 BATCH = 128
 
