@@ -24,7 +24,12 @@ from textvae.models.folder import WEIGHTS_FILE, build_model, save_model, write_a
 from textvae.models.sentence import SentenceModel
 from textvae.objectives.training_loss import TrainingLoss
 from textvae.training.budget import EVALUATIONS, SETTLING_STEPS, Budget
-from textvae.training.checkpoints import TrainingState, copy_weights, load_checkpoint, save_checkpoint
+from textvae.training.checkpoints import (
+    TrainingState,
+    copy_weights,
+    load_checkpoint,
+    save_checkpoint,
+)
 from textvae.training.collapse import collapse_warning
 from textvae.training.material import monitored_batches, resident, training_codes
 from textvae.training.processes import Processes
