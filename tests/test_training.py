@@ -20,7 +20,6 @@ from textvae.config import Config, TrainingConfig
 from textvae.errors import (
     DivergedError,
     InterruptedRun,
-    ModelFormatError,
     NotFoundError,
     UsageError,
 )
@@ -142,7 +141,7 @@ def test_a_mistake_leaves_the_model_that_overwrite_would_replace(tmp_path: Path)
 def test_a_refused_resume_leaves_the_run_resumable(tmp_path: Path) -> None:
     out = tmp_path / "run"
     train_session(tiny_config(max_steps=4), out, texts=TEXTS)
-    with pytest.raises(ModelFormatError):
+    with pytest.raises(UsageError, match=r"hidden_size is 24, the run in .* has 16"):
         train_session(tiny_config(hidden_size=24), out, texts=TEXTS, resume=True)
     own = Config.resolve(file=out / "experiment.toml")
     assert own.model.hidden_size == 16

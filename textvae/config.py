@@ -186,12 +186,16 @@ class Config(Section):
         except ValidationError as error:
             raise ConfigError(f"{where}: {describe_validation(error)}") from None
 
-    def to_toml(self) -> str:
-        """This configuration as TOML; values that are None are left out."""
+    def to_toml(self, *, with_unset: bool = False) -> str:
+        """This configuration as TOML; values that are None are left out, or named in comments."""
         lines: list[str] = []
-        for section, values in self.model_dump(mode="json", exclude_none=True).items():
+        for section, values in self.model_dump(mode="json").items():
             lines.append(f"[{section}]")
-            lines += [f"{key} = {toml_value(value)}" for key, value in values.items()]
+            for key, value in values.items():
+                if value is not None:
+                    lines.append(f"{key} = {toml_value(value)}")
+                elif with_unset:
+                    lines.append(f"# {key} =")
             lines.append("")
         return "\n".join(lines)
 

@@ -38,7 +38,7 @@ def show(
     from textvae.config import Config
 
     resolved = Config.resolve(file=config, options=settings, assignments=assignments or ())
-    Output(quiet=quiet).text(resolved.to_toml())
+    Output(quiet=quiet).text(resolved.to_toml(with_unset=True))
 
 
 @app.command("check", epilog=options.examples(CHECK_EXAMPLES))

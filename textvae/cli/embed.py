@@ -34,7 +34,7 @@ def embed(
         typer.Option(
             "--out",
             metavar="X",
-            help="X ends in .npy .npz .csv .jsonl .parquet .safetensors; none: JSON to stdout.",
+            help="X ends in .npy .npz .csv .jsonl .parquet .safetensors; or --json.",
         ),
     ] = None,
     sample: Annotated[

@@ -63,7 +63,8 @@ def evaluate(
 ) -> None:
     """Measure a model on held-out sentences.
 
-    Nats per sentence unless a name says otherwise; a standard error stands beside each figure.
+    Nats per sentence unless a name says otherwise; a standard error stands beside each sampled
+    figure.
     """
     if scorer is not None and quality is None:
         raise UsageError("--scorer judges samples: say how many by --quality N")

@@ -38,7 +38,7 @@ from textvae.training.runtime import StopSignal, synchronize
 from textvae.training.tracking import Trackers
 from textvae.training.window import Window
 
-EVALUATIONS_TO_WARN = 2  # in a row at which the latent looked collapsed
+EVALUATIONS_TO_WARN = 3  # in a row at which the latent looked collapsed
 BOUND = {"vae": "nll_elbo", "ae": "rec", "lm": "nll_iw"}  # what the best checkpoint minimises
 
 
@@ -62,6 +62,11 @@ def train(
         run = TrainingRun(config, corpora, out, accelerator, reporter)
         try:
             run.begin(resume=resume)
+            if run.spent():
+                reporter.message(
+                    f"this run is complete at step {run.state.step}; to go on, raise --max-steps, "
+                    "--epochs or --max-minutes"
+                )
             while not run.finished(stop):
                 for batch in run.rest_of_epoch():
                     run.update(batch)
@@ -312,6 +317,11 @@ class TrainingRun:
         elif interrupted and self.state.best is None and self.processes.is_main:
             self.save_best()  # so that there is a model at all
         self.save_checkpoint()
+        if self.collapsed and not interrupted:
+            self.reporter.warn(
+                "the latent has collapsed: the decoder of this model ignores it. Train longer, or "
+                "try --free-bits 0.5, --word-dropout 0.3 or a smaller --beta"
+            )
         if self.model.kind == "ae" and self.processes.is_main:
             self.fit_prior_of_best()
 

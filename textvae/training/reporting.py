@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 LOGGER = logging.getLogger("textvae")
+LOGGER.addHandler(logging.NullHandler())  # a library is quiet until someone listens
 
 
 class Reporter(Protocol):

@@ -55,6 +55,8 @@ def train_session(
     check_trackers(config.training.track)
     if main:
         check_folder(out, resume=resume, overwrite=overwrite)
+    if resume:
+        check_architecture(out, config)
     with accelerator_for(config.training) as accelerator:
         with accelerator.main_process_first():  # the others find the encoded corpus in the cache
             corpora = load_corpora(
@@ -146,6 +148,17 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
             raise UsageError(
                 f"{out} holds no textvae model, so --overwrite does not touch it; "
                 "choose another --out"
+            )
+
+
+def check_architecture(out: Path, config: Config) -> None:
+    """Raise UsageError where a resumed run is asked for other sizes than it began with."""
+    own = Config.resolve(file=out / "experiment.toml").model.model_dump()
+    for name, value in config.model.model_dump().items():
+        if value != own[name] and not name.endswith("dropout"):
+            raise UsageError(
+                f"--resume: {name} is {value}, the run in {out} has {own[name]}; leave it out, "
+                "or train anew in another --out"
             )
 
 
