@@ -117,8 +117,18 @@ def test_an_interruption_does_not_use_up_patience(tmp_path: Path) -> None:
     assert records(torn) == records(whole)
 
 
-def test_a_run_that_diverges_ends_with_its_own_error_and_saves_no_nonsense(tmp_path: Path) -> None:
-    config = tiny_config(learning_rate=1e12, warmup_steps=0, gradient_clip=1e12, max_steps=200)
+@pytest.mark.parametrize(("log_steps", "eval_steps"), [(1, 1_000), (1_000, 1)])
+def test_a_run_that_diverges_ends_with_its_own_error_and_saves_no_nonsense(
+    tmp_path: Path, log_steps: int, eval_steps: int
+) -> None:
+    config = tiny_config(
+        learning_rate=1e12,
+        warmup_steps=0,
+        gradient_clip=1e12,
+        max_steps=200,
+        log_steps=log_steps,
+        eval_steps=eval_steps,
+    )
     out = tmp_path / "run"
     with pytest.raises(DivergedError, match="lower --learning-rate") as diverged:
         train_session(config, out, texts=TEXTS)
