@@ -75,7 +75,9 @@ def evaluate(
     from textvae.cli.progress import progress_bars
     from textvae.cli.sentences import read_rows
     from textvae.evaluation.report import evaluate as measure
+    from textvae.models.device import reuse_freed_memory
 
+    reuse_freed_memory()
     vae = TextVAE.from_pretrained(model, device=device)
     judged = None if quality is None else quality_of(vae, quality, scorer, device, output)
     with progress_bars(output) as progress:

@@ -16,7 +16,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import InitProcessGroupKwargs
 
 from textvae.config import TrainingConfig
-from textvae.models.device import choose_device
+from textvae.models.device import choose_device, reuse_freed_memory
 
 ENCODING_TIMEOUT = timedelta(hours=12)  # the others wait while the main process encodes
 
@@ -51,6 +51,8 @@ def accelerator_for(training: TrainingConfig) -> Iterator[Accelerator]:
         os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
     if training.threads is not None:
         torch.set_num_threads(training.threads)
+    if device.type == "cpu":
+        reuse_freed_memory()
     try:
         yield Accelerator(
             cpu=device.type == "cpu",
