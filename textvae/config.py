@@ -116,9 +116,9 @@ class ObjectiveConfig(Section):
 class TrainingConfig(Section):
     """The loop."""
 
-    batch_size: Positive = Field(128, description="Sentences a step, over all processes.")
+    batch_size: Positive = Field(64, description="Sentences a step, over all processes.")
     learning_rate: Annotated[float, Field(gt=0.0)] | None = Field(
-        None, description="Peak; none: 0.006 recurrent, 0.001 Transformer, less when wide."
+        None, description="Peak; none: 0.0045 recurrent, 0.001 Transformer, less when wide."
     )
     learning_rate_schedule: Literal["constant", "linear", "cosine"] = "cosine"
     warmup_steps: Annotated[int, Field(ge=0)] = 100

@@ -130,7 +130,7 @@ CONFIG_OPTIONS = (
     ConfigOption("beta", float, 1.0, "Final weight of the KL."),
     ConfigOption("free_bits", float, 0.2, "Nats of KL that cost nothing."),
     ConfigOption("free_bits_mode", FreeBits, "batch", "What the free bits are counted for."),
-    ConfigOption("batch_size", int, 128, "Sentences a step."),
+    ConfigOption("batch_size", int, 64, "Sentences a step."),
     ConfigOption("learning_rate", float, None, "Peak; none: by kind and width of the network."),
     ConfigOption("max_steps", int, None, "Stop after so many steps."),
     ConfigOption("max_minutes", float, None, "Stop after so many minutes."),

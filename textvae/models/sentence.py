@@ -17,6 +17,7 @@ from textvae.errors import UsageError
 from textvae.gaussian import DiagonalGaussian
 from textvae.models.pooling import Pooling
 from textvae.models.recurrent import CELLS, RecurrentDecoder, RecurrentEncoder, State
+from textvae.models.softmax import linear_nll
 from textvae.models.transformer import TransformerDecoder, TransformerEncoder
 
 
@@ -157,8 +158,8 @@ class SentenceModel(nn.Module):
     ) -> Tensor:
         """log p(x_t | x_<t, z) in nats, shape (B, T), 0 on padding; z (B, Z), or None (lm)."""
         B, T = target.ids.size()
-        logits = self._teacher_forced(target, z, noise)  # (B, T, V)
-        nll = F.cross_entropy(logits.view(B * T, -1), target.ids.reshape(B * T), reduction="none")
+        states = self.narrow(self._teacher_forced(target, z, noise)).flatten(0, 1)  # (B * T, E)
+        nll = linear_nll(states, *self._output_layer(), target.ids.reshape(B * T))
         return -nll.view(B, T).masked_fill(~target.mask, 0.0)
 
     def log_likelihood(
@@ -174,19 +175,17 @@ class SentenceModel(nn.Module):
         flat = self.token_log_probs(repeated, z.reshape(-1, z.size(-1))).sum(1)
         return flat.view(*leading, len(target))
 
-    def _teacher_forced(
-        self, target: Tokens, z: Tensor | None, noise: StepNoise | None
-    ) -> Tensor:
-        """Logits (B, T, V) of each token given those before it and z."""
+    def _teacher_forced(self, target: Tokens, z: Tensor | None, noise: StepNoise | None) -> Tensor:
+        """States (B, T, H) that predict each token from those before it and z."""
         start = torch.full_like(target.ids[:, :1], self.bos_id)
         inputs = torch.cat([start, target.ids[:, :-1]], dim=1)  # (B, T)
         inputs = drop_words(inputs, self.config.word_dropout, self.pad_id, noise)
         embedded = regularised_embedding(self.embedding, inputs, self.config, noise)
-        states = self.decoder(embedded, z)
-        return self._logits(dropout(states, self.config.output_dropout, noise)).float()
+        return dropout(self.decoder(embedded, z), self.config.output_dropout, noise)
 
-    def _logits(self, states: Tensor) -> Tensor:
-        return F.linear(self.narrow(states), self.output.weight, self.output.bias + self.impossible)
+    def _output_layer(self) -> tuple[Tensor, Tensor]:
+        """Weight (V, E) and bias (V,); what is never predicted has a bias of -inf."""
+        return self.output.weight, self.output.bias + self.impossible
 
     # z -> tokens, step by step
 
@@ -197,7 +196,7 @@ class SentenceModel(nn.Module):
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits (N, V) of the token after `tokens` (N,), and the next State."""
         states, state = self.decoder.step(self.embedding(tokens), state)
-        return self._logits(states).float(), state
+        return F.linear(self.narrow(states), *self._output_layer()).float(), state
 
 
 class SentenceEncoder(nn.Module):

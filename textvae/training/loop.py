@@ -451,5 +451,5 @@ class TrainingRun:
 def default_learning_rate(model: ModelConfig) -> float:
     """Peak learning rate of Adam where none is given: by kind of network and width."""
     slow = "transformer" in (model.encoder, model.decoder)
-    at_256 = 1e-3 if slow else 6e-3
+    at_256 = 1e-3 if slow else 4.5e-3
     return at_256 * min(1.0, (256 / model.hidden_size) ** 0.5)

@@ -1,0 +1,64 @@
+"""The likelihood in parts equals the likelihood at once, and so do their gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from textvae.models.softmax import linear_nll
+
+N, E, V = 23, 5, 11
+
+
+def operands(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """States, weight, bias with a token ruled out, and targets that avoid it."""
+    generator = torch.Generator().manual_seed(3)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=dtype)
+
+    bias = draw(V)
+    bias[2] = float("-inf")
+    targets = torch.randint(3, V, (N,), generator=generator)
+    states, weight = draw(N, E), draw(V, E)
+    return states.requires_grad_(), weight.requires_grad_(), bias.requires_grad_(), targets
+
+
+def gradients(nll: Tensor, *inputs: Tensor) -> list[Tensor]:
+    """Of a sum with a different weight for each row."""
+    weights = torch.linspace(0.5, 2.0, len(nll), dtype=nll.dtype)
+    return list(torch.autograd.grad((nll * weights).sum(), inputs))
+
+
+@pytest.mark.parametrize("rows", [1, 4, N - 1])  # of a part; the last one is shorter
+def test_parts_equal_the_whole(rows: int) -> None:
+    states, weight, bias, targets = operands()
+    whole = F.cross_entropy(F.linear(states, weight, bias), targets, reduction="none")
+    parts = linear_nll(states, weight, bias, targets, largest=rows * V)
+    torch.testing.assert_close(parts, whole)
+    expected = gradients(whole, states, weight, bias)
+    torch.testing.assert_close(gradients(parts, states, weight, bias), expected)
+
+
+def test_the_gradient_is_the_derivative() -> None:
+    states, weight, _, targets = operands()
+    bias = torch.zeros(V, dtype=torch.float64, requires_grad=True)
+
+    def nll(*inputs: Tensor) -> Tensor:
+        return linear_nll(*inputs, targets, largest=4 * V)
+
+    assert torch.autograd.gradcheck(nll, (states, weight, bias))
+
+
+def test_mixed_precision_is_the_same_at_once_and_in_parts() -> None:
+    states, weight, bias, targets = operands(torch.float32)
+    found = []
+    for largest in (N * V, 4 * V):
+        with torch.autocast("cpu", torch.bfloat16):
+            nll = linear_nll(states, weight, bias, targets, largest=largest)
+        assert nll.dtype == torch.float32
+        found.append([nll.detach(), *gradients(nll, states, weight, bias)])
+    torch.testing.assert_close(found[0], found[1], atol=0.05, rtol=0.02)
+    assert all(gradient.dtype == torch.float32 for gradient in found[1])

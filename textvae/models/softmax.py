@@ -1,0 +1,81 @@
+"""-log softmax of linear logits at the target, without ever holding all the logits.
+
+A batch of long sentences over a large vocabulary has more logits than anything else that
+training keeps: 64 sentences of 84 tokens over 10,000 words are 54 million, and a plain
+cross entropy holds them four times. Above a limit they are made in parts, and once more
+for the gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LARGEST = 2**25  # logits held at a time: 128 MiB in float32
+
+
+def linear_nll(
+    states: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, *, largest: int = LARGEST
+) -> Tensor:
+    """-log softmax(states @ weight.T + bias) at the targets, in nats, shape (N,), float32 or wider.
+
+    Args:
+        states: (N, E).
+        weight, bias: (V, E) and (V,); a bias of -inf rules a token out.
+        targets: (N,) token ids.
+        largest: logits N * V from which on they are made in parts.
+    """
+    if len(states) * len(weight) <= largest:
+        logits = F.linear(states, weight, bias)
+        return F.cross_entropy(_wide(logits), targets, reduction="none")
+    kind = states.device.type
+    if torch.is_autocast_enabled(kind):
+        narrow = torch.get_autocast_dtype(kind)
+        states, weight, bias = states.to(narrow), weight.to(narrow), bias.to(narrow)
+    with torch.autocast(kind, enabled=False):
+        rows = max(1, largest // len(weight))
+        nll: Tensor = _LinearNLL.apply(states, weight, bias, targets, rows)  # type: ignore[no-untyped-call]
+    return nll
+
+
+class _LinearNLL(torch.autograd.Function):
+    """The same in parts of so many rows; the gradient (softmax - one-hot) makes them again."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, states: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, rows: int
+    ) -> Tensor:
+        parts = zip(states.split(rows), targets.split(rows), strict=True)
+        nll = [
+            F.cross_entropy(_wide(F.linear(part, weight, bias)), target, reduction="none")
+            for part, target in parts
+        ]
+        ctx.save_for_backward(states, weight, bias, targets)
+        ctx.rows = rows
+        return torch.cat(nll)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        states, weight, bias, targets = ctx.saved_tensors
+        wide = torch.promote_types(weight.dtype, torch.float32)  # sums over the parts
+        of_states = torch.empty_like(states)
+        of_weight = torch.zeros_like(weight, dtype=wide)
+        of_bias = torch.zeros_like(bias, dtype=wide)
+        for start in range(0, len(states), ctx.rows):
+            part = slice(start, start + ctx.rows)
+            slope = _wide(F.linear(states[part], weight, bias)).softmax(1)  # (n, V)
+            target = targets[part, None]
+            slope.scatter_add_(1, target, slope.new_full(target.size(), -1.0))
+            slope.mul_(gradients[0][part, None])
+            of_bias += slope.sum(0)
+            slope = slope.to(states.dtype)
+            of_states[part] = slope @ weight
+            of_weight += slope.T @ states[part]
+        return of_states, of_weight.to(weight.dtype), of_bias.to(bias.dtype), None, None
+
+
+def _wide(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
