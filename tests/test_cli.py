@@ -22,7 +22,7 @@ from rich.console import Console
 from textvae.cli import options, progress, vectors
 from textvae.cli.main import report_error, run
 from textvae.cli.output import Output, table_lines, to_json
-from textvae.config import SECTIONS, Config, section_of
+from textvae.config import SECTIONS, Config, recipe_names, section_of
 from textvae.data.readers import Row
 from textvae.errors import (
     ConfigError,
@@ -93,6 +93,12 @@ def test_options_that_set_the_configuration_agree_with_it() -> None:
             assert typing.get_args(option.values) == typing.get_args(field), option.name
 
 
+def test_the_help_names_each_recipe(textvae) -> None:
+    assert sorted(options.RECIPES) == recipe_names()
+    shown = " ".join(textvae("train", "--help").out.split())
+    assert f"{', '.join(options.RECIPES)}." in shown
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -111,6 +117,7 @@ def test_options_that_set_the_configuration_agree_with_it() -> None:
         ["train", "text.txt", "--out", "new", "--encoder", "cnn"],
         ["train", "--resume"],
         ["train", "text.txt", "--out", "new", "--resume", "--overwrite"],
+        ["train", "--out", "old", "--resume", "--recipe", "small"],
     ],
 )
 def test_a_usage_error_is_one_line_and_exit_code_2(textvae, arguments: list[str]) -> None:
@@ -171,6 +178,24 @@ def test_config_show_prints_what_the_options_resolve_to(textvae, tmp_path) -> No
     shown = Config.validate_values(tomllib.loads(ran.out), where="stdout")
     given = {"latent_size": 16, "layers": 2, "learning_rate": 1e-4, "patience": 5}
     assert shown == Config.resolve(options={**given, "valid": ["a", "b"]})
+
+
+def test_config_show_and_check_lay_the_rest_over_a_recipe(textvae, tmp_path) -> None:
+    file = tmp_path / "base.toml"
+    file.write_text('[model]\nlatent_size = 7\nhidden_size = 6\nencoder = "transformer"\n')
+    heads = ("--set", "model.heads=3")
+    shown = textvae("config", "show", "--recipe", "small", "--config", file, "--seed", 9, *heads)
+    assert (shown.code, shown.err) == (0, "")
+    assert Config.validate_values(tomllib.loads(shown.out), where="stdout") == Config.resolve(
+        recipe="small", file=file, options={"seed": 9}, assignments=heads[1:]
+    )
+    wrong = textvae("config", "check", file, "--recipe", "small")
+    assert wrong.code == 4
+    assert f"{file} over recipe small: model: hidden_size 6 " in wrong.err
+    unknown = textvae("config", "show", "--recipe", "smal")
+    assert (unknown.code, unknown.out) == (4, "")
+    assert ONE_LINE_ERROR.match(unknown.err)
+    assert "did you mean 'small'" in unknown.err
 
 
 def test_config_check_names_what_is_wrong(textvae, tmp_path) -> None:
@@ -587,6 +612,19 @@ def test_train_prints_nothing_on_stdout_and_tells_what_to_try(textvae, corpus, t
     assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
     resumed = textvae("train", "--out", out, "--resume")
     assert (resumed.code, resumed.out) == (0, "")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_each_recipe_trains(textvae, corpus, tmp_path, name: str) -> None:
+    out, cache = tmp_path / "model", ("--set", f"data.cache_dir={tmp_path / 'cache'}")
+    given = ("--recipe", name, *SMALL[:-2], "--max-steps", 2, "--set", "training.epochs=1")
+    ran = textvae("train", corpus, "--out", out, *given, *cache)
+    assert (ran.code, ran.out) == (0, "")
+    trained, alone = Config.resolve(file=out / "experiment.toml"), Config.resolve(recipe=name)
+    assert trained.objective == alone.objective
+    sizes = {"hidden_size": 8, "embedding_size": 8, "latent_size": 2}
+    assert trained.model == alone.model.model_copy(update=sizes)
+    assert textvae("evaluate", out, corpus, "--limit", 5, "--samples", 2, "--json").code == 0
 
 
 def test_a_dry_run_prints_the_plan_and_trains_nothing(textvae, corpus, tmp_path) -> None:

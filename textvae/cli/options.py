@@ -74,6 +74,29 @@ Sentence = Annotated[str, typer.Argument(callback=valid_text, help="A sentence."
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE.toml", help="Configuration file.")
 ]
+
+# Written out for the help, and a test compares them: `Config`, which knows them, imports pydantic.
+RECIPES = (
+    "default",
+    "small",
+    "large",
+    "gpu",
+    "bowman2016",
+    "fu2019-cyclical",
+    "he2019-yahoo",
+    "li2019-ae-fb",
+    "zhu2020-bn",
+    "shen2020-daae",
+)
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="NAME",
+        autocompletion=lambda: list(RECIPES),
+        help=f"Settings that come with textvae: {', '.join(RECIPES)}.",
+    ),
+]
 Assignments = Annotated[
     list[str] | None,
     typer.Option(
