@@ -19,6 +19,7 @@ from textvae.config import (
     Config,
     ModelConfig,
     all_fields,
+    lay_over,
     parse_assignment,
     read_recipe,
     recipe_names,
@@ -125,6 +126,23 @@ def test_the_file_wins_over_the_recipe_and_options_over_both(file: Path) -> None
     assert (resolved.data, resolved.tokenizer) == (alone.data, alone.tokenizer)
     differing = alone.model.model_dump().items() - Config().model.model_dump().items()
     assert {"latent_size", "hidden_size", "embedding_size"} <= dict(differing).keys()
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "left"),
+    [
+        ({"beta": 2, "kl_schedule": "linear", "free_bits": 1}, {"target_kl": 8}, {"free_bits": 1}),
+        ({"target_kl": 8, "free_bits": 1}, {"beta": 2}, {"free_bits": 1}),
+        ({"beta": 2, "kl_schedule": "linear"}, {"beta": 3}, {"kl_schedule": "linear"}),
+        ({"beta": 2}, {"target_kl": 8, "kl_schedule": "linear"}, {}),  # an error, not a choice
+    ],
+)
+def test_a_later_layer_takes_back_the_alternatives_of_what_it_gives(
+    lower: dict[str, Any], upper: dict[str, Any], left: dict[str, Any]
+) -> None:
+    values = {"objective": dict(lower), "model": {"layers": 1}}
+    lay_over(values, {"objective": upper})
+    assert values == {"objective": left | upper, "model": {"layers": 1}}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import difflib
 import json
 import tomllib
 from collections.abc import Mapping
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -175,15 +176,16 @@ class Config(Section):
         >>> Config.resolve(recipe="small", options={"latent_size": 8}).model.latent_size
         8
         """
-        values: dict[str, dict[str, Any]] = read_recipe(recipe) if recipe is not None else {}
-        for section, given in (read_toml(file) if file is not None else {}).items():
-            values.setdefault(section, {}).update(given)
+        given: dict[str, dict[str, Any]] = {}
         for name, value in (options or {}).items():
             if value is not None:
-                values.setdefault(section_of(name), {})[name] = value
+                given.setdefault(section_of(name), {})[name] = value
         for assignment in assignments:
             section, key, value = parse_assignment(assignment)
-            values.setdefault(section, {})[key] = value
+            given.setdefault(section, {})[key] = value
+        values: dict[str, dict[str, Any]] = read_recipe(recipe) if recipe is not None else {}
+        for layer in (read_toml(file) if file is not None else {}, given):
+            lay_over(values, layer)
         where = str(file) if file is not None else "options"
         over = f" over recipe {recipe}" if recipe is not None else ""
         return cls.validate_values(values, where=where + over)
@@ -217,6 +219,27 @@ SECTIONS: dict[str, type[Section]] = {
     "objective": ObjectiveConfig,
     "training": TrainingConfig,
 }
+
+
+# What decides the same thing: a later layer that gives one side takes back the other side.
+ALTERNATIVES = (frozenset({"target_kl"}), frozenset({"beta", "kl_schedule"}))
+
+
+def lay_over(values: dict[str, dict[str, Any]], layer: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put the tables of a later layer of the configuration over those that `values` has so far.
+
+    >>> values = {"objective": {"beta": 0.5, "free_bits": 0.1}}
+    >>> lay_over(values, {"objective": {"target_kl": 8.0}})
+    >>> values
+    {'objective': {'free_bits': 0.1, 'target_kl': 8.0}}
+    """
+    for section, given in layer.items():
+        own = values.setdefault(section, {})
+        for side, other in permutations(ALTERNATIVES):
+            if not side.isdisjoint(given):
+                for key in other & own.keys():
+                    del own[key]
+        own.update(given)
 
 
 def toml_value(value: Any) -> str:
