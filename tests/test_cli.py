@@ -21,8 +21,8 @@ from rich.console import Console
 
 from textvae.cli import options, progress, vectors
 from textvae.cli.main import report_error, run
-from textvae.cli.output import Output, table_lines, to_json
-from textvae.config import SECTIONS, Config, section_of
+from textvae.cli.output import Output, grid_lines, table_lines, to_json
+from textvae.config import SECTIONS, Config, recipe_names, section_of
 from textvae.data.readers import Row
 from textvae.errors import (
     ConfigError,
@@ -75,7 +75,8 @@ def in_a_process(*arguments: object, **settings: typing.Any) -> subprocess.Popen
 
 
 def test_each_command_has_a_description_and_an_example(textvae) -> None:
-    commands = ["train", "generate", "interpolate", "reconstruct", "embed", "evaluate", "info"]
+    commands = ["train", "generate", "interpolate", "reconstruct", "embed", "evaluate", "compare"]
+    commands.append("info")
     for command in [*([name] for name in commands), ["config", "show"], ["config", "check"]]:
         help_ = textvae(*command, "--help")
         assert help_.code == 0
@@ -91,6 +92,12 @@ def test_options_that_set_the_configuration_agree_with_it() -> None:
         field = SECTIONS[section].model_fields[option.name].annotation
         if typing.get_origin(option.values) is typing.Literal:
             assert typing.get_args(option.values) == typing.get_args(field), option.name
+
+
+def test_the_help_names_each_recipe(textvae) -> None:
+    assert sorted(options.RECIPES) == recipe_names()
+    shown = " ".join(textvae("train", "--help").out.split())
+    assert f"{', '.join(options.RECIPES)}." in shown
 
 
 @pytest.mark.parametrize(
@@ -111,6 +118,11 @@ def test_options_that_set_the_configuration_agree_with_it() -> None:
         ["train", "text.txt", "--out", "new", "--encoder", "cnn"],
         ["train", "--resume"],
         ["train", "text.txt", "--out", "new", "--resume", "--overwrite"],
+        ["train", "--out", "old", "--resume", "--recipe", "small"],
+        ["compare", "--on", "text.txt"],
+        ["compare", "m", "n"],
+        ["compare", "m", "n", "m", "--on", "text.txt"],
+        ["compare", "m", "n", "--on", "text.txt", "--scorer", "lm"],
     ],
 )
 def test_a_usage_error_is_one_line_and_exit_code_2(textvae, arguments: list[str]) -> None:
@@ -173,6 +185,24 @@ def test_config_show_prints_what_the_options_resolve_to(textvae, tmp_path) -> No
     assert shown == Config.resolve(options={**given, "valid": ["a", "b"]})
 
 
+def test_config_show_and_check_lay_the_rest_over_a_recipe(textvae, tmp_path) -> None:
+    file = tmp_path / "base.toml"
+    file.write_text('[model]\nlatent_size = 7\nhidden_size = 6\nencoder = "transformer"\n')
+    heads = ("--set", "model.heads=3")
+    shown = textvae("config", "show", "--recipe", "small", "--config", file, "--seed", 9, *heads)
+    assert (shown.code, shown.err) == (0, "")
+    assert Config.validate_values(tomllib.loads(shown.out), where="stdout") == Config.resolve(
+        recipe="small", file=file, options={"seed": 9}, assignments=heads[1:]
+    )
+    wrong = textvae("config", "check", file, "--recipe", "small")
+    assert wrong.code == 4
+    assert f"{file} over recipe small: model: hidden_size 6 " in wrong.err
+    unknown = textvae("config", "show", "--recipe", "smal")
+    assert (unknown.code, unknown.out) == (4, "")
+    assert ONE_LINE_ERROR.match(unknown.err)
+    assert "did you mean 'small'" in unknown.err
+
+
 def test_config_check_names_what_is_wrong(textvae, tmp_path) -> None:
     file = tmp_path / "experiment.toml"
     file.write_text("[model]\nlatent_sise = 8\n")
@@ -222,6 +252,25 @@ def test_json_has_no_nan_and_takes_numpy() -> None:
 def test_a_standard_error_stands_beside_its_figure() -> None:
     lines = list(table_lines({"nll_iw": 12.34567, "nll_iw_se": 0.5, "n_sentences": 1000}))
     assert lines == ["nll_iw       12.3457 ± 0.5000", "n_sentences  1,000"]
+
+
+def test_a_wide_table_goes_on_below_under_the_same_first_column() -> None:
+    rows = [
+        ["model", "nll_iw", "Δ nll_iw", "kl"],
+        ["a", "9.5 ± 0.1", "-", "4"],
+        ["bb", "-", "-", "-"],
+    ]
+    assert list(grid_lines(rows)) == [
+        "model     nll_iw  Δ nll_iw  kl",
+        "a      9.5 ± 0.1         -   4",
+        "bb             -         -   -",
+    ]
+    assert list(grid_lines(rows, 26)) == [
+        *["model     nll_iw  Δ nll_iw", "a      9.5 ± 0.1         -", "bb             -         -"],
+        *["", "model  kl", "a       4", "bb      -"],
+    ]
+    narrow = list(grid_lines(rows, 1))  # a column at a time, rather than none
+    assert sum(line.startswith("model") for line in narrow) == 3
 
 
 ROWS = [Row('a "quoted", one', "x"), Row(""), Row("naïve 日本")]
@@ -493,6 +542,87 @@ def test_evaluate_judges_samples_with_a_scorer(textvae, tiny_vae, tiny_lm, corpu
     assert "is a vae" in wrong.err
 
 
+def test_compare_prints_the_reports_of_evaluate_and_paired_differences(
+    textvae, tiny_vae, tiny_ae, tiny_lm, corpus, tmp_path
+) -> None:
+    out = tmp_path / "comparison.json"
+    settings = ("--samples", 3, "--limit", 20, "--seed", 5, "--json")
+    ran = textvae("compare", tiny_lm, tiny_vae, tiny_ae, "--on", corpus, *settings, "--out", out)
+    assert ran.code == 0
+    (report,) = ran.rows
+    assert json.loads(out.read_text()) == report
+    alone = [
+        textvae("evaluate", model, corpus, *settings).rows[0]
+        for model in (tiny_lm, tiny_vae, tiny_ae)
+    ]
+    assert report["models"] == alone
+    vae, ae = report["differences"]
+    assert [vae["model"], ae["model"]] == [str(tiny_vae), str(tiny_ae)]
+    assert vae["minus"] == ae["minus"] == str(tiny_lm)
+    assert vae["nll_iw"] == pytest.approx(alone[1]["nll_iw"] - alone[0]["nll_iw"])
+    assert list(ae) == ["model", "minus", "n_sentences"]  # no figure of a lm is one of an ae
+    stdin = textvae("compare", tiny_lm, tiny_vae, "--on", "-", *settings, stdin=corpus.read_text())
+    assert stdin.rows[0]["differences"] == [vae]
+
+
+def test_compare_prints_one_table_and_says_on_stderr_which_model_it_measures(
+    textvae, tiny_vae, tiny_ae, tiny_lm, corpus
+) -> None:
+    common = ("--on", corpus, "--samples", 2, "--limit", 10)
+    ran = textvae("compare", tiny_lm, tiny_vae, tiny_ae, *common)
+    assert ran.code == 0
+    heading, *rows = [re.split(r"  +", line) for line in ran.out.splitlines()]
+    assert heading[:3] == ["model", "nll_iw", "Δ nll_iw"]
+    assert [row[0] for row in rows] == [str(tiny_lm), str(tiny_vae), str(tiny_ae)]
+    lm, vae, ae = (dict(zip(heading, row, strict=True)) for row in rows)
+    assert re.fullmatch(r"-?\d+\.\d{3} ± \d+\.\d{3}", vae["Δ nll_iw"])
+    assert lm["Δ nll_iw"] == lm["rec"] == ae["nll_iw"] == ae["kl"] == "-"
+    assert float(ae["rec"]) > 0
+    assert [line for line in ran.err.splitlines() if "warning" not in line] == [
+        f"{model}: model {number} of 3"
+        for number, model in enumerate((tiny_lm, tiny_vae, tiny_ae), 1)
+    ]
+    quiet = textvae("compare", tiny_ae, "--quiet", *common)
+    assert quiet.err == ""
+    assert quiet.out.split()[:2] == ["model", "rec"]
+
+
+def test_compare_judges_samples_too(textvae, tiny_vae, tiny_ae, corpus) -> None:
+    common = ("--on", corpus, "--samples", 1, "--limit", 5, "--quality", 4, "--json")
+    (report,) = textvae("compare", tiny_vae, tiny_ae, *common).rows
+    assert all({"self_bleu", "distinct_2", "copied"} <= one.keys() for one in report["models"])
+    assert textvae("compare", tiny_vae, *common, "--scorer", tiny_ae).code == 2
+
+
+def test_compare_finds_out_what_is_missing_before_it_measures(
+    textvae, tiny_vae, corpus, tmp_path
+) -> None:
+    for code, arguments in (
+        (3, [tiny_vae, tmp_path / "nowhere", "--on", corpus]),
+        (3, [tiny_vae, "--on", tmp_path / "nowhere.txt"]),
+        (3, [tiny_vae, "--on", corpus, "--out", tmp_path / "nowhere" / "x.json"]),
+        (2, [tiny_vae, f"{tiny_vae}/", "--on", corpus]),
+    ):
+        ran = textvae("compare", *arguments)
+        assert (ran.code, ran.out) == (code, "")
+        assert ONE_LINE_ERROR.match(ran.err)  # and not a word of a model being measured
+    assert f"as {tiny_vae}" in ran.err
+
+
+def test_a_scorer_of_the_same_real_sentences_is_trained_once(tiny_lm, monkeypatch) -> None:
+    from textvae.api import TextVAE
+    from textvae.cli.evaluate import scorer_trainer
+
+    lm, trained = TextVAE.from_pretrained(tiny_lm), []
+    monkeypatch.setattr(TextVAE, "train", lambda texts, **_: trained.append(texts) or lm)
+    train_scorer = scorer_trainer(lm, Output(quiet=True))
+    real = ["us !"]
+    for samples in (["a"], ["b"], ["c"]):
+        train_scorer(samples)
+        np.testing.assert_array_equal(train_scorer(real)(real), -lm.log_likelihood(real))
+    assert trained == [("a",), ("us !",), ("b",), ("c",)]
+
+
 def test_info_tells_what_the_model_is(textvae, tiny_vae, tiny_lm) -> None:
     (report,) = textvae("info", tiny_vae, "--json").rows
     assert (report["kind"], report["latent_size"], report["max_tokens"]) == ("vae", 4, 16)
@@ -587,6 +717,19 @@ def test_train_prints_nothing_on_stdout_and_tells_what_to_try(textvae, corpus, t
     assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
     resumed = textvae("train", "--out", out, "--resume")
     assert (resumed.code, resumed.out) == (0, "")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_each_recipe_trains(textvae, corpus, tmp_path, name: str) -> None:
+    out, cache = tmp_path / "model", ("--set", f"data.cache_dir={tmp_path / 'cache'}")
+    given = ("--recipe", name, *SMALL[:-2], "--max-steps", 2, "--set", "training.epochs=1")
+    ran = textvae("train", corpus, "--out", out, *given, *cache)
+    assert (ran.code, ran.out) == (0, "")
+    trained, alone = Config.resolve(file=out / "experiment.toml"), Config.resolve(recipe=name)
+    assert trained.objective == alone.objective
+    sizes = {"hidden_size": 8, "embedding_size": 8, "latent_size": 2}
+    assert trained.model == alone.model.model_copy(update=sizes)
+    assert textvae("evaluate", out, corpus, "--limit", 5, "--samples", 2, "--json").code == 0
 
 
 def test_a_dry_run_prints_the_plan_and_trains_nothing(textvae, corpus, tmp_path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+import textvae
 from textvae.config import (
     SECTIONS,
     Config,
     ModelConfig,
     all_fields,
+    lay_over,
     parse_assignment,
+    read_recipe,
+    recipe_names,
     section_of,
     toml_value,
 )
@@ -71,6 +76,102 @@ def test_the_value_of_an_assignment_is_toml_or_else_text(text: str, value: Any) 
     section, key, found = parse_assignment(text)
     assert f"{section}.{key}" == text.partition("=")[0].strip()
     assert found == value
+
+
+# recipes
+
+PUBLISHED = [name for name in recipe_names() if re.search(r"\d{4}", name)]
+
+# Fields that say nothing in the recipes of papers, whatever their defaults become.
+OF_NO_MATTER = {
+    "heads", "positions", "memory_tokens", "kl_warmup", "kl_cycles", "kl_ratio", "free_bits_mode",
+    "reset_decoder", "importance_samples", "adversary_learning_rate",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_is_a_valid_configuration_that_resolves_once_and_for_all(
+    name: str, file: Path
+) -> None:
+    resolved = Config.resolve(recipe=name)
+    file.write_text(resolved.to_toml())  # as the experiment.toml of a run
+    assert Config.resolve(file=file) == resolved
+    assert (resolved == Config()) == (name == "default")
+    assert resolved.data.train == ()
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_setting_stays_what_it_is_when_defaults_change(name: str) -> None:
+    """Each part of the method that a default switches on is spelled out, on or off."""
+    recipe = read_recipe(name)
+    sections = ["model"] if recipe["model"]["model"] == "ae" else ["model", "objective"]
+    for section in sections:
+        fields = SECTIONS[section].model_fields
+        on = {key for key, field in fields.items() if field.default not in (0, None, False)}
+        assert on - OF_NO_MATTER - recipe[section].keys() == set()
+
+
+def test_the_file_wins_over_the_recipe_and_options_over_both(file: Path) -> None:
+    file.write_text("[model]\nhidden_size = 20\nembedding_size = 20\n[training]\nseed = 3\n")
+    alone = Config.resolve(recipe="small")
+    resolved = Config.resolve(
+        recipe="small",
+        file=file,
+        options={"embedding_size": 30, "layers": 3, "max_tokens": None},
+        assignments=("model.layers=4",),
+    )
+    sizes = {"hidden_size": 20, "embedding_size": 30, "layers": 4}
+    assert resolved.model == alone.model.model_copy(update=sizes)
+    assert resolved.training == alone.training.model_copy(update={"seed": 3})
+    assert (resolved.data, resolved.tokenizer) == (alone.data, alone.tokenizer)
+    differing = alone.model.model_dump().items() - Config().model.model_dump().items()
+    assert {"latent_size", "hidden_size", "embedding_size"} <= dict(differing).keys()
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "left"),
+    [
+        ({"beta": 2, "kl_schedule": "linear", "free_bits": 1}, {"target_kl": 8}, {"free_bits": 1}),
+        ({"target_kl": 8, "free_bits": 1}, {"beta": 2}, {"free_bits": 1}),
+        ({"beta": 2, "kl_schedule": "linear"}, {"beta": 3}, {"kl_schedule": "linear"}),
+        ({"beta": 2}, {"target_kl": 8, "kl_schedule": "linear"}, {}),  # an error, not a choice
+    ],
+)
+def test_a_later_layer_takes_back_the_alternatives_of_what_it_gives(
+    lower: dict[str, Any], upper: dict[str, Any], left: dict[str, Any]
+) -> None:
+    values = {"objective": dict(lower), "model": {"layers": 1}}
+    lay_over(values, {"objective": upper})
+    assert values == {"objective": left | upper, "model": {"layers": 1}}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("smal", "recipe 'smal': expected .*he2019-yahoo.*, did you mean 'small'"),
+        ("", "recipe '': expected bowman2016, "),
+        ("../recipes/small", "expected"),
+        ("mine.toml", "--config"),
+    ],
+)
+def test_an_unknown_recipe_names_the_known_ones(name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Config.resolve(recipe=name)
+
+
+def test_an_error_over_a_recipe_names_both() -> None:
+    with pytest.raises(ConfigError, match=r"^options over recipe small: model.layers = 0"):
+        Config.resolve(recipe="small", options={"layers": 0})
+
+
+def test_all_files_of_the_package_are_installed_with_it() -> None:
+    package = Path(textvae.__file__).parent
+    project = tomllib.loads((package.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["textvae"]
+    installed = {path for pattern in patterns for path in package.glob(pattern)}
+    there = {path for path in package.rglob("*") if path.is_file() and "pycache" not in str(path)}
+    assert {path for path in there if path.suffix != ".py"} == installed
+    assert len(installed) > len(recipe_names())
 
 
 # there and back

@@ -73,6 +73,7 @@ class TextVAE:
         *,
         valid: Iterable[str] | str | Path | None = None,
         out: str | Path | None = None,
+        recipe: str | None = None,
         config: Config | None = None,
         reporter: Reporter | None = None,
         resume: bool = False,
@@ -85,20 +86,23 @@ class TextVAE:
             texts: sentences, or the name of a file, glob or `hf:` data set.
             valid: the same for validation; none: a share held out by a hash of the text.
             out: folder of the run; none: a temporary one, gone with the model that is returned.
+            recipe: settings that come with textvae, e.g. `small`; see `textvae config show`.
             config: a whole configuration; or name fields of one as further keywords, e.g.
-                `max_minutes=5, latent_size=64`.
+                `max_minutes=5, latent_size=64`, which win over those of the recipe.
             reporter: who is told of the progress; none: the logger `textvae`.
             resume, overwrite: what to do with a folder that already holds a run.
 
         Raises:
             UsageError: `out` holds something, or options contradict.
+            ConfigError: an unknown recipe or field, or a value outside what is allowed.
             DataError: there is no usable text.
         """
         from textvae.training.session import train_session
 
-        if config is not None and options:
-            raise UsageError(f"give config or {sorted(options)[0]}=..., not both")
-        resolved = config or Config.resolve(options=options)
+        partial = [*sorted(options), *(["recipe"] if recipe is not None else [])]
+        if config is not None and partial:
+            raise UsageError(f"give config or {partial[0]}=..., not both")
+        resolved = config or Config.resolve(recipe=recipe, options=options)
         temporary = tempfile.TemporaryDirectory(prefix="textvae-") if out is None else None
         folder = Path(temporary.name if temporary is not None else out or "")
         try:

@@ -1,6 +1,7 @@
-"""The configuration: frozen, validated sections, read from and written to TOML.
+"""The configuration: frozen, validated sections, read from and written to TOML; and recipes.
 
-Field names are unique across sections, so an option's name alone says where it belongs.
+Field names are unique across sections, so an option's name alone says where it belongs. A recipe
+is a configuration file that comes with the package, `textvae/recipes/NAME.toml`.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ import difflib
 import json
 import tomllib
 from collections.abc import Mapping
+from itertools import permutations
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from textvae.errors import ConfigError, NotFoundError
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 DropoutRate = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -154,29 +159,36 @@ class Config(Section):
     def resolve(
         cls,
         *,
+        recipe: str | None = None,
         file: str | Path | None = None,
         options: Mapping[str, Any] | None = None,
         assignments: tuple[str, ...] | list[str] = (),
     ) -> Config:
-        """The configuration from defaults < file < options < `section.key=value` assignments.
+        """The configuration from defaults < recipe < file < options < assignments.
 
-        Options go by field name (`latent_size=64`); those that are None are left out.
+        Options go by field name (`latent_size=64`); those that are None are left out. An
+        assignment is `section.key=value`.
 
         Raises:
             NotFoundError: the file does not exist.
-            ConfigError: an unknown key, or a value outside what is allowed.
+            ConfigError: an unknown recipe or key, or a value outside what is allowed.
 
-        >>> Config.resolve(options={"latent_size": 8}).model.latent_size
+        >>> Config.resolve(recipe="small", options={"latent_size": 8}).model.latent_size
         8
         """
-        values: dict[str, dict[str, Any]] = read_toml(file) if file is not None else {}
+        given: dict[str, dict[str, Any]] = {}
         for name, value in (options or {}).items():
             if value is not None:
-                values.setdefault(section_of(name), {})[name] = value
+                given.setdefault(section_of(name), {})[name] = value
         for assignment in assignments:
             section, key, value = parse_assignment(assignment)
-            values.setdefault(section, {})[key] = value
-        return cls.validate_values(values, where=str(file) if file is not None else "options")
+            given.setdefault(section, {})[key] = value
+        values: dict[str, dict[str, Any]] = read_recipe(recipe) if recipe is not None else {}
+        for layer in (read_toml(file) if file is not None else {}, given):
+            lay_over(values, layer)
+        where = str(file) if file is not None else "options"
+        over = f" over recipe {recipe}" if recipe is not None else ""
+        return cls.validate_values(values, where=where + over)
 
     @classmethod
     def validate_values(cls, values: Mapping[str, Any], *, where: str) -> Config:
@@ -207,6 +219,27 @@ SECTIONS: dict[str, type[Section]] = {
     "objective": ObjectiveConfig,
     "training": TrainingConfig,
 }
+
+
+# What decides the same thing: a later layer that gives one side takes back the other side.
+ALTERNATIVES = (frozenset({"target_kl"}), frozenset({"beta", "kl_schedule"}))
+
+
+def lay_over(values: dict[str, dict[str, Any]], layer: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put the tables of a later layer of the configuration over those that `values` has so far.
+
+    >>> values = {"objective": {"beta": 0.5, "free_bits": 0.1}}
+    >>> lay_over(values, {"objective": {"target_kl": 8.0}})
+    >>> values
+    {'objective': {'free_bits': 0.1, 'target_kl': 8.0}}
+    """
+    for section, given in layer.items():
+        own = values.setdefault(section, {})
+        for side, other in permutations(ALTERNATIVES):
+            if not side.isdisjoint(given):
+                for key in other & own.keys():
+                    del own[key]
+        own.update(given)
 
 
 def toml_value(value: Any) -> str:
@@ -240,6 +273,38 @@ def parse_assignment(text: str) -> tuple[str, str, Any]:
     except (ValueError, RecursionError):  # no TOML, a number of 5,000 digits, 5,000 brackets
         value = raw.strip()
     return section, key.strip(), value
+
+
+def read_recipe(name: str) -> dict[str, Any]:
+    """The tables of the recipe `name`.
+
+    Raises:
+        ConfigError: there is no such recipe.
+    """
+    known = recipe_names()
+    if name not in known:
+        own = "; a file of your own goes by --config" if name.endswith(".toml") else ""
+        raise ConfigError(
+            f"recipe {name!r}: expected {', '.join(known)}{suggestion(name, known)}{own}"
+        )
+    return tomllib.loads((_recipes() / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def recipe_names() -> list[str]:
+    """The names of the recipes that come with textvae, in alphabetical order.
+
+    >>> "small" in recipe_names()
+    True
+    """
+    files = (file.name for file in _recipes().iterdir())
+    return sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml"))
+
+
+def _recipes() -> Traversable:
+    # Here and not above: few commands need it, and its import takes 20 ms.
+    from importlib.resources import files
+
+    return files("textvae") / "recipes"
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

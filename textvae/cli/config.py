@@ -10,7 +10,10 @@ import typer
 from textvae.cli import options
 from textvae.cli.output import Output
 
-SHOW_EXAMPLES = ("textvae config show --model lm --set training.patience=5 > experiment.toml",)
+SHOW_EXAMPLES = (
+    "textvae config show --model lm --set training.patience=5 > experiment.toml",
+    "textvae config show --recipe he2019-yahoo",
+)
 CHECK_EXAMPLES = ("textvae config check experiment.toml",)
 
 app = typer.Typer(rich_markup_mode=None)
@@ -25,6 +28,7 @@ def config(context: typer.Context) -> None:
 @app.command("show", epilog=options.examples(SHOW_EXAMPLES))
 @options.accepts_configuration
 def show(
+    recipe: options.Recipe = None,
     config: options.ConfigFile = None,
     assignments: options.Assignments = None,
     quiet: options.Quiet = False,
@@ -33,21 +37,24 @@ def show(
     """Print the resolved configuration as TOML.
 
     It is what `textvae train` makes of the same options, and lists every key.
-    Later wins: defaults, --config, then the options and --set.
+    Later wins: defaults, --recipe, --config, then the options and --set.
     """
     from textvae.config import Config
 
-    resolved = Config.resolve(file=config, options=settings, assignments=assignments or ())
+    resolved = Config.resolve(
+        recipe=recipe, file=config, options=settings, assignments=assignments or ()
+    )
     Output(quiet=quiet).text(resolved.to_toml(with_unset=True))
 
 
 @app.command("check", epilog=options.examples(CHECK_EXAMPLES))
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A configuration in TOML.")],
+    recipe: options.Recipe = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Say what is wrong with a configuration file."""
+    """Say what is wrong with a configuration file, alone or on top of a recipe."""
     from textvae.config import Config
 
-    Config.resolve(file=file)
+    Config.resolve(recipe=recipe, file=file)
     Output(quiet=quiet).note(f"{file} is valid")

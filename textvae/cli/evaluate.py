@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,33 +29,15 @@ EXAMPLES = (
 def evaluate(
     model: options.Model,
     file: Annotated[str, typer.Argument(metavar="FILE", help="Test sentences; `-`: stdin.")],
-    samples: Annotated[
-        int, typer.Option("--samples", min=1, metavar="K", help="Importance samples a sentence.")
-    ] = 100,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", min=1, metavar="N", help="A fixed subset, by a hash of the text."),
-    ] = None,
-    truncate: Annotated[
-        bool,
-        typer.Option("--truncate", help="Cut sentences that are too long, instead of refusing."),
-    ] = False,
+    samples: options.ImportanceSamples = 100,
+    limit: options.Limit = None,
+    truncate: options.Truncate = False,
     per_sentence: Annotated[
         bool, typer.Option("--per-sentence", help="Print the figures of each sentence.")
     ] = False,
-    quality: Annotated[
-        int | None,
-        typer.Option("--quality", min=1, metavar="N", help="Judge N samples from the prior too."),
-    ] = None,
-    scorer: Annotated[
-        str | None,
-        typer.Option(
-            "--scorer", metavar="LM_DIR", help="An lm of the training set, for --quality."
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write the report as JSON here.")
-    ] = None,
+    quality: options.QualitySamples = None,
+    scorer: options.ScorerModel = None,
+    out: options.ReportFile = None,
     text_column: options.TextColumn = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -66,10 +49,7 @@ def evaluate(
     Nats per sentence unless a name says otherwise; a standard error stands beside each sampled
     figure.
     """
-    if scorer is not None and quality is None:
-        raise UsageError("--scorer judges samples: say how many by --quality N")
-    if out is not None:
-        check_folder(out)
+    check_arguments(quality, scorer, out)
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import TextVAE
     from textvae.cli.progress import progress_bars
@@ -79,7 +59,8 @@ def evaluate(
 
     reuse_freed_memory()
     vae = TextVAE.from_pretrained(model, device=device)
-    judged = None if quality is None else quality_of(vae, quality, scorer, device, output)
+    lm = None if scorer is None else load_scorer(scorer, device)
+    judged = None if quality is None else quality_of(vae, quality, lm, output)
     with progress_bars(output) as progress:
         report = measure(
             vae.model,
@@ -95,17 +76,27 @@ def evaluate(
             progress=progress,
         )
     if out is not None:
-        with replacing(out) as stream:
-            stream.write(to_json(report).encode() + b"\n")
+        write_json(out, report)
     print_report(report, output)
+
+
+def check_arguments(quality: int | None, scorer: str | None, out: Path | None) -> None:
+    """Raise now what would else be noticed after all the work."""
+    if scorer is not None and quality is None:
+        raise UsageError("--scorer judges samples: say how many by --quality N")
+    if out is not None:
+        check_folder(out)
+
+
+def write_json(path: Path, report: dict[str, Any]) -> None:
+    """Write a report into a file, whole or not at all."""
+    with replacing(path) as stream:
+        stream.write(to_json(report).encode() + b"\n")
 
 
 def print_report(report: dict[str, Any], output: Output) -> None:
     """Print the report; for people, the figures of the sentences are lines below the table."""
-    if report.get("converged") is False:
-        output.warn("nll_iw has not converged: take more --samples")
-    if report.get("n_truncated"):
-        output.warn(f"{report['n_truncated']:,} sentences were too long and were cut")
+    warn_of(report, output)
     if output.as_json or "sentences" not in report:
         output.report(report)
         return
@@ -115,31 +106,68 @@ def print_report(report: dict[str, Any], output: Output) -> None:
         output.row(sentence, f"{sentence['index']}  {human(nats)}  {sentence['text']}")
 
 
-def quality_of(
-    vae: TextVAE, samples: int, scorer: str | None, device: str, output: Output
-) -> Quality:
-    """What judging `samples` samples needs: the training texts and, for perplexities, an lm."""
+def warn_of(report: dict[str, Any], output: Output, name: str = "") -> None:
+    """Say what in a report is not what one may take it for; `name` says of which model."""
+    of = f"{name}: " if name else ""
+    if report.get("converged") is False:
+        output.warn(f"{of}nll_iw has not converged: take more --samples")
+    if report.get("n_truncated"):
+        output.warn(f"{of}{report['n_truncated']:,} sentences were too long and were cut")
+
+
+def load_scorer(name: str, device: str) -> TextVAE:
+    """The language model that judges samples.
+
+    Raises:
+        UsageError: it is none.
+    """
     from textvae.api import TextVAE
+
+    lm = TextVAE.from_pretrained(name, device=device)
+    if lm.kind != "lm":
+        raise UsageError(f"--scorer {name} is a {lm.kind}; train one with --model lm")
+    return lm
+
+
+def quality_of(
+    vae: TextVAE,
+    samples: int,
+    lm: TextVAE | None,
+    output: Output,
+    train_scorer: Callable[[Sequence[str]], Scorer] | None = None,
+) -> Quality:
+    """What judging `samples` samples needs: the training texts and, for perplexities, an lm.
+
+    `train_scorer` is that of `scorer_trainer`, where several models share one.
+    """
     from textvae.evaluation.samples import Quality
 
     texts = training_texts(vae, output)
-    if scorer is None:
+    if lm is None:
         return Quality(samples, training_texts=texts)
-    lm = TextVAE.from_pretrained(scorer, device=device)
-    if lm.kind != "lm":
-        raise UsageError(f"--scorer {scorer} is a {lm.kind}; train one with --model lm")
-
-    def train_scorer(sentences: Sequence[str]) -> Scorer:
-        output.note(f"training a language model on {len(sentences):,} sentences, as {scorer} was")
-        return negated(TextVAE.train(sentences, config=like(lm)))
-
     return Quality(
         samples,
         training_texts=texts,
         scorer=negated(lm),
-        train_scorer=train_scorer,
+        train_scorer=train_scorer or scorer_trainer(lm, output),
         real_texts=texts,
     )
+
+
+def scorer_trainer(lm: TextVAE, output: Output) -> Callable[[Sequence[str]], Scorer]:
+    """Trains language models as `lm` was; one whose sentences came just before is kept.
+
+    Models with one training set are compared with the same real sentences again and again.
+    """
+    from textvae.api import TextVAE
+
+    @lru_cache(maxsize=2)  # the samples of a model, and the real sentences
+    def trained(sentences: tuple[str, ...]) -> Scorer:
+        like_what = "" if lm.folder is None else f", as {lm.folder} was"
+        output.note(f"training a language model on {len(sentences):,} sentences{like_what}")
+        return negated(TextVAE.train(sentences, config=like(lm)))
+
+    return lambda sentences: trained(tuple(sentences))
 
 
 def training_texts(vae: TextVAE, output: Output) -> list[str] | None:

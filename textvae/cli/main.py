@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from textvae import __version__
 from textvae.cli import (
+    compare,
     config,
     embed,
     evaluate,
@@ -64,7 +65,7 @@ def textvae(
     options.help_without_command(context)
 
 
-for module in (train, generate, interpolate, reconstruct, embed, evaluate, info):
+for module in (train, generate, interpolate, reconstruct, embed, evaluate, compare, info):
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=options.examples(module.EXAMPLES))(getattr(module, name))
 app.add_typer(config.app, name="config")

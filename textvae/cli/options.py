@@ -71,8 +71,52 @@ LabelColumn = Annotated[
     str | None, typer.Option("--label-column", help="Column of the label; none: `label`.")
 ]
 Sentence = Annotated[str, typer.Argument(callback=valid_text, help="A sentence.")]
+ImportanceSamples = Annotated[
+    int, typer.Option("--samples", min=1, metavar="K", help="Importance samples a sentence.")
+]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, metavar="N", help="A fixed subset, by a hash of the text."),
+]
+Truncate = Annotated[
+    bool, typer.Option("--truncate", help="Cut sentences that are too long, instead of refusing.")
+]
+QualitySamples = Annotated[
+    int | None,
+    typer.Option("--quality", min=1, metavar="N", help="Judge N samples from the prior too."),
+]
+ScorerModel = Annotated[
+    str | None,
+    typer.Option("--scorer", metavar="LM_DIR", help="An lm of the training set, for --quality."),
+]
+ReportFile = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Write the report as JSON here.")
+]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE.toml", help="Configuration file.")
+]
+
+# Written out for the help, and a test compares them: `Config`, which knows them, imports pydantic.
+RECIPES = (
+    "default",
+    "small",
+    "large",
+    "gpu",
+    "bowman2016",
+    "fu2019-cyclical",
+    "he2019-yahoo",
+    "li2019-ae-fb",
+    "zhu2020-bn",
+    "shen2020-daae",
+)
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="NAME",
+        autocompletion=lambda: list(RECIPES),
+        help=f"Settings that come with textvae: {', '.join(RECIPES)}.",
+    ),
 ]
 Assignments = Annotated[
     list[str] | None,

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
@@ -47,6 +48,12 @@ class Output:
             self._write(to_json(record))
             return
         for line in table_lines(record):
+            self._write(CONTROLS.sub(_escape, line))
+
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Print rows of cells under the first, the heading; in a terminal as wide as that."""
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        for line in grid_lines(rows, width):
             self._write(CONTROLS.sub(_escape, line))
 
     def text(self, text: str) -> None:
@@ -109,6 +116,27 @@ def table_lines(record: Mapping[str, Any]) -> Iterator[str]:
             error = record.get(f"{key}_se")
             beside = "" if error is None else f" ± {human(error)}"
             yield f"{key:<{width}}  {human(value)}{beside}"
+
+
+def grid_lines(rows: Sequence[Sequence[str]], width: int | None = None) -> Iterator[str]:
+    """Lines of a table whose first column goes left, the others right, two spaces between.
+
+    Columns that do not fit into `width` follow below, in a further block that begins with the
+    first column again.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    start = 1
+    while start < len(widths):
+        end, used = start + 1, widths[0] + 2 + widths[start]
+        while end < len(widths) and (width is None or used + 2 + widths[end] <= width):
+            used += 2 + widths[end]
+            end += 1
+        if start > 1:
+            yield ""
+        for row in rows:
+            cells = [row[i].rjust(widths[i]) for i in range(start, end)]
+            yield "  ".join([row[0].ljust(widths[0]), *cells])
+        start = end
 
 
 def human(value: Any) -> str:

@@ -203,7 +203,8 @@ def duration(seconds: float | None) -> str:
 def progress_bars(output: Output) -> Iterator[Progress]:
     """A function to call with (phase, done, total); a total of 0 is one that nobody knows.
 
-    Bars are for terminals only: a log file gets nothing.
+    Bars are for terminals only: a log file gets nothing. The bar of a phase gives way to that of
+    the next: several models have many phases.
     """
     if output.quiet or not _is_live_terminal():
         yield lambda phase, done, total: None
@@ -224,6 +225,8 @@ def progress_bars(output: Output) -> Iterator[Progress]:
 
         def advance(phase: str, done: int, total: int) -> None:
             if phase not in tasks:
+                for former in tasks.values():
+                    bars.update(former, visible=False)
                 tasks[phase] = bars.add_task(phase, total=total or None)
             bars.update(tasks[phase], completed=done, total=total or None)
 

@@ -32,18 +32,34 @@ def read_rows(
 
     A text column that is not named is that of the training.
     """
+    return prepared(
+        vae,
+        raw_rows(
+            file,
+            output,
+            text_column=text_column or vae.config.data.text_column,
+            label_column=label_column,
+        ),
+    )
+
+
+def raw_rows(
+    file: str, output: Output, *, text_column: str | None = None, label_column: str | None = None
+) -> Iterator[Row]:
+    """The rows of `file` as they stand there; nothing is dropped."""
     from textvae.data.readers import open_rows
 
     if file == "-" and sys.stdin is not None and sys.stdin.isatty():
         output.note("reading sentences from the terminal, one a line; end with Ctrl-D")
+    return open_rows([file], text_column=text_column, label_column=label_column)
+
+
+def prepared(vae: TextVAE, rows: Iterator[Row]) -> Iterator[Row]:
+    """The rows with their texts prepared as the model's training text was."""
+    from textvae.data.readers import clean_rows
+
     data = vae.config.data
-    return open_rows(
-        [file],
-        text_column=text_column or data.text_column,
-        label_column=label_column,
-        lowercase=data.lowercase,
-        normalization=data.normalization,
-    )
+    return clean_rows(rows, lowercase=data.lowercase, normalization=data.normalization)
 
 
 def in_chunks(rows: Iterator[Row]) -> Iterator[tuple[int, list[Row]]]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "textvae train sentences.txt --out runs/mine --max-minutes 5",
     "textvae train 'part-*.txt' --valid held-out.txt --out runs/mine --epochs 10",
+    "textvae train sentences.txt --out runs/mine --recipe small",
     "textvae train --out runs/mine --resume",
 )
 
@@ -33,6 +34,7 @@ def train(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder for the model. Required.")
     ] = None,
+    recipe: options.Recipe = None,
     config: options.ConfigFile = None,
     assignments: options.Assignments = None,
     resume: Annotated[
@@ -50,7 +52,7 @@ def train(
     """Train a model on a file of sentences, one a line.
 
     The best validation checkpoint becomes the model. Any other configuration key goes by --set; see
-    `textvae config show` for all of them.
+    `textvae config show` for all of them. Later wins: --recipe, --config, options and --set.
     """
     if out is None and not dry_run:
         raise UsageError("--out DIR is missing: name the folder for the model")
@@ -58,10 +60,18 @@ def train(
         raise UsageError("--resume needs --out DIR, the folder to go on in")
     if resume and overwrite:
         raise UsageError("--resume and --overwrite contradict each other: choose one")
+    if resume and recipe is not None and config is None:
+        raise UsageError(
+            f"--recipe {recipe} with --resume: the run goes on with its own settings; leave it out"
+        )
     base = config if config is not None or out is None or not resume else own_configuration(out)
     if texts:
         settings["train"] = texts
-    resolved = resolve(base, settings, assignments)
+    from textvae.config import Config
+
+    resolved = Config.resolve(
+        recipe=recipe, file=base, options=settings, assignments=assignments or ()
+    )
     if not resolved.data.train:
         raise UsageError("TRAIN is missing: name a file of sentences, or `-` for stdin")
     output = Output(quiet=quiet)
@@ -77,13 +87,6 @@ def own_configuration(folder: Path) -> Path:
     if not path.is_file():
         raise NotFoundError(f"--resume: {folder} holds no run: it has no {path.name}")
     return path
-
-
-def resolve(file: Path | None, settings: dict[str, Any], assignments: list[str] | None) -> Config:
-    """The configuration from defaults < file < options and --set."""
-    from textvae.config import Config
-
-    return Config.resolve(file=file, options=settings, assignments=assignments or ())
 
 
 def print_plan(config: Config, output: Output) -> None:
