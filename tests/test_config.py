@@ -260,6 +260,28 @@ def test_an_unknown_option_names_its_neighbour() -> None:
         Config.resolve(options={"latent_sise": 3})
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model": "ae", "posterior_batch_norm": 0.7}, "model: posterior_batch_norm 0.7 .* ae"),
+        ({"model": "lm", "committed_rate": 3}, "model: committed_rate 3 .* train a vae"),
+        ({"model": "lm", "skip_z": True}, "model: skip_z .* lm has no latent"),
+        ({"committed_rate": 500}, "committed_rate 500 is 15.6 nats for each of 32 .* at most 10"),
+        ({"model": "lm", "noise_drop": 0.1}, r"objective.noise_drop 0.1 .* model lm has none"),
+        ({"model": "lm", "noise_shuffle": 3}, r"objective.noise_shuffle 3 .* model lm has none"),
+        ({"noise_blank": 1.5}, "objective.noise_blank = 1.5"),
+        ({"noise_shuffle": -1}, "objective.noise_shuffle = -1"),
+    ],
+)
+def test_what_a_model_cannot_do_is_refused_in_one_line(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        Config.resolve(options=options)
+    assert str(caught.value).isprintable()
+    Config.resolve(options={**options, **dict.fromkeys(options.keys() - {"model"}, 0)})
+
+
 @pytest.mark.parametrize("transformer", ["encoder", "decoder"])
 @pytest.mark.parametrize(("hidden_size", "heads"), [(10, 4), (12, 4)])
 def test_heads_share_the_width_in_pairs(transformer: str, hidden_size: int, heads: int) -> None:

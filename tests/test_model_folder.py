@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from textvae.config import DataConfig
 from textvae.data.batches import collate
+from textvae.data.noise import StepNoise
 from textvae.data.tokenizers import Tokenizer
 from textvae.errors import InvalidError, ModelFormatError, NotFoundError
 from textvae.models.folder import (
@@ -65,6 +66,7 @@ def edit(folder: Path, **changes: Any) -> None:
     [
         ("vae", {}),
         ("vae", {"tie_weights": False, "encoder": "transformer", "decoder": "lstm"}),
+        ("vae", {"posterior_batch_norm": 0.7, "committed_rate": 1.0, "skip_z": True}),
         ("ae", {"decoder": "transformer", "positions": "learned", "layers": 2}),
         ("lm", {"decoder": "transformer"}),
     ],
@@ -74,6 +76,9 @@ def test_a_model_comes_back_as_it_was(kind: str, sizes: dict[str, Any], tmp_path
     model = random_word_model(kind, max_tokens=9, **sizes)
     if kind == "ae":
         model.fit_prior(torch.randn(50, 2) * 3 + 1)
+    if model.config.posterior_batch_norm:  # statistics of its own
+        noise = StepNoise(0, 0, torch.arange(2), 2, 3, torch.device("cpu"))
+        model.posterior(collate([[4, 5], [6]], tokenizer.eos_id, tokenizer.pad_id), noise)
     data = DataConfig(lowercase=True, normalization="nfkc", max_tokens=9)
     save_model(tmp_path / "a", model, tokenizer, data)
     loaded = load_model(tmp_path / "a")
@@ -95,6 +100,18 @@ def test_a_model_comes_back_as_it_was(kind: str, sizes: dict[str, Any], tmp_path
     assert sorted(path.name for path in (tmp_path / "b").iterdir()) == sorted(FILES)
     for name in FILES:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_folder_from_before_an_option_has_it_off(folder: Path) -> None:
+    path = folder / CONFIG_FILE
+    description = json.loads(path.read_text())
+    for name in ("posterior_batch_norm", "committed_rate", "skip_z"):
+        del description["architecture"][name]
+    path.write_text(json.dumps(description))
+    model = load_model(folder).model
+    assert model.config == random_word_model().config
+    tokens = collate([[4, 5], [6]], 2, 0)
+    assert torch.equal(model.code(tokens), random_word_model().code(tokens))
 
 
 def test_saving_over_a_model_replaces_it(folder: Path) -> None:
@@ -195,6 +212,8 @@ def test_a_size_that_cannot_be_is_refused_before_anything_is_made(
         {"pooling": "attention"},
         {"tie_weights": False},
         {"latent_size": 3},
+        {"skip_z": True},
+        {"posterior_batch_norm": 0.7},
         {"encoder": "rnn"},
         {"hats": 3},
     ],

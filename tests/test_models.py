@@ -265,6 +265,53 @@ def test_each_of_the_two_ways_of_the_latent_suffices(
     assert (gradient != 0).all()
 
 
+SKIPPING = [{**sizes, "skip_z": True} for sizes in (DECODERS[1], DECODERS[3], *DECODERS[5:])]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["vae", "ae"])
+@pytest.mark.parametrize("sizes", SKIPPING, ids=name_of)
+def test_a_skip_connection_adds_a_map_of_the_latent_to_each_output_state(
+    sizes: dict[str, Any], kind: str, tokens: Tokens
+) -> None:
+    """Teacher-forced as step by step, and without its weights nothing is added."""
+    model = random_model(kind, max_tokens=12, **sizes)
+    plain = SentenceModel(
+        model.config.model_copy(update={"skip_z": False}),
+        vocab_size=model.vocab_size, pad_id=PAD, bos_id=BOS, eos_id=EOS, max_tokens=12,
+    ).eval()  # fmt: skip
+    plain.load_state_dict(model.state_dict(), strict=False)
+    assert model.skip is not None
+    z = latents(model, 5)
+    assert z is not None
+    start = torch.full_like(tokens.ids[:, :1], BOS)
+    inputs = plain.embedding(torch.cat([start, tokens.ids[:, :-1]], dim=1))
+    states = plain.decoder(inputs, z) + (z @ model.skip.weight.T)[:, None]
+    log_probs = plain._logits(states).log_softmax(-1)
+    expected = log_probs.gather(2, tokens.ids[:, :, None])[:, :, 0].masked_fill(~tokens.mask, 0)
+    torch.testing.assert_close(model.token_log_probs(tokens, z), expected, rtol=1e-5, atol=1e-5)
+    assert ((plain.token_log_probs(tokens, z) - expected)[tokens.mask].abs() > 1e-4).all()
+
+    previous, state = torch.full((5,), BOS), model.start(z, 5)
+    for t in range(tokens.ids.size(1)):
+        logits, state = model.step(previous, state)
+        previous = tokens.ids[:, t]
+        found = logits.log_softmax(-1).gather(1, previous[:, None])[:, 0]
+        there = t < tokens.lengths
+        torch.testing.assert_close(found[there], expected[there, t], rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("sizes", [SKIPPING[1], SKIPPING[2]], ids=name_of)
+def test_rows_of_a_state_with_a_skip_connection_go_on_by_themselves(sizes: dict[str, Any]) -> None:
+    model = random_model(max_tokens=12, **sizes)
+    _, state = model.step(torch.full((5,), BOS), model.start(latents(model, 5), 5))
+    rows, words = torch.tensor([4, 1, 1]), torch.tensor([3, 4, 5, 3, 4])
+    whole, _ = model.step(words, state)
+    some, _ = model.step(words[rows], tuple(part[rows] for part in state))
+    torch.testing.assert_close(some, whole[rows])
+
+
 @decoders
 def test_a_language_model_has_no_latent(sizes: dict[str, Any], tokens: Tokens) -> None:
     model = random_model("lm", max_tokens=12, **sizes)

@@ -60,6 +60,16 @@ def test_seeds_are_far_apart_and_fit_a_generator() -> None:
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
+def test_a_mean_of_the_batch_is_that_over_all_processes() -> None:
+    x = torch.randn(TOTAL, 3)
+    shares = [torch.arange(rank, TOTAL, 2) for rank in range(2)]
+    for places, others in (shares, shares[::-1]):
+        there = x[others].sum(0)
+        noise = StepNoise(3, 5, places, TOTAL, LONGEST, x.device, lambda here, t=there: here + t)
+        torch.testing.assert_close(noise.batch_mean(x[places]), x.mean(0))
+    torch.testing.assert_close(noise_of().batch_mean(x), x.mean(0))
+
+
 # dropout
 
 

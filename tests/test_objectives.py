@@ -24,6 +24,7 @@ DROPOUTS = {
     "output_dropout": 0.3,
     "word_dropout": 0.3,
 }
+NOISE = {"noise_drop": 0.2, "noise_blank": 0.2, "noise_substitute": 0.2, "noise_shuffle": 2.0}
 
 
 def batch_of(rank: int = 0, world_size: int = 1) -> Batch:
@@ -79,6 +80,41 @@ def test_the_loss_of_an_autoencoder_is_that_of_its_codes_and_of_an_lm_the_exact_
         torch.testing.assert_close(loss, expected.mean())
         assert set(sums) == {"rec"}
         torch.testing.assert_close(sums["rec"], expected.sum())
+
+
+# noise for the encoder
+
+
+@pytest.mark.parametrize("kind", ["vae", "ae"])
+def test_the_encoder_reads_noise_and_the_decoder_is_asked_for_the_clean_sentence(
+    kind: str,
+) -> None:
+    """With nothing left but one token of each, and that a blank."""
+    model, batch = random_model(kind), batch_of()
+    noisy = ObjectiveConfig(free_bits=0.0, noise_drop=1.0, noise_blank=1.0)
+    loss, sums = TrainingLoss(model, noisy)(batch, noise_for(batch), 1.0)
+    blank = collate([[PAD]] * len(SENTENCES), EOS, PAD)
+    noise = noise_for(batch)
+    for _ in ("drop", "blank"):  # one draw each, before that of the sample
+        noise.uniform_over_time(7)
+    if kind == "ae":
+        rec = -model.log_likelihood(batch.target, model.code(blank))
+        torch.testing.assert_close(loss, rec.mean())
+        return
+    q = model.posterior(blank)
+    rec = -model.log_likelihood(batch.target, q.sample(noise.normal(model.latent_size)))
+    torch.testing.assert_close(loss, (rec + q.kl()).mean())
+    torch.testing.assert_close(sums["kl"], q.kl().sum())
+
+
+def test_substitutes_are_the_tokens_that_are_given() -> None:
+    model, batch = random_model("ae", words=9), batch_of()
+    rate = ObjectiveConfig(noise_substitute=1.0)
+    training_loss = TrainingLoss(model, rate, ordinary_ids=[11])
+    loss, _ = training_loss(batch, noise_for(batch), 1.0)
+    strange = collate([[11] * len(sentence) for sentence in SENTENCES], EOS, PAD)
+    expected = -model.log_likelihood(batch.target, model.code(strange)).mean()
+    torch.testing.assert_close(loss, expected)
 
 
 # free bits
@@ -144,11 +180,12 @@ class SumOverTwo:
 @pytest.mark.parametrize("mode", ["dimension", "total", "batch"])
 @pytest.mark.parametrize("kind", ["vae", "ae", "lm"])
 def test_losses_and_gradients_of_two_processes_add_up_to_those_of_one(kind: str, mode: str) -> None:
-    """With every dropout on, and the longest sentence in one of the two shares."""
+    """With every dropout and noise on, and the longest sentence in one of the two shares."""
     model = random_model(kind, decoder="transformer", **DROPOUTS).train()
 
     def step(batch: Batch, reduce: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
-        training_loss = TrainingLoss(model, objective(mode, 0.9), reduce)
+        noisy = objective(mode, 0.9).model_copy(update={} if kind == "lm" else NOISE)
+        training_loss = TrainingLoss(model, noisy, reduce)
         loss, sums = training_loss(batch, noise_for(batch), 0.7)
         weights = list(model.parameters())
         gradients = torch.autograd.grad(loss, weights, materialize_grads=True)

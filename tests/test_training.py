@@ -87,12 +87,20 @@ class StopAt(LoggingReporter):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.parametrize("model", ["vae", "ae", "lm"])
+NOISE = {"noise_drop": 0.1, "noise_blank": 0.1, "noise_substitute": 0.1, "noise_shuffle": 2.0}
+BOUNDED = {"posterior_batch_norm": 0.7, "committed_rate": 0.5, "skip_z": True}
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [("vae", {}), ("ae", {}), ("lm", {}), ("vae", BOUNDED | NOISE), ("ae", NOISE)],
+    ids=["vae", "ae", "lm", "bounded vae", "denoising ae"],
+)
 @pytest.mark.parametrize("stop_at", [4, 16])
 def test_a_resumed_run_is_bit_for_bit_the_run_never_interrupted(
-    tmp_path: Path, model: str, stop_at: int
+    tmp_path: Path, model: str, options: dict[str, Any], stop_at: int
 ) -> None:
-    config = tiny_config(model=model)
+    config = tiny_config(model=model, **options)
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     train_session(config, whole, texts=TEXTS)
     with pytest.raises(InterruptedRun, match="--resume") as interrupted:
@@ -194,14 +202,22 @@ def test_global_random_states_are_left_alone(tmp_path: Path) -> None:
     assert random.getstate() == before[1]
 
 
-@pytest.mark.parametrize("free_bits_mode", ["dimension", "batch"])
-def test_two_processes_have_the_losses_of_one(tmp_path: Path, free_bits_mode: str) -> None:
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"free_bits_mode": "dimension"},
+        {"free_bits_mode": "batch"},
+        {"free_bits_mode": "dimension", **BOUNDED, **NOISE},
+    ],
+    ids=["dimension", "batch", "batch normalisation and noise"],
+)
+def test_two_processes_have_the_losses_of_one(tmp_path: Path, method: dict[str, Any]) -> None:
     text = tmp_path / "text.txt"
     text.write_text("\n".join(TEXTS), encoding="utf-8")
     options = [
         f"--set={section}.{key}={json.dumps(value)}"
         for section, values in tiny_config(
-            free_bits_mode=free_bits_mode, free_bits=0.1, batch_size=9, max_steps=12
+            **method, free_bits=0.1, batch_size=9, max_steps=12
         ).model_dump(mode="json", exclude_defaults=True).items()
         for key, value in values.items()
     ]
@@ -222,6 +238,9 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path, free_bits_mode: st
     for expected, found in zip(one, two, strict=True):
         for key in {"loss", "rec", "kl", "nll_elbo", "gradient_norm"} & expected.keys():
             assert found[key] == pytest.approx(expected[key], abs=1e-5, rel=1e-6), key
+    once, twice = (last_checkpoint(tmp_path / name) for name in ("one", "two"))
+    for name in once.keys() & {"encoder.normalised.running_mean", "encoder.normalised.shift"}:
+        torch.testing.assert_close(twice[name], once[name], rtol=1e-4, atol=1e-6)
 
 
 def test_minutes_are_a_hard_stop_and_fix_a_horizon_once(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ DropoutRate = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=1, le=65536)]
 Depth = Annotated[int, Field(ge=1, le=256)]
+MAX_COMMITTED_RATE = 10.0  # nats a dimension: a posterior 36,000 times narrower than the prior
 
 
 class Section(BaseModel):
@@ -87,7 +88,16 @@ class ModelConfig(Section):
     )
     output_dropout: DropoutRate = Field(0.0, description="On the decoder's last states.")
     word_dropout: DropoutRate = Field(
-        0.0, description="Share of the decoder's input tokens replaced (Bowman 2016)."
+        0.0, description="Share of the decoder's input tokens blanked (Bowman 2016)."
+    )
+    posterior_batch_norm: Annotated[float, Field(ge=0.0)] = Field(
+        0.0, description="Fixed scale of batch-normalised posterior means (Zhu 2020); 0: none."
+    )
+    committed_rate: Annotated[float, Field(ge=0.0)] = Field(
+        0.0, description="Nats of KL that the posterior cannot go below (Razavi 2019)."
+    )
+    skip_z: bool = Field(
+        False, description="z is also added to the decoder's output states (Dieng 2019)."
     )
 
     @model_validator(mode="after")
@@ -97,6 +107,27 @@ class ModelConfig(Section):
         ):
             raise ValueError(
                 f"hidden_size {self.hidden_size} must be an even multiple of heads {self.heads}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _remedies_fit_the_model(self) -> ModelConfig:
+        for name in ("posterior_batch_norm", "committed_rate"):
+            if getattr(self, name) and self.model != "vae":
+                raise ValueError(
+                    f"{name} {getattr(self, name):g} is about a posterior, which model "
+                    f"{self.model} does not have; leave it out, or train a vae"
+                )
+        if self.skip_z and self.model == "lm":
+            raise ValueError(
+                "skip_z adds the latent to the decoder's states, and model lm has no latent; "
+                "leave it out, or train a vae or an ae"
+            )
+        if self.committed_rate > MAX_COMMITTED_RATE * self.latent_size:
+            raise ValueError(
+                f"committed_rate {self.committed_rate:g} is "
+                f"{self.committed_rate / self.latent_size:.3g} nats for each of {self.latent_size} "
+                f"dimensions, expected at most {MAX_COMMITTED_RATE:g}; try a larger latent_size"
             )
         return self
 
@@ -115,6 +146,14 @@ class ObjectiveConfig(Section):
     free_bits_mode: Literal["dimension", "total", "batch"] = Field(
         "batch",
         description="Of a dimension's mean over the batch, of a sentence's dimension or total.",
+    )
+    noise_drop: Fraction = Field(
+        0.0, description="Share of the encoder's input tokens left out (Shen 2020)."
+    )
+    noise_blank: Fraction = Field(0.0, description="Share of them blanked.")
+    noise_substitute: Fraction = Field(0.0, description="Share of them replaced at random.")
+    noise_shuffle: Annotated[float, Field(ge=0.0, le=65536.0)] = Field(
+        0.0, description="Places that each of them moves at most (Lample 2018)."
     )
 
 
@@ -154,6 +193,17 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _noise_has_a_reader(self) -> Config:
+        for name in ("noise_drop", "noise_blank", "noise_substitute", "noise_shuffle"):
+            rate = getattr(self.objective, name)
+            if rate and self.model.model == "lm":
+                raise ValueError(
+                    f"objective.{name} {rate:g} corrupts what an encoder reads, and model lm has "
+                    "none; leave it out, or train a vae or an ae"
+                )
+        return self
 
     @classmethod
     def resolve(

@@ -8,6 +8,7 @@ the batch, and a resumed run meets the noise it would have met.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ def derived_seed(*parts: int | str) -> int:
 
 
 class StepNoise:
-    """Noise of one training step, its draws in a fixed order.
+    """Noise of one training step, its draws in a fixed order, and means over its whole batch.
 
     Args:
         seed: seed of the run.
@@ -30,6 +31,8 @@ class StepNoise:
         total: sentences in the global batch.
         longest: tokens of the longest sentence of the global batch.
         device: where the noise is made; equal on all processes of one kind of device.
+        sum_over_processes: adds a tensor over all processes, and its gradients likewise; the
+            identity for one.
     """
 
     def __init__(
@@ -40,28 +43,34 @@ class StepNoise:
         total: int,
         longest: int,
         device: torch.device,
+        sum_over_processes: Callable[[Tensor], Tensor] = lambda x: x,
     ) -> None:
         self._generator = torch.Generator(device).manual_seed(derived_seed(seed, "step", step))
         self._places = None if len(places) == total else places.to(device)
-        self._total = total
+        self._sum_over_processes = sum_over_processes
+        self.total = total
         self._longest = longest
         self._device = device
 
     def normal(self, width: int) -> Tensor:
         """Standard normal noise a sentence, shape (B, width)."""
         return self._mine(
-            torch.randn(self._total, width, generator=self._generator, device=self._device)
+            torch.randn(self.total, width, generator=self._generator, device=self._device)
         )
 
     def uniform(self, *shape: int) -> Tensor:
         """Uniform noise in [0, 1) a sentence, shape (B, *shape)."""
         return self._mine(
-            torch.rand(self._total, *shape, generator=self._generator, device=self._device)
+            torch.rand(self.total, *shape, generator=self._generator, device=self._device)
         )
 
     def uniform_over_time(self, steps: int, *shape: int) -> Tensor:
         """Uniform noise a token, shape (B, steps, *shape), blind to the local padding."""
         return self.uniform(self._longest, *shape)[:, :steps]
+
+    def batch_mean(self, x: Tensor) -> Tensor:
+        """Mean of (B, ...) over the sentences of the global batch, shape (...)."""
+        return self._sum_over_processes(x.sum(0)) / self.total
 
     def _mine(self, noise: Tensor) -> Tensor:
         return noise if self._places is None else noise[self._places]

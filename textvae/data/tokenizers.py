@@ -114,6 +114,13 @@ class Tokenizer:
                 kept.append(token)
         return kept
 
+    @property
+    def ordinary_ids(self) -> list[int]:
+        """The ids that stand for text: all but those of special tokens and the unknown one."""
+        added = self._backend.get_added_tokens_decoder()
+        special = {place for place, token in added.items() if token.special} | self._reserved
+        return [p for p in range(self.vocab_size) if p not in special and p != self.unk_id]
+
     def unknown_count(self, texts: Sequence[str]) -> int:
         """Unknown tokens that the encoder made and that do not stand in the texts themselves."""
         if self.unk_id is None:

@@ -16,6 +16,7 @@ from textvae.data.noise import StepNoise, drop_words, dropout
 from textvae.errors import UsageError
 from textvae.gaussian import DiagonalGaussian
 from textvae.models.pooling import Pooling
+from textvae.models.posterior import BatchNormalisedMeans, largest_log_variance
 from textvae.models.recurrent import CELLS, RecurrentDecoder, RecurrentEncoder, State
 from textvae.models.softmax import linear_nll
 from textvae.models.transformer import TransformerDecoder, TransformerEncoder
@@ -25,7 +26,8 @@ class SentenceModel(nn.Module):
     """A sentence VAE, autoencoder (`ae`) or language model (`lm`).
 
     A model holds no state of training: noise comes as an argument, weights of losses stay
-    in the objective. In float32 results do not depend on the rest of the batch.
+    in the objective. In float32 results do not depend on the rest of the batch, but for
+    batch-normalised posteriors in training, that is with noise.
 
     Args:
         config: the architecture.
@@ -65,6 +67,9 @@ class SentenceModel(nn.Module):
             self.decoder = RecurrentDecoder(config, self.latent_size)
         else:
             self.decoder = TransformerDecoder(config, self.latent_size, max_tokens)
+        self.skip: nn.Linear | None = None  # Dieng 2019, section 3
+        if config.skip_z:
+            self.skip = nn.Linear(self.latent_size, self.decoder.output_size, bias=False)
         self.narrow: nn.Module = nn.Identity()
         if config.tie_weights and self.decoder.output_size != config.embedding_size:
             self.narrow = nn.Linear(self.decoder.output_size, config.embedding_size)
@@ -181,7 +186,10 @@ class SentenceModel(nn.Module):
         inputs = torch.cat([start, target.ids[:, :-1]], dim=1)  # (B, T)
         inputs = drop_words(inputs, self.config.word_dropout, self.pad_id, noise)
         embedded = regularised_embedding(self.embedding, inputs, self.config, noise)
-        return dropout(self.decoder(embedded, z), self.config.output_dropout, noise)
+        states = self.decoder(embedded, z)
+        if self.skip is not None and z is not None:
+            states = states + self.skip(z)[:, None]
+        return dropout(states, self.config.output_dropout, noise)
 
     def _output_layer(self) -> tuple[Tensor, Tensor]:
         """Weight (V, E) and bias (V,); what is never predicted has a bias of -inf."""
@@ -191,12 +199,19 @@ class SentenceModel(nn.Module):
 
     def start(self, z: Tensor | None, n: int) -> State:
         """State of `n` sentences before their first token; z (n, Z), or None (lm)."""
-        return self.decoder.start(z, n)
+        state = self.decoder.start(z, n)
+        return state if self.skip is None or z is None else (*state, self.skip(z))
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits (N, V) of the token after `tokens` (N,), and the next State."""
+        skipped: State = ()
+        if self.skip is not None:
+            state, skipped = state[:-1], state[-1:]
         states, state = self.decoder.step(self.embedding(tokens), state)
-        return F.linear(self.narrow(states), *self._output_layer()).float(), state
+        for added in skipped:
+            states = states + added
+        logits = F.linear(self.narrow(states), *self._output_layer()).float()
+        return logits, (*state, *skipped)
 
 
 class SentenceEncoder(nn.Module):
@@ -215,6 +230,13 @@ class SentenceEncoder(nn.Module):
         width = self.states.output_size
         self.pooling = Pooling(config.pooling, width, bidirectional=reads_both_ways)
         self.head = nn.Linear(width, config.latent_size * (2 if config.model == "vae" else 1))
+        self.normalised: BatchNormalisedMeans | None = None
+        if config.posterior_batch_norm:
+            self.normalised = BatchNormalisedMeans(config.latent_size, config.posterior_batch_norm)
+        self.largest_log_variance: float | None = None
+        if config.committed_rate:
+            rate = config.committed_rate / config.latent_size  # of each dimension
+            self.largest_log_variance = largest_log_variance(rate)
 
     def pooled(self, source: Tokens, noise: StepNoise | None = None) -> Tensor:
         """The vector before the bottleneck, shape (B, H) or (B, 2H)."""
@@ -223,7 +245,21 @@ class SentenceEncoder(nn.Module):
 
     def forward(self, source: Tokens, noise: StepNoise | None = None) -> Tensor:
         """Parameters of the posterior, or the code."""
-        return self.head(self.pooled(source, noise))
+        pooled, bias = self.pooled(source, noise), self.head.bias
+        if self.normalised is not None:
+            # A bias of the means cancels; Adam would still walk it along its rounding errors.
+            Z = self.config.latent_size
+            bias = F.pad(bias[Z:], (Z, 0))
+        parameters = F.linear(pooled, self.head.weight, bias)
+        if self.normalised is None and self.largest_log_variance is None:
+            return parameters
+        full = parameters.to(self.head.weight.dtype)  # bounds that bf16 would not keep
+        mean, log_variance = full.chunk(2, dim=-1)
+        if self.normalised is not None:
+            mean = self.normalised(mean, noise)
+        if self.largest_log_variance is not None:
+            log_variance = self.largest_log_variance - F.softplus(-log_variance)
+        return torch.cat([mean, log_variance], dim=-1)
 
 
 def regularised_embedding(

@@ -109,7 +109,12 @@ class TrainingRun:
             model = build_model(config.model, corpora.tokenizer, config.data.max_tokens)
         self.model: SentenceModel = model.to(self.device)
         self.peak_learning_rate = training.learning_rate or default_learning_rate(config.model)
-        loss = TrainingLoss(self.model, config.objective, self.processes.sum)
+        loss = TrainingLoss(
+            self.model,
+            config.objective,
+            self.processes.sum,
+            ordinary_ids=corpora.tokenizer.ordinary_ids,
+        )
         self.loss = accelerator.prepare(loss)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
@@ -176,7 +181,13 @@ class TrainingRun:
         if batch.target.ids.device != self.device:
             batch = batch.to(self.device)
         noise = StepNoise(
-            training.seed, step, self._places(batch), batch.total, batch.longest, self.device
+            training.seed,
+            step,
+            self._places(batch),
+            batch.total,
+            batch.longest,
+            self.device,
+            self.processes.sum,
         )
         loss, sums = self.loss(batch, noise, self.kl_weight())
         # A data-parallel wrapper averages gradients; the losses are parts of a sum.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
@@ -36,9 +38,29 @@ class Processes:
         return received[0]
 
     def sum(self, values: Tensor) -> Tensor:
-        """`values` added up over all processes."""
-        return values if self.count == 1 else self._accelerator.reduce(values, reduction="sum")
+        """`values` added up over all processes, each of which must ask; gradients flow to all."""
+        if self.count == 1:
+            return values
+        return SumOverProcesses.apply(values, self._reduce)  # type: ignore[no-untyped-call]
+
+    def _reduce(self, values: Tensor) -> Tensor:
+        return self._accelerator.reduce(values, reduction="sum")
 
     def wait(self) -> None:
         """Go on when all have come this far."""
         self._accelerator.wait_for_everyone()
+
+
+class SumOverProcesses(torch.autograd.Function):
+    """A sum over processes. What one of them holds moves the losses of all, so gradients add up."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
+        """The sum."""
+        ctx.reduce = reduce
+        return reduce(values)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """The sum of the gradients."""
+        return ctx.reduce(gradients[0].contiguous()), None
