@@ -287,7 +287,8 @@ def test_a_skip_connection_adds_a_map_of_the_latent_to_each_output_state(
     start = torch.full_like(tokens.ids[:, :1], BOS)
     inputs = plain.embedding(torch.cat([start, tokens.ids[:, :-1]], dim=1))
     states = plain.decoder(inputs, z) + (z @ model.skip.weight.T)[:, None]
-    log_probs = plain._logits(states).log_softmax(-1)
+    logits = F.linear(plain.narrow(states), *plain._output_layer())
+    log_probs = logits.log_softmax(-1)
     expected = log_probs.gather(2, tokens.ids[:, :, None])[:, :, 0].masked_fill(~tokens.mask, 0)
     torch.testing.assert_close(model.token_log_probs(tokens, z), expected, rtol=1e-5, atol=1e-5)
     assert ((plain.token_log_probs(tokens, z) - expected)[tokens.mask].abs() > 1e-4).all()

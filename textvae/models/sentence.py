@@ -245,7 +245,8 @@ class SentenceEncoder(nn.Module):
 
     def forward(self, source: Tokens, noise: StepNoise | None = None) -> Tensor:
         """Parameters of the posterior, or the code."""
-        pooled, bias = self.pooled(source, noise), self.head.bias
+        pooled = self.pooled(source, noise)
+        bias: Tensor = self.head.bias
         if self.normalised is not None:
             # A bias of the means cancels; Adam would still walk it along its rounding errors.
             Z = self.config.latent_size
