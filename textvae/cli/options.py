@@ -169,7 +169,7 @@ CONFIG_OPTIONS = (
     ConfigOption("hidden_size", int, 256, "Width of encoder and decoder."),
     ConfigOption("embedding_size", int, 128, "Width of the token embeddings."),
     ConfigOption("layers", int, 1, "Layers of the encoder and of the decoder."),
-    ConfigOption("word_dropout", float, 0.0, "Share of the decoder's input tokens replaced."),
+    ConfigOption("word_dropout", float, 0.0, "Share of the decoder's input tokens blanked."),
     ConfigOption("kl_schedule", Schedule, "linear", "How the weight of the KL rises."),
     ConfigOption("beta", float, 1.0, "Final weight of the KL."),
     ConfigOption("free_bits", float, 0.2, "Nats of KL that cost nothing."),

@@ -245,13 +245,12 @@ class SentenceEncoder(nn.Module):
 
     def forward(self, source: Tokens, noise: StepNoise | None = None) -> Tensor:
         """Parameters of the posterior, or the code."""
-        pooled = self.pooled(source, noise)
         bias: Tensor = self.head.bias
         if self.normalised is not None:
             # A bias of the means cancels; Adam would still walk it along its rounding errors.
             Z = self.config.latent_size
             bias = F.pad(bias[Z:], (Z, 0))
-        parameters = F.linear(pooled, self.head.weight, bias)
+        parameters = F.linear(self.pooled(source, noise), self.head.weight, bias)
         if self.normalised is None and self.largest_log_variance is None:
             return parameters
         full = parameters.to(self.head.weight.dtype)  # bounds that bf16 would not keep
