@@ -80,9 +80,17 @@ def own_configuration(folder: Path) -> Path:
 
 
 def resolve(file: Path | None, settings: dict[str, Any], assignments: list[str] | None) -> Config:
-    """The configuration from defaults < file < options and --set."""
-    from textvae.config import Config
+    """The configuration from defaults < file < options and --set.
 
+    Raises:
+        UsageError: --target-kl beside an option that it replaces.
+    """
+    from textvae.config import WITHOUT_TARGET, Config
+
+    given = [name for name in WITHOUT_TARGET if settings.get(name) is not None]
+    if settings.get("target_kl") is not None and given:
+        flags = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UsageError(f"--target-kl sets the weight of the KL itself: leave out {flags}")
     return Config.resolve(file=file, options=settings, assignments=assignments or ())
 
 

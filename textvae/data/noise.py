@@ -8,6 +8,7 @@ the batch, and a resumed run meets the noise it would have met.
 from __future__ import annotations
 
 import hashlib
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -46,6 +47,13 @@ class StepNoise:
         self._total = total
         self._longest = longest
         self._device = device
+        self._times = 1
+
+    def repeat(self, times: int) -> StepNoise:
+        """The noise of `Tokens.repeat`: further draws, each `times` over, (times * B, ...)."""
+        repeated = copy(self)
+        repeated._times = times
+        return repeated
 
     def normal(self, width: int) -> Tensor:
         """Standard normal noise a sentence, shape (B, width)."""
@@ -64,7 +72,8 @@ class StepNoise:
         return self.uniform(self._longest, *shape)[:, :steps]
 
     def _mine(self, noise: Tensor) -> Tensor:
-        return noise if self._places is None else noise[self._places]
+        mine = noise if self._places is None else noise[self._places]
+        return mine if self._times == 1 else mine.repeat(self._times, *[1] * (mine.dim() - 1))
 
 
 def dropout(x: Tensor, rate: float, noise: StepNoise | None, *, shared: bool = False) -> Tensor:
