@@ -108,6 +108,8 @@ def test_options_that_set_the_configuration_agree_with_it() -> None:
         ["embed", "m", "--out", "vectors.pickle"],
         ["train", "--out", "new"],
         ["train", "text.txt"],
+        ["train", "text.txt", "--out", "new", "--target-kl", "4", "--beta", "1"],
+        ["train", "text.txt", "--out", "new", "--target-kl", "4", "--kl-schedule", "linear"],
         ["train", "text.txt", "--out", "new", "--encoder", "cnn"],
         ["train", "--resume"],
         ["train", "text.txt", "--out", "new", "--resume", "--overwrite"],

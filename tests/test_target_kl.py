@@ -73,7 +73,7 @@ def test_a_target_out_of_reach_leaves_the_weight_finite() -> None:
         controller.observe(torch.tensor(1.0))
     assert 0 < controller.weight().item() < 1e-3
     for _ in range(1000):
-        controller.observe(torch.tensor(float(1e9)))
+        controller.observe(torch.tensor(1e9))
     assert 1 < controller.weight().item() < 1e4
 
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 START = 0.1  # weight: low, so that z is in use before it is rationed
 INTEGRAL = 0.05  # growth of the log weight in a step, at a KL of twice the target
-TREND = 1e-4  # the same of that growth: a decoder that learns needs ever more weight
+TREND = 2e-4  # the same of that growth: a decoder that learns needs ever more weight
 LARGEST_TREND = 0.02
+NEAR = 0.2  # smoothed error within which there is a trend to be learnt
 PROPORTIONAL = 2.0  # of the log weight, at a smoothed KL of twice the target
 SMOOTHING = 0.95  # share that the smoothed error keeps of itself in a step
 AVERAGING = 0.97  # the same of the average that is compared with the validation KL
@@ -29,7 +30,7 @@ class TargetKL:
     With the relative error e = KL / target - 1 of a batch, bounded by 1, the log weight is
 
         log w_t = log START + sum_s<=t (INTEGRAL * e_s + v_s) + PROPORTIONAL * smoothed e_t,
-        v_t = sum_s<=t TREND * e_s.
+        v_t = sum_s<=t TREND * e_s, over those s where the smoothed e_s is within NEAR.
 
     ControlVAE (Shao 2020, eq. 6 and 9) controls the weight itself, by the first sum and a bounded
     function of e_t. Of the logarithm the same gains serve weights of 0.01 and of 10, and a weight
@@ -68,13 +69,15 @@ class TargetKL:
         log_weight, trend, smoothed, total, mass, correction = self._state
         error = kl / (self._target * correction.exp()) - 1
         error = error.clamp(-LARGEST_ERROR, LARGEST_ERROR)
-        trend = (trend + TREND * error).clamp(-LARGEST_TREND, LARGEST_TREND)
+        smoothed = SMOOTHING * smoothed + (1 - SMOOTHING) * error
+        moved = (trend + TREND * error).clamp(-LARGEST_TREND, LARGEST_TREND)
+        trend = torch.where(smoothed.abs() < NEAR, moved, trend)
         low, high = (math.log(weight) for weight in WEIGHTS)
         self._state = torch.stack(
             [
                 (log_weight + INTEGRAL * error + trend).clamp(low, high),
                 trend,
-                SMOOTHING * smoothed + (1 - SMOOTHING) * error,
+                smoothed,
                 AVERAGING * total + (1 - AVERAGING) * kl,
                 AVERAGING * mass + (1 - AVERAGING),
                 correction,

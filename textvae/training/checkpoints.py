@@ -91,8 +91,9 @@ def save_checkpoint(
 def checkpoint_folders(out: Path) -> list[Path]:
     """The whole checkpoints of a run, oldest first."""
     return sorted(
-        folder for folder in (out / FOLDER).glob("step-*") if (folder / STATE).is_file()
-        and not folder.name.endswith(".part")
+        folder
+        for folder in (out / FOLDER).glob("step-*")
+        if (folder / STATE).is_file() and not folder.name.endswith(".part")
     )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from textvae import schedules
 from textvae.config import Config
-from textvae.objectives.target_kl import TargetKL, bound_at_target
+from textvae.objectives.target_kl import TOLERANCE, TargetKL, bound_at_target
 from textvae.training.aggressive import Aggressive
 from textvae.training.checkpoints import TrainingState
 from textvae.training.processes import Processes
@@ -50,6 +50,7 @@ class Course:
         self._target = TargetKL(target, device) if target is not None else None
         self._aggressive = Aggressive(device, processes) if aggressive else None
         self._state = state
+        self._kl: float | None = None  # of the last evaluation
 
     # the state
 
@@ -161,10 +162,21 @@ class Course:
         if self.pretraining:
             return None
         if self._target is not None:
-            self._target.correct(figures["kl"])
+            self._kl = figures["kl"]
+            self._target.correct(self._kl)
         if self._aggressive is not None and self._aggressive.judge(figures["mi"]):
             return f"aggressive training of the encoder ends: mi {figures['mi']:.3f} rose no more"
         return None
+
+    def missed_target(self) -> str | None:
+        """What to say where the KL of the last evaluation is not what was asked for."""
+        target = self._objective.target_kl
+        if target is None or self._kl is None or abs(self._kl / target - 1) <= TOLERANCE:
+            return None
+        return (
+            f"the KL of validation is {self._kl:.2f} nats, more than {TOLERANCE:.0%} from the "
+            f"target_kl of {target:g}: train longer, or ask for a KL that this text can fill"
+        )
 
     def score(self, figures: Mapping[str, float]) -> float:
         """What the best evaluation has least of: the validation bound, in nats a sentence."""

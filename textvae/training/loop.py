@@ -28,7 +28,7 @@ from textvae.training.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from textvae.training.collapse import collapse_warning
+from textvae.training.collapse import collapse_warning, remedy
 from textvae.training.course import Course
 from textvae.training.material import monitored_batches, resident, training_codes
 from textvae.training.processes import Processes
@@ -298,7 +298,8 @@ class TrainingRun:
         return best
 
     def _warn_of_collapse(self, figures: dict[str, float]) -> None:
-        warning = collapse_warning(figures, self.kl_weight(), self.course.full_weight)
+        target = self.config.objective.target_kl
+        warning = collapse_warning(figures, self.kl_weight(), self.course.full_weight, target)
         self.collapsed = self.collapsed + 1 if warning is not None else 0
         if warning is not None and self.collapsed == EVALUATIONS_TO_WARN:
             self.reporter.warn(warning)
@@ -327,10 +328,14 @@ class TrainingRun:
         elif interrupted and self.state.best is None and self.processes.is_main:
             self.save_best()  # so that there is a model at all
         self.save_checkpoint()
+        missed = self.course.missed_target()
+        if missed is not None and self.processes.is_main and not interrupted:
+            self.reporter.warn(missed)
         if self.collapsed and not interrupted:
+            advice = remedy(self.config.objective.target_kl)
             self.reporter.warn(
                 "the latent has collapsed: the decoder of this model ignores it. Train longer, or "
-                "try --free-bits 0.5, --word-dropout 0.3 or a smaller --beta"
+                f"try {advice}"
             )
         refits = self.model.kind == "ae" and not self.config.objective.matches_prior
         if refits and self.processes.is_main:
