@@ -115,6 +115,8 @@ def test_the_help_names_each_recipe(textvae) -> None:
         ["embed", "m", "--out", "vectors.pickle"],
         ["train", "--out", "new"],
         ["train", "text.txt"],
+        ["train", "text.txt", "--out", "new", "--target-kl", "4", "--beta", "1"],
+        ["train", "text.txt", "--out", "new", "--target-kl", "4", "--kl-schedule", "linear"],
         ["train", "text.txt", "--out", "new", "--encoder", "cnn"],
         ["train", "--resume"],
         ["train", "text.txt", "--out", "new", "--resume", "--overwrite"],

@@ -322,3 +322,35 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         Config.resolve(file=tmp_path / "missing.toml")
     with pytest.raises(ConfigError, match="cannot be read"):
         Config.resolve(file=tmp_path)
+
+
+# terms of the loss that need or exclude others
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target_kl": 4.0, "beta": 1.0}, r"leave out beta$"),
+        ({"target_kl": 4.0, "kl_schedule": "linear", "beta": 1.0}, r"beta and kl_schedule"),
+        ({"target_kl": -4.0}, r"objective\.target_kl = -4\.0"),
+        ({"importance_samples": 8}, r"free_bits 0\.2.*set free_bits to 0"),
+        ({"target_kl": 4.0, "model": "ae"}, r"target_kl = 4\.0.*'ae'.*train a vae$"),
+        ({"aggressive": True, "model": "lm"}, r"aggressive = True.*'lm'.*train a vae$"),
+        ({"mmd_weight": 1.0, "model": "lm"}, r"mmd_weight = 1\.0.*train a vae or an ae"),
+        ({"pretrain_share": 1.0}, r"pretrain_share = 1\.0"),
+    ],
+)
+def test_what_contradicts_itself_says_what_to_leave_out(options: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Config.resolve(options=options)
+
+
+def test_a_target_replaces_the_weight_in_the_resolved_toml(tmp_path: Path) -> None:
+    config = Config.resolve(options={"target_kl": 4.0})
+    (tmp_path / "a.toml").write_text(config.to_toml(), encoding="utf-8")
+    assert Config.resolve(file=tmp_path / "a.toml") == config
+    (tmp_path / "b.toml").write_text(
+        "[objective]\ntarget_kl = 4\nkl_schedule = 'linear'\n", encoding="utf-8"
+    )
+    with pytest.raises(ConfigError, match="kl_schedule"):
+        Config.resolve(file=tmp_path / "b.toml")

@@ -181,13 +181,26 @@ class SumOverTwo:
 @pytest.mark.parametrize("kind", ["vae", "ae", "lm"])
 def test_losses_and_gradients_of_two_processes_add_up_to_those_of_one(kind: str, mode: str) -> None:
     """With every dropout and noise on, and the longest sentence in one of the two shares."""
+    noise = {} if kind == "lm" else NOISE
+    two_processes_add_up_to_one(kind, objective(mode, 0.9).model_copy(update=noise))
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [{"importance_samples": 3}, {"bag_of_words_weight": 0.5}, {"adversarial_weight": 0.5}],
+)
+def test_other_terms_of_two_processes_add_up_to_those_of_one(terms: dict[str, Any]) -> None:
+    two_processes_add_up_to_one("vae", ObjectiveConfig(free_bits=0, **terms))
+
+
+def two_processes_add_up_to_one(kind: str, objective: ObjectiveConfig) -> None:
     model = random_model(kind, decoder="transformer", **DROPOUTS).train()
 
     def step(batch: Batch, reduce: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
-        noisy = objective(mode, 0.9).model_copy(update={} if kind == "lm" else NOISE)
-        training_loss = TrainingLoss(model, noisy, reduce)
+        torch.manual_seed(0)  # of what the loss has of its own
+        training_loss = TrainingLoss(model, objective, reduce)
         loss, sums = training_loss(batch, noise_for(batch), 0.7)
-        weights = list(model.parameters())
+        weights = list(training_loss.parameters())
         gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
         return (loss.detach(), *(sums[key] for key in sorted(sums)), *gradients)
 

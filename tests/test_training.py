@@ -20,6 +20,7 @@ from textvae.config import Config, TrainingConfig
 from textvae.errors import (
     DivergedError,
     InterruptedRun,
+    ModelFormatError,
     NotFoundError,
     UsageError,
 )
@@ -65,8 +66,7 @@ def records(out: Path) -> list[dict[str, Any]]:
     """metrics.jsonl without what depends on the clock."""
     lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     return [
-        {key: value for key, value in json.loads(line).items() if key != "timing"}
-        for line in lines
+        {key: value for key, value in json.loads(line).items() if key != "timing"} for line in lines
     ]
 
 
@@ -113,6 +113,138 @@ def test_a_resumed_run_is_bit_for_bit_the_run_never_interrupted(
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert (whole / "model.safetensors").read_bytes() == (torn / "model.safetensors").read_bytes()
     assert records(torn) == records(whole)
+
+
+METHODS: dict[str, dict[str, Any]] = {
+    "target_kl": {"target_kl": 2.0},
+    "importance": {"importance_samples": 3, "free_bits": 0.0},
+    "bag_of_words": {"bag_of_words_weight": 0.5},
+    "adversarial": {"adversarial_weight": 2.0, "bag_of_words_weight": 0.5, "beta": 0.0},
+    "autoencoder": {"model": "ae", "adversarial_weight": 2.0, "mmd_weight": 5.0},
+    "pretraining": {"pretrain_share": 0.56, "target_kl": 2.0},  # 11 of 18 steps
+    "aggressive": {"aggressive": True, "eval_steps": 4, "max_steps": 60},
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("stop_at", [10, 12])  # where pretraining is about to end, and after it
+def test_every_method_resumes_bit_for_bit(tmp_path: Path, method: str, stop_at: int) -> None:
+    config = tiny_config(**{"log_steps": 1, "hidden_size": 12, **METHODS[method]})
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    train_session(config, whole, texts=TEXTS)
+    with pytest.raises(InterruptedRun):
+        train_session(config, torn, texts=TEXTS, reporter=StopAt(stop_at))
+    train_session(config, torn, texts=TEXTS, resume=True)
+    assert all_tensors(torn) == all_tensors(whole)
+    assert records(torn) == records(whole)
+
+
+def all_tensors(out: Path) -> dict[str, bytes]:
+    """Every file of tensors of a run and of its last checkpoint."""
+    newest = sorted((out / "checkpoints").iterdir())[-1]
+    files = [out / "model.safetensors", *newest.glob("*.safetensors")]
+    return {file.name: file.read_bytes() for file in files}
+
+
+def test_what_the_loss_has_of_its_own_is_kept_where_there_is_any(tmp_path: Path) -> None:
+    for name, terms in (("plain", {}), ("own", {"bag_of_words_weight": 0.5})):
+        train_session(tiny_config(max_steps=2, **terms), tmp_path / name, texts=TEXTS)
+    assert "auxiliaries.safetensors" not in all_tensors(tmp_path / "plain")
+    assert "auxiliaries.safetensors" in all_tensors(tmp_path / "own")
+    config = tiny_config(max_steps=4, bag_of_words_weight=0.5)
+    with pytest.raises(ModelFormatError, match=r"damaged checkpoint.*words"):
+        train_session(config, tmp_path / "plain", texts=TEXTS, resume=True)
+
+
+def test_a_checkpoint_from_before_these_methods_resumes(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train_session(tiny_config(max_steps=4), out, texts=TEXTS)
+    path = sorted((out / "checkpoints").iterdir())[-1] / "state.json"
+    state = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("pretrained_step", "target_kl", "aggressive"):
+        del state[name]
+    path.write_text(json.dumps(state), encoding="utf-8")
+    train_session(tiny_config(max_steps=6), out, texts=TEXTS, resume=True)
+    assert max(r["step"] for r in records(out)) == 6
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_pretraining_leaves_the_encoder_and_renews_the_decoder(tmp_path: Path, reset: bool) -> None:
+    """With a learning rate that moves nothing, what changes is what was reset."""
+    weights = {}
+    for name, steps in (("before", 5), ("after", 7)):
+        config = tiny_config(
+            pretrain_share=0.8, reset_decoder=reset, max_steps=steps, learning_rate=1e-30
+        )  # 4 of 5 steps, 6 of 7
+        train_session(config, tmp_path / name, texts=TEXTS)
+        weights[name] = last_checkpoint(tmp_path / name)
+    fresh = tiny_config(max_steps=1, learning_rate=1e-30)
+    train_session(fresh, tmp_path / "fresh", texts=TEXTS)
+    start, end = last_checkpoint(tmp_path / "fresh"), weights["after"]
+    names = [name for name in start if not name.rpartition("/")[1]]
+    moved = {name for name in names if not torch.equal(start[name], end[name])}
+    assert not any(name.startswith("encoder.") for name in moved)
+    assert ("embedding.weight" in moved) == reset
+    steps = {name: value.item() for name, value in end.items() if name.endswith("/step")}
+    assert steps["encoder.head.weight/step"] == 7
+    assert steps["embedding.weight/step"] == (1 if reset else 7)
+    assert torch.equal(weights["before"]["embedding.weight"], end["embedding.weight"])
+
+
+def test_the_best_model_is_one_of_after_pretraining(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    config = tiny_config(
+        pretrain_share=0.6, max_steps=20, eval_steps=2, log_steps=1, patience=3, kl_warmup=0.5
+    )
+    train_session(config, out, texts=TEXTS)
+    trained = [r for r in records(out) if r["event"] == "train"]
+    evaluations = [r for r in records(out) if r["event"] == "valid"]
+    after = [r for r in evaluations if r["step"] > 12]
+    assert after[0]["best"]
+    assert [r["kl_weight"] for r in trained if r["step"] < 12] == [0.0] * 11
+    assert [r["kl_weight"] for r in trained if r["step"] >= 16][:2] == [1.0, 1.0]
+    rates = {r["step"]: r["learning_rate"] for r in trained}
+    assert rates[13] == pytest.approx(rates[1], rel=0.1)  # it warms up anew
+
+
+def test_aggressive_training_alternates_until_mi_no_longer_rises(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    config = tiny_config(aggressive=True, max_steps=200, eval_steps=40, learning_rate=1e-4)
+    said: list[str] = []
+
+    class Listening(LoggingReporter):
+        def message(self, text: str) -> None:
+            said.append(text)
+
+    train_session(config, out, texts=TEXTS, reporter=Listening())
+    steps = {name: value.item() for name, value in last_checkpoint(out).items() if "/step" in name}
+    encoder = steps["encoder.head.weight/step"]
+    decoder = steps["output.bias/step"]
+    mi = [r["mi"] for r in records(out) if r["event"] == "valid"]
+    ended = next((i for i in range(1, len(mi)) if mi[i] <= mi[i - 1]), None)
+    joint = 0 if ended is None else 200 - 40 * (ended + 1)
+    assert encoder + decoder - joint == 200  # a step moves one half, or both in the end
+    assert decoder - joint <= 200 / 11  # ten of the encoder at least for one of the decoder
+    assert any("aggressive" in text for text in said) == (ended is not None)
+
+
+def test_a_matched_autoencoder_keeps_its_standard_prior(tmp_path: Path) -> None:
+    config = tiny_config(model="ae", mmd_weight=5.0, max_steps=4)
+    model = TextVAE.train(TEXTS, out=tmp_path / "run", config=config).model
+    assert torch.equal(model.code_mean, torch.zeros(4))
+    assert torch.equal(model.code_factor, torch.eye(4))
+
+
+def test_a_target_of_the_kl_is_met_by_a_tiny_model(tmp_path: Path) -> None:
+    for target in (1.0, 3.0):
+        out = tmp_path / str(target)
+        config = tiny_config(
+            target_kl=target, max_steps=400, eval_steps=40, learning_rate=0.01, batch_size=25
+        )
+        train_session(config, out, texts=TEXTS)
+        best = [r for r in records(out) if r.get("best")][-1]
+        assert best["kl"] == pytest.approx(target, rel=0.05)
+        assert best["step"] > 200
 
 
 def test_an_interruption_does_not_use_up_patience(tmp_path: Path) -> None:
@@ -205,20 +337,22 @@ def test_global_random_states_are_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "method",
     [
-        {"free_bits_mode": "dimension"},
-        {"free_bits_mode": "batch"},
-        {"free_bits_mode": "dimension", **BOUNDED, **NOISE},
+        {"free_bits": 0.1, "free_bits_mode": "dimension"},
+        {"free_bits": 0.1, "free_bits_mode": "batch"},
+        {"free_bits": 0.1, "free_bits_mode": "dimension", **BOUNDED, **NOISE},
+        {"target_kl": 2.0, "bag_of_words_weight": 0.5, "adversarial_weight": 1.0},
+        {"pretrain_share": 0.3, "aggressive": True},
     ],
-    ids=["dimension", "batch", "batch normalisation and noise"],
+    ids=["dimension", "batch", "batch normalisation and noise", "terms", "phases"],
 )
 def test_two_processes_have_the_losses_of_one(tmp_path: Path, method: dict[str, Any]) -> None:
     text = tmp_path / "text.txt"
     text.write_text("\n".join(TEXTS), encoding="utf-8")
     options = [
         f"--set={section}.{key}={json.dumps(value)}"
-        for section, values in tiny_config(
-            **method, free_bits=0.1, batch_size=9, max_steps=12
-        ).model_dump(mode="json", exclude_defaults=True).items()
+        for section, values in tiny_config(**method, batch_size=9, max_steps=12)
+        .model_dump(mode="json", exclude_defaults=True)
+        .items()
         for key, value in values.items()
     ]
     arguments = ["-m", "textvae", "train", str(text), *options, "--quiet"]
@@ -236,7 +370,14 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path, method: dict[str, 
     one, two = records(tmp_path / "one"), records(tmp_path / "two")
     assert [(r["event"], r["step"]) for r in one] == [(r["event"], r["step"]) for r in two]
     for expected, found in zip(one, two, strict=True):
-        for key in {"loss", "rec", "kl", "nll_elbo", "gradient_norm"} & expected.keys():
+        for key in {
+            "loss",
+            "rec",
+            "kl",
+            "nll_elbo",
+            "gradient_norm",
+            "kl_weight",
+        } & expected.keys():
             assert found[key] == pytest.approx(expected[key], abs=1e-5, rel=1e-6), key
     once, twice = (last_checkpoint(tmp_path / name) for name in ("one", "two"))
     for name in once.keys() & {"encoder.normalised.running_mean", "encoder.normalised.shift"}:

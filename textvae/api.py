@@ -291,9 +291,7 @@ class TextVAE:
             def latents(noise: Tensor) -> Tensor:
                 return centre + scale * spread * noise
 
-        ids = generate(
-            self.model, n, settings, seed=seed, batch_size=batch_size, latents=latents
-        )
+        ids = generate(self.model, n, settings, seed=seed, batch_size=batch_size, latents=latents)
         return (self.tokenizer.decode([sentence])[0] for sentence in ids)
 
     # text -> text

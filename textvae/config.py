@@ -28,6 +28,11 @@ Width = Annotated[int, Field(ge=1, le=65536)]
 Depth = Annotated[int, Field(ge=1, le=256)]
 MAX_COMMITTED_RATE = 10.0  # nats a dimension: a posterior 36,000 times narrower than the prior
 
+WITHOUT_TARGET = ("beta", "kl_schedule")  # what target_kl replaces
+NEEDS_POSTERIOR = ("target_kl", "importance_samples", "pretrain_share", "aggressive")
+NEEDS_LATENT = ("bag_of_words_weight", "mmd_weight", "adversarial_weight")
+NEEDS_READER = ("noise_drop", "noise_blank", "noise_substitute", "noise_shuffle")
+
 
 class Section(BaseModel):
     """A part of the configuration: unknown keys are errors, values never change."""
@@ -155,6 +160,54 @@ class ObjectiveConfig(Section):
     noise_shuffle: Annotated[float, Field(ge=0.0, le=65536.0)] = Field(
         0.0, description="Places that each of them moves at most (Lample 2018)."
     )
+    target_kl: Annotated[float, Field(gt=0.0)] | None = Field(
+        None, description="Nats of KL that a controller holds, in place of beta and kl_schedule."
+    )
+    importance_samples: Positive = Field(
+        1, description="K of the importance-weighted bound (Burda 2016); 1: the usual one."
+    )
+    bag_of_words_weight: Annotated[float, Field(ge=0.0)] = Field(
+        0.0, description="Of predicting the words of a sentence from z alone (Zhao 2017)."
+    )
+    mmd_weight: Annotated[float, Field(ge=0.0)] = Field(
+        0.0, description="Of the distance of the codes to the prior (Tolstikhin 2018)."
+    )
+    adversarial_weight: Annotated[float, Field(ge=0.0)] = Field(
+        0.0, description="Of passing for the prior before a discriminator (Makhzani 2016)."
+    )
+    adversary_learning_rate: Annotated[float, Field(gt=0.0)] = Field(
+        5e-4, description="Of the discriminator's own Adam."
+    )
+    pretrain_share: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.0, description="Share of training as an autoencoder first (Li 2019)."
+    )
+    reset_decoder: bool = Field(True, description="The decoder starts afresh after that.")
+    aggressive: bool = Field(
+        False, description="Encoder-only updates until mi stops rising (He 2019)."
+    )
+
+    @model_validator(mode="after")
+    def _one_source_of_the_weight(self) -> ObjectiveConfig:
+        given = [name for name in WITHOUT_TARGET if name in self.model_fields_set]
+        if self.target_kl is not None and given:
+            raise ValueError(
+                f"target_kl sets the weight of the KL itself; leave out {' and '.join(given)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _no_free_bits_in_an_importance_weighted_bound(self) -> ObjectiveConfig:
+        if self.importance_samples > 1 and self.free_bits > 0:
+            raise ValueError(
+                f"the bound of importance_samples {self.importance_samples} has no KL of its own "
+                f"for free_bits {self.free_bits:g} to spare; set free_bits to 0"
+            )
+        return self
+
+    @property
+    def matches_prior(self) -> bool:
+        """Whether a term of the loss, other than a KL, draws the codes to N(0, I)."""
+        return self.mmd_weight > 0 or self.adversarial_weight > 0
 
 
 class TrainingConfig(Section):
@@ -195,13 +248,20 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
 
     @model_validator(mode="after")
-    def _noise_has_a_reader(self) -> Config:
-        for name in ("noise_drop", "noise_blank", "noise_substitute", "noise_shuffle"):
-            rate = getattr(self.objective, name)
-            if rate and self.model.model == "lm":
+    def _the_model_has_what_the_loss_needs(self) -> Config:
+        kind, objective = self.model.model, self.objective
+        unmet = {
+            "vae": (),
+            "ae": NEEDS_POSTERIOR,
+            "lm": NEEDS_POSTERIOR + NEEDS_LATENT + NEEDS_READER,
+        }[kind]
+        for name in unmet:
+            value = getattr(objective, name)
+            if value != ObjectiveConfig.model_fields[name].default:
+                able = "a vae" if name in NEEDS_POSTERIOR else "a vae or an ae"
                 raise ValueError(
-                    f"objective.{name} {rate:g} corrupts what an encoder reads, and model lm has "
-                    "none; leave it out, or train a vae or an ae"
+                    f"objective.{name} = {value}: a model of kind {kind!r} has nothing that it "
+                    f"acts on; leave it out, or train {able}"
                 )
         return self
 
@@ -249,9 +309,16 @@ class Config(Section):
             raise ConfigError(f"{where}: {describe_validation(error)}") from None
 
     def to_toml(self, *, with_unset: bool = False) -> str:
-        """This configuration as TOML; values that are None are left out, or named in comments."""
+        """This configuration as TOML; values that are None are left out, or named in comments.
+
+        So are those that a target of the KL replaces: TOML that spells them out beside it is an
+        error.
+        """
         lines: list[str] = []
-        for section, values in self.model_dump(mode="json").items():
+        sections = self.model_dump(mode="json")
+        if self.objective.target_kl is not None:
+            sections["objective"] |= dict.fromkeys(WITHOUT_TARGET)
+        for section, values in sections.items():
             lines.append(f"[{section}]")
             for key, value in values.items():
                 if value is not None:
@@ -272,7 +339,7 @@ SECTIONS: dict[str, type[Section]] = {
 
 
 # What decides the same thing: a later layer that gives one side takes back the other side.
-ALTERNATIVES = (frozenset({"target_kl"}), frozenset({"beta", "kl_schedule"}))
+ALTERNATIVES = (frozenset({"target_kl"}), frozenset(WITHOUT_TARGET))
 
 
 def lay_over(values: dict[str, dict[str, Any]], layer: Mapping[str, Mapping[str, Any]]) -> None:

@@ -79,7 +79,11 @@ def generate(
 
     vae = TextVAE.from_pretrained(model, device=device)
     if vae.kind == "ae" and near is None:
-        output.note("an autoencoder has no prior: z comes from a Gaussian fitted to its codes")
+        output.note(
+            "an autoencoder has no prior: z comes from a Gaussian fitted to its codes"
+            if vae.model.prior_is_fitted
+            else "z comes from N(0, I), which training matched the codes of this autoencoder to"
+        )
     if near is not None and vae.kind != "lm":
         tell_cut(vae.overlong([near]), vae, output)
     given = {name: value for name, value in decoding.items() if value is not None}

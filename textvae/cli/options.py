@@ -172,6 +172,7 @@ CONFIG_OPTIONS = (
     ConfigOption("word_dropout", float, 0.0, "Share of the decoder's input tokens blanked."),
     ConfigOption("kl_schedule", Schedule, "linear", "How the weight of the KL rises."),
     ConfigOption("beta", float, 1.0, "Final weight of the KL."),
+    ConfigOption("target_kl", float, None, "Nats of KL to hold, in place of the two above."),
     ConfigOption("free_bits", float, 0.2, "Nats of KL that cost nothing."),
     ConfigOption("free_bits_mode", FreeBits, "batch", "What the free bits are counted for."),
     ConfigOption("batch_size", int, 64, "Sentences a step."),

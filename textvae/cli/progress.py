@@ -23,6 +23,7 @@ Progress = Callable[[str, int, int], None]  # phase, done, total
 
 # Keys of the records that are shown, in this order; each model defines some of them.
 FIGURES = ("loss", "rec", "kl", "nll_elbo", "nll_iw", "z_gain", "mi", "active_units")
+TERMS = ("bag_of_words", "mmd", "adversarial", "discriminator")  # of the loss, where it has them
 
 
 def training_reporter(output: Output, console: Console | None = None) -> Reporter:
@@ -122,7 +123,7 @@ class LiveReporter:
         table.add_column("train", justify="right")
         table.add_column("valid", justify="right", style="bold")
         table.add_row("step", step_of(self._train, self._horizon), step_of(self._valid, None))
-        for key in FIGURES:
+        for key in FIGURES + TERMS:
             if key in self._train or key in self._valid:
                 table.add_row(key, figure(self._train, key), figure(self._valid, key))
         if "kl" in self._train:
@@ -155,7 +156,7 @@ def record_line(record: Mapping[str, Any], horizon: int | None) -> str:
     """A record of metrics.jsonl as a line: `train step 50/1,000  rec 33.2100  ...`."""
     timing = record.get("timing", {})
     parts = [f"{record['event']} step {step_of(record, horizon)}"]
-    parts += [f"{key} {figure(record, key)}" for key in FIGURES if key in record]
+    parts += [f"{key} {figure(record, key)}" for key in FIGURES + TERMS if key in record]
     if "kl" in record and "kl_weight" in record:
         parts.append(f"kl_weight {figure(record, 'kl_weight')}")
     if "sentences_per_second" in timing:

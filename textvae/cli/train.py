@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,6 +68,7 @@ def train(
     base = config if config is not None or out is None or not resume else own_configuration(out)
     if texts:
         settings["train"] = texts
+    check_alternatives(settings)
     from textvae.config import Config
 
     resolved = Config.resolve(
@@ -79,6 +81,16 @@ def train(
         print_plan(resolved, output)
     elif out is not None:
         run_training(resolved, out, output, resume=resume, overwrite=overwrite)
+
+
+def check_alternatives(settings: Mapping[str, Any]) -> None:
+    """Raise UsageError where --target-kl stands beside an option that it replaces."""
+    from textvae.config import WITHOUT_TARGET
+
+    given = [name for name in WITHOUT_TARGET if settings.get(name) is not None]
+    if settings.get("target_kl") is not None and given:
+        flags = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UsageError(f"--target-kl sets the weight of the KL itself: leave out {flags}")
 
 
 def own_configuration(folder: Path) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -51,6 +52,13 @@ class StepNoise:
         self.total = total
         self._longest = longest
         self._device = device
+        self._times = 1
+
+    def repeat(self, times: int) -> StepNoise:
+        """The noise of `Tokens.repeat`: further draws, each `times` over, (times * B, ...)."""
+        repeated = copy(self)
+        repeated._times = times
+        return repeated
 
     def normal(self, width: int) -> Tensor:
         """Standard normal noise a sentence, shape (B, width)."""
@@ -73,7 +81,8 @@ class StepNoise:
         return self._sum_over_processes(x.sum(0)) / self.total
 
     def _mine(self, noise: Tensor) -> Tensor:
-        return noise if self._places is None else noise[self._places]
+        mine = noise if self._places is None else noise[self._places]
+        return mine if self._times == 1 else mine.repeat(self._times, *[1] * (mine.dim() - 1))
 
 
 def dropout(x: Tensor, rate: float, noise: StepNoise | None, *, shared: bool = False) -> Tensor:

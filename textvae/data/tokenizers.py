@@ -62,9 +62,7 @@ class Tokenizer:
             self._unk_text = None
 
     @classmethod
-    def train(
-        cls, texts: Iterable[str], *, kind: str, vocab_size: int | None = None
-    ) -> Tokenizer:
+    def train(cls, texts: Iterable[str], *, kind: str, vocab_size: int | None = None) -> Tokenizer:
         """The tokenizer of a kind for these texts; the same texts give the same tokenizer.
 
         Raises:

@@ -145,6 +145,14 @@ class SentenceModel(nn.Module):
         """log p(z) in nats, shape (...,), of z (..., Z)."""
         return DiagonalGaussian.standard(self.latent_size, device=z.device).log_prob(z)
 
+    @property
+    def prior_is_fitted(self) -> bool:
+        """Whether the prior is the Gaussian of an autoencoder's codes rather than N(0, I)."""
+        if self.kind != "ae":
+            return False
+        standard = torch.eye(self.latent_size, device=self.code_factor.device)
+        return bool(self.code_mean.any()) or not torch.equal(self.code_factor, standard)
+
     @torch.no_grad()
     def fit_prior(self, codes: Tensor) -> None:
         """Give an autoencoder the Gaussian (full covariance) of codes (N, Z)."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,19 +11,30 @@ from textvae.config import ObjectiveConfig
 from textvae.data.batches import Batch
 from textvae.data.corruption import Corruption
 from textvae.data.noise import StepNoise
+from textvae.gaussian import DiagonalGaussian
 from textvae.models.sentence import SentenceModel
+from textvae.objectives.adversary import Discriminator, discriminator_loss, encoder_loss
+from textvae.objectives.bag_of_words import BagOfWords
 from textvae.objectives.free_bits import free_bits_kl
+from textvae.objectives.importance import importance_weighted_nll
+from textvae.objectives.mmd import mmd
+from textvae.objectives.target_kl import floor_under
+
+Sums = dict[str, Tensor]
 
 
 class TrainingLoss(nn.Module):
     """Loss of a batch, divided by the sentences of the global batch.
 
     A module, so that a data-parallel wrapper sees one forward pass. The losses of all
-    processes add up to the loss of the whole batch.
+    processes add up to the loss of the whole batch; `mmd` alone compares the codes of one
+    process with as many samples of the prior, and counts by its share of the sentences.
+
+    What only training needs, the bag of words and the discriminator, belongs to the loss.
 
     Args:
         model: the model that is trained.
-        objective: free bits and their mode; the weight of the KL comes with each step.
+        objective: the terms of the loss; the weight of the KL comes with each step.
         sum_over_processes: adds a tensor over all processes; the identity for one.
         ordinary_ids: tokens that noise may substitute for others; none: all that may be words.
     """
@@ -46,36 +56,113 @@ class TrainingLoss(nn.Module):
             ordinary_ids = [token for token in range(model.vocab_size) if token not in special]
         ordinary = torch.tensor(ordinary_ids, dtype=torch.int64, device=model.device)
         self._corruption = Corruption(objective, model.pad_id, ordinary)
+        self._floor = objective.free_bits
+        if objective.target_kl is not None:
+            floors = 1 if objective.free_bits_mode == "total" else model.latent_size
+            self._floor = floor_under(objective.target_kl, self._floor, dimensions=floors)
+        self.bag_of_words: BagOfWords | None = None
+        if objective.bag_of_words_weight > 0:
+            self.bag_of_words = BagOfWords(model.latent_size, model.vocab_size)
+        self.discriminator: Discriminator | None = None
+        if objective.adversarial_weight > 0:
+            self.discriminator = Discriminator(model.latent_size)
 
     def forward(
-        self, batch: Batch, noise: StepNoise, kl_weight: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """(loss, sums): the sums over local sentences of `rec` and, for a vae, `kl`, in nats.
+        self, batch: Batch, noise: StepNoise, kl_weight: float | Tensor | None
+    ) -> tuple[Tensor, Sums]:
+        """(loss, sums): the sums over local sentences of `rec`, for a vae `kl`, and other terms.
 
         vae: mean of -log p(x|z) + weight * KL, z one sample of q(z|x) (Kingma & Welling
-        2014, eq. 7), the KL floored by free bits. ae and lm: mean of -log p(x|z), -log p(x).
-        The encoder reads a corrupted source where the objective has noise for it.
+        2014, eq. 7), the KL floored by free bits; with several samples the importance-weighted
+        bound. Without a weight (None) it is trained as an autoencoder: z the posterior mean,
+        no KL, and nothing else that draws z to the prior. ae and lm: mean of -log p(x|z),
+        -log p(x). Nats, but for `mmd`. The encoder reads a corrupted source where the objective
+        has noise for it.
+
+        With an adversary, the loss holds the discriminator's own, `discriminator` of the sums;
+        no gradient of it reaches the model.
         """
-        batch = replace(batch, source=self._corruption(batch.source, noise))
-        if self.model.kind == "vae":
-            return self._negative_weighted_bound(batch, noise, kl_weight)
-        z = self.model.code(batch.source, noise) if self.model.kind == "ae" else None
-        rec = -self.model.log_likelihood(batch.target, z, noise)  # (B,)
-        return rec.sum() / batch.total, {"rec": rec.detach().sum()}
+        if self.model.kind == "lm":
+            rec = -self.model.log_likelihood(batch.target, None, noise)  # (B,)
+            return rec.sum() / batch.total, {"rec": rec.detach().sum()}
+        q, z = self._encode(batch, noise, sampled=kl_weight is not None)  # z (K, B, Z) or (B, Z)
+        rec = self._reconstruction(batch, z, noise)  # (K, B) or (B,)
+        if q is None:
+            loss, sums = rec, {"rec": rec.detach().sum()}
+        else:
+            loss = self._negative_weighted_bound(batch, q, z, rec, kl_weight)  # (B,)
+            rec = rec.detach().view(-1, len(batch.target)).mean(0)
+            sums = {"rec": rec.sum(), "kl": q.kl_per_dimension().detach().sum()}
+        code = z if z.dim() == 2 else z[0]
+        regular = kl_weight is not None or q is None
+        for name, weight, term in self._terms(batch, code, noise, regular=regular):
+            loss = loss + weight * term
+            sums[name] = term.detach().sum()
+        return loss.sum() / batch.total, sums
+
+    def _encode(
+        self, batch: Batch, noise: StepNoise, *, sampled: bool
+    ) -> tuple[DiagonalGaussian | None, Tensor]:
+        """The posterior, if there is one, and latents: (B, Z), or (K, B, Z) of K > 1 samples."""
+        source = self._corruption(batch.source, noise)
+        if self.model.kind == "ae":
+            return None, self.model.code(source, noise)
+        q = self.model.posterior(source, noise)
+        if not sampled:
+            return q, q.mean
+        K, Z = self._objective.importance_samples, self.model.latent_size
+        if K == 1:
+            return q, q.sample(noise.normal(Z))
+        return q, q.sample(noise.normal(K * Z).view(-1, K, Z).transpose(0, 1))
+
+    def _reconstruction(self, batch: Batch, z: Tensor, noise: StepNoise) -> Tensor:
+        """-log p(x|z), (B,) or (K, B); the samples of a sentence share the decoder's noise."""
+        if z.dim() == 2:
+            return -self.model.log_likelihood(batch.target, z, noise)
+        K, B, _ = z.size()
+        target = batch.target.repeat(K)
+        return -self.model.log_likelihood(target, z.flatten(0, 1), noise.repeat(K)).view(K, B)
 
     def _negative_weighted_bound(
-        self, batch: Batch, noise: StepNoise, kl_weight: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        q = self.model.posterior(batch.source, noise)
-        z = q.sample(noise.normal(self.model.latent_size))  # (B, Z)
-        rec = -self.model.log_likelihood(batch.target, z, noise)  # (B,)
-        kl = q.kl_per_dimension()  # (B, Z)
+        self,
+        batch: Batch,
+        q: DiagonalGaussian,
+        z: Tensor,
+        rec: Tensor,
+        kl_weight: float | Tensor | None,
+    ) -> Tensor:
+        """What a vae minimises, without its auxiliary terms, of each sentence, (B,)."""
+        if kl_weight is None:
+            return rec
+        if z.dim() == 3:
+            log_prior = self.model.prior_log_prob(z)  # (K, B)
+            return importance_weighted_nll(rec, log_prior, q.log_prob(z), kl_weight)
         penalty = free_bits_kl(
-            kl,
-            self._objective.free_bits,
+            q.kl_per_dimension(),
+            self._floor,
             self._objective.free_bits_mode,
             total=batch.total,
             sum_over_processes=self._sum_over_processes,
         )
-        loss = (rec + kl_weight * penalty).sum() / batch.total
-        return loss, {"rec": rec.detach().sum(), "kl": kl.detach().sum()}
+        return rec + kl_weight * penalty
+
+    def _terms(
+        self, batch: Batch, z: Tensor, noise: StepNoise, *, regular: bool
+    ) -> Iterator[tuple[str, float, Tensor]]:
+        """(name, weight, value of each sentence) of the auxiliary terms, z (B, Z).
+
+        While z is not `regular`, nothing draws it to the prior; the discriminator learns on.
+        """
+        objective = self._objective
+        if self.bag_of_words is not None:
+            bag = self.bag_of_words(batch.target, z)
+            yield "bag_of_words", objective.bag_of_words_weight, bag
+        if objective.mmd_weight > 0 and regular:
+            distance = mmd(z, noise.normal(z.size(1)))
+            yield "mmd", objective.mmd_weight, distance.expand(len(z))
+        if self.discriminator is not None:
+            prior = noise.normal(z.size(1))
+            if regular:
+                passing = encoder_loss(self.discriminator, z)
+                yield "adversarial", objective.adversarial_weight, passing
+            yield "discriminator", 1.0, discriminator_loss(self.discriminator, z, prior)

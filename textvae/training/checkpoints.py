@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from textvae.errors import ModelFormatError, NotFoundError
 from textvae.models.folder import own_tensors, read_weights, write_weights
@@ -19,6 +21,7 @@ from textvae.models.sentence import SentenceModel
 
 FOLDER = "checkpoints"
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
+AUXILIARIES = "auxiliaries.safetensors"  # of the loss, where it has parameters of its own
 
 
 @dataclass
@@ -32,11 +35,15 @@ class TrainingState:
         planned_seconds: the limit on time that the horizon was estimated for.
         eval_steps: steps between evaluations; None until the horizon is known.
         evaluated_step: step of the last evaluation; -1 before the first.
-        best: lowest validation bound so far, in nats a sentence.
+        best: lowest validation bound so far, in nats a sentence; with a target of the KL, the
+            bound there.
         since_best: evaluations since then.
         window: sums since the last log line: rec, kl, loss, sentences, ...
         metrics_bytes: length of metrics.jsonl.
         corpus: fingerprints of what is trained on, which a resumed run must find again.
+        pretrained_step: step at which pretraining ended; None before, or without it.
+        target_kl: state of the controller of the KL, where there is one.
+        aggressive: state of the aggressive training of the encoder, where there is one.
     """
 
     step: int = 0
@@ -51,6 +58,9 @@ class TrainingState:
     window: dict[str, float] = field(default_factory=dict)
     metrics_bytes: int = 0
     corpus: str = ""
+    pretrained_step: int | None = None
+    target_kl: list[float] = field(default_factory=list)
+    aggressive: dict[str, Any] = field(default_factory=dict)
 
 
 def save_checkpoint(
@@ -58,6 +68,7 @@ def save_checkpoint(
     model: SentenceModel,
     optimizer: torch.optim.Optimizer,
     state: TrainingState,
+    auxiliaries: dict[str, Tensor],
     *,
     keep: int,
 ) -> None:
@@ -68,6 +79,8 @@ def save_checkpoint(
     beside.mkdir(parents=True)
     write_weights(beside / WEIGHTS, model)
     (beside / OPTIMIZER).write_bytes(save(optimizer_tensors(model, optimizer)))
+    if auxiliaries:
+        (beside / AUXILIARIES).write_bytes(save(auxiliaries))
     (beside / STATE).write_text(json.dumps(asdict(state)), encoding="utf-8")
     shutil.rmtree(final, ignore_errors=True)
     os.replace(beside, final)
@@ -78,15 +91,22 @@ def save_checkpoint(
 def checkpoint_folders(out: Path) -> list[Path]:
     """The whole checkpoints of a run, oldest first."""
     return sorted(
-        folder for folder in (out / FOLDER).glob("step-*") if (folder / STATE).is_file()
-        and not folder.name.endswith(".part")
+        folder
+        for folder in (out / FOLDER).glob("step-*")
+        if (folder / STATE).is_file() and not folder.name.endswith(".part")
     )
 
 
 def load_checkpoint(
-    out: Path, model: SentenceModel, optimizer: torch.optim.Optimizer
+    out: Path,
+    model: SentenceModel,
+    optimizer: torch.optim.Optimizer,
+    restore_auxiliaries: Callable[[dict[str, Tensor]], None],
 ) -> TrainingState:
     """Fill model and optimizer from the newest checkpoint and return the state beside it.
+
+    What the loss has of its own is handed to `restore_auxiliaries`, which raises KeyError where
+    something is missing.
 
     Raises:
         NotFoundError: the folder has no checkpoint.
@@ -99,6 +119,8 @@ def load_checkpoint(
     copy_weights(newest / WEIGHTS, model)
     try:
         restore_optimizer(load_file(newest / OPTIMIZER), model, optimizer)
+        auxiliaries = newest / AUXILIARIES
+        restore_auxiliaries(load_file(auxiliaries) if auxiliaries.is_file() else {})
         return TrainingState(**json.loads((newest / STATE).read_text(encoding="utf-8")))
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise ModelFormatError(f"{newest}: damaged checkpoint: {error}") from None
@@ -112,9 +134,7 @@ def copy_weights(path: Path, model: SentenceModel) -> None:
         own[name].copy_(value)
 
 
-def optimizer_tensors(
-    model: SentenceModel, optimizer: torch.optim.Optimizer
-) -> dict[str, Tensor]:
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimizer's state as `parameter/quantity` -> tensor."""
     return {
         f"{name}/{quantity}": value.detach().cpu().contiguous()
@@ -124,7 +144,7 @@ def optimizer_tensors(
 
 
 def restore_optimizer(
-    tensors: dict[str, Tensor], model: SentenceModel, optimizer: torch.optim.Optimizer
+    tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> None:
     """The inverse of `optimizer_tensors`."""
     parameters = dict(model.named_parameters())

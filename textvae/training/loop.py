@@ -13,7 +13,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from textvae import schedules
 from textvae.config import Config, ModelConfig
 from textvae.data.batches import Batch, BatchPlan
 from textvae.data.noise import StepNoise, derived_seed
@@ -22,7 +21,6 @@ from textvae.errors import DivergedError, InterruptedRun
 from textvae.evaluation.monitor import monitor
 from textvae.models.folder import WEIGHTS_FILE, build_model, save_model, write_atomically
 from textvae.models.sentence import SentenceModel
-from textvae.objectives.training_loss import TrainingLoss
 from textvae.training.budget import EVALUATIONS, SETTLING_STEPS, Budget
 from textvae.training.checkpoints import (
     TrainingState,
@@ -30,16 +28,17 @@ from textvae.training.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from textvae.training.collapse import collapse_warning
+from textvae.training.collapse import collapse_warning, remedy
+from textvae.training.course import Course
 from textvae.training.material import monitored_batches, resident, training_codes
 from textvae.training.processes import Processes
 from textvae.training.reporting import MetricsFile, Reporter
 from textvae.training.runtime import StopSignal, synchronize
 from textvae.training.tracking import Trackers
+from textvae.training.updates import Updates
 from textvae.training.window import Window
 
 EVALUATIONS_TO_WARN = 3  # in a row at which the latent looked collapsed
-BOUND = {"vae": "nll_elbo", "ae": "rec", "lm": "nll_iw"}  # what the best checkpoint minimises
 
 
 def train(
@@ -104,23 +103,15 @@ class TrainingRun:
         self.device: torch.device = accelerator.device
         self.processes = Processes(accelerator)
         training = config.training
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(derived_seed(training.seed, "weights"))
-            model = build_model(config.model, corpora.tokenizer, config.data.max_tokens)
-        self.model: SentenceModel = model.to(self.device)
+        self.model = self._fresh_model("weights").to(self.device)
         self.peak_learning_rate = training.learning_rate or default_learning_rate(config.model)
-        loss = TrainingLoss(
+        self.updates = Updates(
             self.model,
-            config.objective,
-            self.processes.sum,
+            config,
+            accelerator,
+            self.processes,
+            self.peak_learning_rate,
             ordinary_ids=corpora.tokenizer.ordinary_ids,
-        )
-        self.loss = accelerator.prepare(loss)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=self.peak_learning_rate,
-            weight_decay=training.weight_decay,
-            fused=self.device.type in ("cpu", "cuda"),
         )
         self.plan = BatchPlan(
             corpora.train.lengths,
@@ -134,10 +125,12 @@ class TrainingRun:
         self.valid = monitored_batches(corpora.valid, training.seed, self.device)
         fingerprints = (corpora.train.fingerprint, corpora.valid.fingerprint)
         self.state = TrainingState(corpus="-".join(fingerprints))
+        self.course = Course(
+            config, self.peak_learning_rate, self.state, self.processes, self.device
+        )
         self.window = Window(self.device, self.processes)
         self.metrics: MetricsFile | None = None
         self.trackers: Trackers | None = None
-        self.former_horizon: int | None = None
         self.collapsed = 0  # evaluations in a row that looked so
 
     # the story
@@ -146,14 +139,19 @@ class TrainingRun:
         """Start afresh, or where the newest checkpoint stands."""
         if resume:
             corpus = self.state.corpus  # of the text at hand
-            self.state = load_checkpoint(self.out, self.model, self.optimizer)
+            self.state = load_checkpoint(
+                self.out,
+                self.model,
+                self.updates.optimizer,
+                self.updates.restore_auxiliaries,
+            )
             if self.state.corpus != corpus:
                 self.reporter.warn(
                     "the text differs from what this run began with; the resumed run goes on "
                     "with the new text, and its course is no longer that of one run"
                 )
                 self.state.corpus = corpus
-            self.former_horizon = self.state.horizon
+            self.course.resume(self.state)
             if self.processes.is_main:
                 self.window = Window(self.device, self.processes, self.state.window)
         if self.processes.is_main:
@@ -176,12 +174,14 @@ class TrainingRun:
         return self.plan.batches(self.source, epoch, done)
 
     def update(self, batch: Batch) -> None:
-        """One step: loss, gradient, clipping, Adam."""
-        training, step = self.config.training, self.state.step
+        """One step on a batch, of what the course of the run has it train."""
+        if self.course.pretraining_is_over():
+            self.end_pretraining()
         if batch.target.ids.device != self.device:
             batch = batch.to(self.device)
+        seed, step = self.config.training.seed, self.state.step
         noise = StepNoise(
-            training.seed,
+            seed,
             step,
             self._places(batch),
             batch.total,
@@ -189,23 +189,23 @@ class TrainingRun:
             self.device,
             self.processes.sum,
         )
-        loss, sums = self.loss(batch, noise, self.kl_weight())
-        # A data-parallel wrapper averages gradients; the losses are parts of a sum.
-        self.accelerator.backward(loss * self.processes.count)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), training.gradient_clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.window.add(
-            {
-                **sums,
-                "loss": loss.detach() * batch.total,
-                "gradient_norm": norm.detach() / self.processes.count,
-                "sentences": len(batch.target),
-            }
+        sums = self.updates.step(
+            batch,
+            noise,
+            kl_weight=self.course.kl_weight(),
+            learning_rate=self.course.learning_rate(),
+            part=self.course.part,
         )
+        self.course.observe(sums, batch.total, batch.target.lengths.sum())
+        self.window.add({**sums, "sentences": len(batch.target)})
         self.state.step += 1
+
+    def end_pretraining(self) -> None:
+        """Turn the autoencoder that was trained so far into the beginning of a VAE."""
+        self.course.end_pretraining()
+        if self.config.objective.reset_decoder:
+            self.updates.reset_decoder(self._fresh_model("decoder"))
+        self.reporter.message(f"pretraining as an autoencoder ends at step {self.state.step}")
 
     def plan_horizon(self) -> None:
         """Once the speed is known, fix the number of steps that fit into the minutes."""
@@ -253,7 +253,7 @@ class TrainingRun:
             "gradient_norm": sums.pop("gradient_norm") / steps,
             **{key: value / sentences for key, value in sums.items()},
             "kl_weight": self.kl_weight(),
-            "learning_rate": self.learning_rate(),
+            "learning_rate": self.course.learning_rate(),
             "timing": {
                 "sentences_per_second": sentences / max(now - self.logged, 1e-9),
                 "seconds": seconds,
@@ -276,15 +276,12 @@ class TrainingRun:
     def evaluate(self) -> None:
         """The figures of the validation slice; the model is saved where they are the best."""
         before = time.monotonic()
+        figures: dict[str, float] = {}
         if self.processes.is_main:
             figures = monitor(self.model, self.valid, self.config.training.seed)
-            bound = figures[BOUND[self.model.kind]]
-            self._check_finite("validation bound", bound)
-            best = self.state.best is None or bound < self.state.best
-            if best:
-                self.state.best, self.state.best_step = bound, self.state.step
-                self.save_best()
-            self.state.since_best = 0 if best else self.state.since_best + 1
+            score = self.course.score(figures)
+            self._check_finite("validation bound", score)
+            best = self._keep_if_best(score)
             self._report(
                 {
                     "event": "valid",
@@ -296,13 +293,30 @@ class TrainingRun:
                     "timing": {"seconds": self.seconds()},
                 }
             )
-            warning = collapse_warning(figures, self.kl_weight(), self.config.objective.beta)
-            self.collapsed = self.collapsed + 1 if warning is not None else 0
-            if warning is not None and self.collapsed == EVALUATIONS_TO_WARN:
-                self.reporter.warn(warning)
-        self.state.since_best = self.processes.from_main(self.state.since_best)
+            self._warn_of_collapse(figures)
+        self.state.since_best, figures = self.processes.from_main((self.state.since_best, figures))
+        news = self.course.judge(figures)
+        if news is not None:
+            self.reporter.message(f"{news} at step {self.state.step}")
         self.state.evaluated_step = self.state.step
         self.logged += time.monotonic() - before
+
+    def _keep_if_best(self, score: float) -> bool:
+        """Save the model if none before had so low a score."""
+        state = self.state
+        best = state.best is None or score < state.best
+        if best:
+            state.best, state.best_step = score, state.step
+            self.save_best()
+        state.since_best = 0 if best or self.course.pretraining else state.since_best + 1
+        return best
+
+    def _warn_of_collapse(self, figures: dict[str, float]) -> None:
+        target = self.config.objective.target_kl
+        warning = collapse_warning(figures, self.kl_weight(), self.course.full_weight, target)
+        self.collapsed = self.collapsed + 1 if warning is not None else 0
+        if warning is not None and self.collapsed == EVALUATIONS_TO_WARN:
+            self.reporter.warn(warning)
 
     def finished(self, stop: StopSignal) -> bool:
         """Whether the run is over: by budget, patience or signal."""
@@ -328,12 +342,17 @@ class TrainingRun:
         elif interrupted and self.state.best is None and self.processes.is_main:
             self.save_best()  # so that there is a model at all
         self.save_checkpoint()
+        missed = self.course.missed_target()
+        if missed is not None and self.processes.is_main and not interrupted:
+            self.reporter.warn(missed)
         if self.collapsed and not interrupted:
+            advice = remedy(self.config.objective.target_kl)
             self.reporter.warn(
                 "the latent has collapsed: the decoder of this model ignores it. Train longer, or "
-                "try --free-bits 0.5, --word-dropout 0.3 or a smaller --beta"
+                f"try {advice}"
             )
-        if self.model.kind == "ae" and self.processes.is_main:
+        refits = self.model.kind == "ae" and not self.config.objective.matches_prior
+        if refits and self.processes.is_main:
             self.fit_prior_of_best()
 
     def close(self) -> None:
@@ -360,46 +379,37 @@ class TrainingRun:
         """Write all that --resume needs."""
         self.state.window = self.window.total()
         self.state.seconds = self.seconds()
+        self.course.record()
         if self.processes.is_main and self.metrics is not None:
             self.state.metrics_bytes = self.metrics.bytes_written
             save_checkpoint(
-                self.out, self.model, self.optimizer, self.state, keep=self.config.training.keep
+                self.out,
+                self.model,
+                self.updates.optimizer,
+                self.state,
+                self.updates.auxiliary_tensors(),
+                keep=self.config.training.keep,
             )
         self.processes.wait()
 
-    # schedules and time
-
-    def progress(self) -> float:
-        """Share of the horizon that is done; 0 until the horizon is known."""
-        horizon = self.state.horizon or self.former_horizon
-        return self.state.step / horizon if horizon else 0.0
+    # time and weight
 
     def kl_weight(self) -> float:
-        """Weight of the KL at this step."""
-        objective = self.config.objective
-        return schedules.kl_weight(
-            self.progress(),
-            schedule=objective.kl_schedule,
-            beta=objective.beta,
-            warmup=objective.kl_warmup,
-            cycles=objective.kl_cycles,
-            ratio=objective.kl_ratio,
-        )
-
-    def learning_rate(self) -> float:
-        """Learning rate of the step at hand."""
-        training = self.config.training
-        return schedules.learning_rate(
-            self.state.step + 1,
-            self.progress(),
-            peak=self.peak_learning_rate,
-            schedule=training.learning_rate_schedule,
-            warmup_steps=training.warmup_steps,
-        )
+        """Weight of the KL at this step, for the eye: where a device holds it, the host waits."""
+        weight = self.course.kl_weight()
+        return 0.0 if weight is None else float(weight)
 
     def seconds(self) -> float:
         """Time since the first start."""
         return time.monotonic() - self.started
+
+    def _fresh_model(self, name: str) -> SentenceModel:
+        """A model with random weights, by the seed of the run and `name`."""
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(derived_seed(self.config.training.seed, name))
+            return build_model(
+                self.config.model, self.corpora.tokenizer, self.config.data.max_tokens
+            )
 
     def _set_horizon(self, horizon: int) -> None:
         self.state.horizon = horizon

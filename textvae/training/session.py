@@ -95,9 +95,7 @@ def name_sources(
         raise UsageError("nothing to train on: give a file, a glob, `-`, hf:NAME or sentences")
     if "-" in (*data.train, *data.valid) and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("`-` can be read by one process only; give several processes a file")
-    data = data.model_copy(
-        update={"train": absolute(data.train), "valid": absolute(data.valid)}
-    )
+    data = data.model_copy(update={"train": absolute(data.train), "valid": absolute(data.valid)})
     return (
         config.model_copy(update={"data": data}),
         None if texts is None else list(texts),

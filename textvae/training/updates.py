@@ -1,0 +1,159 @@
+"""One update: loss, gradient, clipping, Adam; of the whole model, or of half of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from textvae.config import Config
+from textvae.data.batches import Batch
+from textvae.data.noise import StepNoise, derived_seed
+from textvae.models.sentence import SentenceModel
+from textvae.objectives.training_loss import TrainingLoss
+from textvae.training.checkpoints import optimizer_tensors, restore_optimizer
+from textvae.training.processes import Processes
+
+Part = Literal["model", "encoder", "decoder"]
+ADVERSARY_BETAS = (0.5, 0.999)  # Shen 2020: little momentum, for two that chase each other
+
+
+class Updates:
+    """The loss of a run with its parameters, and the optimizers that move them.
+
+    Args:
+        model: the model, on its device.
+        config: objective and training.
+        accelerator: precision, and the processes that share a batch.
+        learning_rate: the peak.
+        ordinary_ids: tokens that noise may substitute for others.
+    """
+
+    def __init__(
+        self,
+        model: SentenceModel,
+        config: Config,
+        accelerator: Accelerator,
+        processes: Processes,
+        learning_rate: float,
+        *,
+        ordinary_ids: Sequence[int] | None = None,
+    ) -> None:
+        training, device = config.training, accelerator.device
+        self._accelerator, self._processes = accelerator, processes
+        self._clip = training.gradient_clip
+        self._model = model
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(derived_seed(training.seed, "auxiliaries"))
+            loss = TrainingLoss(
+                model, config.objective, processes.sum, ordinary_ids=ordinary_ids
+            ).to(device)
+        self._bag, self._discriminator = loss.bag_of_words, loss.discriminator
+        self.loss = accelerator.prepare(loss)
+        fused = device.type in ("cpu", "cuda")
+        self._trained = [*model.parameters(), *(self._bag.parameters() if self._bag else ())]
+        self.optimizer = torch.optim.AdamW(
+            self._trained, lr=learning_rate, weight_decay=training.weight_decay, fused=fused
+        )
+        self._adversary: torch.optim.Optimizer | None = None
+        if self._discriminator is not None:
+            self._adversary = torch.optim.Adam(
+                self._discriminator.parameters(),
+                lr=config.objective.adversary_learning_rate,
+                betas=ADVERSARY_BETAS,
+                fused=fused,
+            )
+
+    def step(
+        self,
+        batch: Batch,
+        noise: StepNoise,
+        *,
+        kl_weight: float | Tensor | None,
+        learning_rate: float,
+        part: Part = "model",
+    ) -> dict[str, Tensor]:
+        """Move the parameters of `part` by one batch; the sums over local sentences.
+
+        Beside those of the loss: `loss`, without what the discriminator minimises, and the
+        `gradient_norm`, whose sum over processes is that of the step.
+        """
+        loss, sums = self.loss(batch, noise, kl_weight)
+        # A data-parallel wrapper averages gradients; the losses are parts of a sum.
+        self._accelerator.backward(loss * self._processes.count)
+        norm = torch.nn.utils.clip_grad_norm_(self._trained, self._clip)
+        for parameter in self._resting(part):
+            parameter.grad = None  # which Adam leaves alone, its moments too
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.step()
+        if self._adversary is not None and part != "encoder":
+            self._adversary.step()
+        self.loss.zero_grad(set_to_none=True)
+        total = loss.detach() * batch.total
+        if "discriminator" in sums:
+            total = total - sums["discriminator"]
+        return {**sums, "loss": total, "gradient_norm": norm.detach() / self._processes.count}
+
+    def _resting(self, part: Part) -> list[nn.Parameter]:
+        encoder = {id(parameter) for parameter in encoder_parameters(self._model)}
+        if part == "encoder":
+            return [parameter for parameter in self._trained if id(parameter) not in encoder]
+        if part == "decoder":
+            return [parameter for parameter in self._trained if id(parameter) in encoder]
+        return []
+
+    @torch.no_grad()
+    def reset_decoder(self, fresh: SentenceModel) -> None:
+        """Give all but the encoder the weights of a `fresh` model, and forget their moments."""
+        encoder = {id(parameter) for parameter in encoder_parameters(self._model)}
+        weights = dict(fresh.named_parameters())
+        for name, parameter in self._model.named_parameters():
+            if id(parameter) not in encoder:
+                parameter.copy_(weights[name])
+                self.optimizer.state.pop(parameter, None)
+
+    # what a checkpoint keeps beside the model and its optimizer
+
+    def auxiliaries(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
+        """What the loss has of its own, each with the optimizer that moves it."""
+        found: dict[str, tuple[nn.Module, torch.optim.Optimizer]] = {}
+        if self._bag is not None:
+            found["bag_of_words"] = self._bag, self.optimizer
+        if self._discriminator is not None and self._adversary is not None:
+            found["discriminator"] = self._discriminator, self._adversary
+        return found
+
+    def auxiliary_tensors(self) -> dict[str, Tensor]:
+        """Weights and optimizer state of the auxiliaries; empty where there are none."""
+        tensors: dict[str, Tensor] = {}
+        for name, (module, optimizer) in self.auxiliaries().items():
+            own = {key: value.detach().cpu() for key, value in module.state_dict().items()}
+            own |= optimizer_tensors(module, optimizer)
+            tensors |= {f"{name}.{key}": value.contiguous() for key, value in own.items()}
+        return tensors
+
+    @torch.no_grad()
+    def restore_auxiliaries(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `auxiliary_tensors`.
+
+        Raises:
+            KeyError: a tensor is missing.
+        """
+        for name, (module, optimizer) in self.auxiliaries().items():
+            own = {
+                key.removeprefix(f"{name}."): value
+                for key, value in tensors.items()
+                if key.startswith(f"{name}.")
+            }
+            for key, parameter in module.state_dict().items():
+                parameter.copy_(own.pop(key))
+            restore_optimizer(own, module, optimizer)
+
+
+def encoder_parameters(model: SentenceModel) -> list[nn.Parameter]:
+    """The parameters of q(z|x)."""
+    return [] if model.encoder is None else list(model.encoder.parameters())
