@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "textvae evaluate runs/mine test.txt",
     "textvae evaluate runs/mine test.txt --quality 1000 --scorer runs/lm --json",
+    "textvae evaluate runs/mine test.txt --limit 500 --interpolations 200 --refine 10",
 )
 
 
@@ -49,7 +50,27 @@ def evaluate(
     scorer: Annotated[
         str | None,
         typer.Option(
-            "--scorer", metavar="LM_DIR", help="An lm of the training set, for --quality."
+            "--scorer",
+            metavar="LM_DIR",
+            help="An lm of the training set, for --quality and --interpolations.",
+        ),
+    ] = None,
+    interpolations: Annotated[
+        int | None,
+        typer.Option(
+            "--interpolations",
+            min=1,
+            metavar="N",
+            help="Judge the paths between N random pairs of the sentences too.",
+        ),
+    ] = None,
+    refine: Annotated[
+        int | None,
+        typer.Option(
+            "--refine",
+            min=1,
+            metavar="STEPS",
+            help="Improve each posterior by gradient steps too, to see the amortization gap.",
         ),
     ] = None,
     out: Annotated[
@@ -66,20 +87,27 @@ def evaluate(
     Nats per sentence unless a name says otherwise; a standard error stands beside each sampled
     figure.
     """
-    if scorer is not None and quality is None:
-        raise UsageError("--scorer judges samples: say how many by --quality N")
+    if scorer is not None and quality is None and interpolations is None:
+        raise UsageError(
+            "--scorer judges samples or paths: say how many by --quality N or --interpolations N"
+        )
     if out is not None:
         check_folder(out)
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import TextVAE
     from textvae.cli.progress import progress_bars
     from textvae.cli.sentences import read_rows
+    from textvae.evaluation.paths import Interpolations
     from textvae.evaluation.report import evaluate as measure
     from textvae.models.device import reuse_freed_memory
 
     reuse_freed_memory()
     vae = TextVAE.from_pretrained(model, device=device)
-    judged = None if quality is None else quality_of(vae, quality, scorer, device, output)
+    lm = None if scorer is None else load_scorer(scorer, device)
+    judged = None if quality is None else quality_of(vae, quality, lm, output)
+    paths = None
+    if interpolations is not None:
+        paths = Interpolations(interpolations, scorer=None if lm is None else negated(lm))
     with progress_bars(output) as progress:
         report = measure(
             vae.model,
@@ -90,6 +118,8 @@ def evaluate(
             seed=seed,
             limit=limit,
             truncate=truncate,
+            refine_steps=refine or 0,
+            interpolations=paths,
             quality=judged,
             per_sentence=per_sentence,
             progress=progress,
@@ -115,22 +145,33 @@ def print_report(report: dict[str, Any], output: Output) -> None:
         output.row(sentence, f"{sentence['index']}  {human(nats)}  {sentence['text']}")
 
 
-def quality_of(
-    vae: TextVAE, samples: int, scorer: str | None, device: str, output: Output
-) -> Quality:
+def load_scorer(name: str, device: str) -> TextVAE:
+    """The language model that judges samples and paths.
+
+    Raises:
+        UsageError: it is none.
+    """
+    from textvae.api import TextVAE
+
+    lm = TextVAE.from_pretrained(name, device=device)
+    if lm.kind != "lm":
+        raise UsageError(f"--scorer {name} is a {lm.kind}; train one with --model lm")
+    return lm
+
+
+def quality_of(vae: TextVAE, samples: int, lm: TextVAE | None, output: Output) -> Quality:
     """What judging `samples` samples needs: the training texts and, for perplexities, an lm."""
     from textvae.api import TextVAE
     from textvae.evaluation.samples import Quality
 
     texts = training_texts(vae, output)
-    if scorer is None:
+    if lm is None:
         return Quality(samples, training_texts=texts)
-    lm = TextVAE.from_pretrained(scorer, device=device)
-    if lm.kind != "lm":
-        raise UsageError(f"--scorer {scorer} is a {lm.kind}; train one with --model lm")
 
     def train_scorer(sentences: Sequence[str]) -> Scorer:
-        output.note(f"training a language model on {len(sentences):,} sentences, as {scorer} was")
+        output.note(
+            f"training a language model on {len(sentences):,} sentences, as {lm.folder} was"
+        )
         return negated(TextVAE.train(sentences, config=like(lm)))
 
     return Quality(
