@@ -17,12 +17,14 @@ from safetensors.torch import load_file
 
 from textvae import TextVAE
 from textvae.config import Config, TrainingConfig
+from textvae.data.rows import Row
 from textvae.errors import (
     DivergedError,
     InterruptedRun,
     NotFoundError,
     UsageError,
 )
+from textvae.evaluation.report import evaluate
 from textvae.training.budget import Budget
 from textvae.training.collapse import collapse_warning
 from textvae.training.reporting import LoggingReporter
@@ -65,8 +67,7 @@ def records(out: Path) -> list[dict[str, Any]]:
     """metrics.jsonl without what depends on the clock."""
     lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     return [
-        {key: value for key, value in json.loads(line).items() if key != "timing"}
-        for line in lines
+        {key: value for key, value in json.loads(line).items() if key != "timing"} for line in lines
     ]
 
 
@@ -202,7 +203,9 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path, free_bits_mode: st
         f"--set={section}.{key}={json.dumps(value)}"
         for section, values in tiny_config(
             free_bits_mode=free_bits_mode, free_bits=0.1, batch_size=9, max_steps=12
-        ).model_dump(mode="json", exclude_defaults=True).items()
+        )
+        .model_dump(mode="json", exclude_defaults=True)
+        .items()
         for key, value in values.items()
     ]
     arguments = ["-m", "textvae", "train", str(text), *options, "--quiet"]
@@ -257,6 +260,22 @@ def test_the_saved_model_is_that_of_the_best_evaluation(tmp_path: Path) -> None:
     assert model.metrics["step"] == best["step"]
     rec_at_start = next(r for r in evaluations)["rec"]
     assert best["rec"] < rec_at_start  # it has learnt something
+
+
+@pytest.mark.parametrize("kind", ["vae", "ae", "lm"])
+def test_the_curve_ends_where_the_evaluation_of_the_model_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("textvae.training.material.MONITORED_SENTENCES", 17)
+    monkeypatch.setattr("textvae.training.material.BATCH", 6)
+    monkeypatch.setattr("textvae.training.material.PIECE", 10)
+    config = tiny_config(model=kind, seed=3, max_steps=10)
+    model = TextVAE.train(TEXTS, valid=["", *TEXTS[::4]], out=tmp_path / "run", config=config)
+    rows = [Row(text) for text in TEXTS[::4]]
+    report = evaluate(model.model, model.tokenizer, rows, samples=1, seed=3, limit=17)
+    watched = {key: value for key, value in model.metrics.items() if key in report}
+    assert len(watched) == {"vae": 6, "ae": 1, "lm": 1}[kind]
+    assert {key: report[key] for key in watched} == pytest.approx(watched, rel=1e-4)
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ put into batches or samples into decoder calls.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -122,15 +122,6 @@ def chunks_by_length(
         tokens = collate([ids[i] for i in order[:fit]], model.eos_id, model.pad_id)
         chunks.append(Chunk(tokens, torch.from_numpy(order[:fit].copy())))
         order = order[fit:]
-    return chunks
-
-
-def chunks_in_order(batches: Iterable[Tokens]) -> list[Chunk]:
-    """The batches as they come, their sentences counted through."""
-    chunks, first = [], 0
-    for tokens in batches:
-        chunks.append(Chunk(tokens, torch.arange(first, first + len(tokens))))
-        first += len(tokens)
     return chunks
 
 
