@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 
 from textvae.config import ModelConfig
+from textvae.data.batches import Tokens
 from textvae.data.tokenizers import Tokenizer
+from textvae.evaluation.likelihood import Chunk
 from textvae.models.sentence import SentenceModel
 
 PAD, BOS, EOS = 0, 1, 2
@@ -30,6 +33,15 @@ def random_model(
         for parameter in model.parameters():
             parameter.normal_(std=0.7, generator=random)
     return model.eval()
+
+
+def chunks_in_order(batches: Iterable[Tokens]) -> list[Chunk]:
+    """The batches as they come, their sentences counted through."""
+    chunks, first = [], 0
+    for tokens in batches:
+        chunks.append(Chunk(tokens, torch.arange(first, first + len(tokens))))
+        first += len(tokens)
+    return chunks
 
 
 def word_tokenizer() -> Tokenizer:

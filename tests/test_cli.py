@@ -625,6 +625,31 @@ def test_a_scorer_of_the_same_real_sentences_is_trained_once(tiny_lm, monkeypatc
     assert trained == [("a",), ("us !",), ("b",), ("c",)]
 
 
+def test_evaluate_judges_paths_and_refines_posteriors(
+    textvae, tiny_vae, tiny_ae, tiny_lm, corpus
+) -> None:
+    common = (corpus, "--samples", 2, "--limit", 10, "--json")
+    judged = textvae(
+        "evaluate", tiny_vae, *common, "--interpolations", 4, "--refine", 2, "--scorer", tiny_lm
+    )
+    (report,) = judged.rows
+    assert (report["path_pairs"], report["refine_steps"]) == (4, 2)
+    assert {"path_distinct_se", "ppl_path", "ppl_path_real", "amortization_gap"} <= report.keys()
+    assert not {"self_bleu", "ppl_reverse"} & report.keys()  # which --quality asks for
+    (ae,) = textvae("evaluate", tiny_ae, *common, "--interpolations", 4).rows
+    assert "path_distinct" in ae
+    assert "ppl_path" not in ae
+    for model, option in (
+        (tiny_lm, "--interpolations"),
+        (tiny_lm, "--refine"),
+        (tiny_ae, "--refine"),
+    ):
+        refused = textvae("evaluate", model, *common, option, 4)
+        assert (refused.code, refused.out) == (2, "")
+        assert ONE_LINE_ERROR.match(refused.err)
+        assert option in refused.err
+
+
 def test_info_tells_what_the_model_is(textvae, tiny_vae, tiny_lm) -> None:
     (report,) = textvae("info", tiny_vae, "--json").rows
     assert (report["kind"], report["latent_size"], report["max_tokens"]) == ("vae", 4, 16)

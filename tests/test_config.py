@@ -267,8 +267,11 @@ def test_an_unknown_option_names_its_neighbour() -> None:
         ({"model": "lm", "committed_rate": 3}, "model: committed_rate 3 .* train a vae"),
         ({"model": "lm", "skip_z": True}, "model: skip_z .* lm has no latent"),
         ({"committed_rate": 500}, "committed_rate 500 is 15.6 nats for each of 32 .* at most 10"),
-        ({"model": "lm", "noise_drop": 0.1}, r"objective.noise_drop = 0.1: .* lm. has nothing"),
-        ({"model": "lm", "noise_shuffle": 3}, r"objective.noise_shuffle = 3.0: .* lm. has nothing"),
+        ({"model": "lm", "noise_drop": 0.1}, r"noise_drop = 0.1: .* 'lm' has nothing"),
+        (
+            {"model": "lm", "noise_shuffle": 3},
+            r"objective.noise_shuffle = 3.0: .* 'lm' has nothing",
+        ),
         ({"noise_blank": 1.5}, "objective.noise_blank = 1.5"),
         ({"noise_shuffle": -1}, "objective.noise_shuffle = -1"),
     ],

@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
-from random_models import EOS, PAD, ignore_latent, random_model
+from random_models import EOS, PAD, chunks_in_order, ignore_latent, random_model
 
-from textvae.data.batches import Tokens, collate
+from textvae.data.batches import collate
 from textvae.evaluation.information import (
     MI_BATCH,
     active_units,
@@ -16,7 +16,7 @@ from textvae.evaluation.information import (
     mi_sentences,
     mutual_information,
 )
-from textvae.evaluation.likelihood import chunks_in_order, codes, posterior_sample, posteriors
+from textvae.evaluation.likelihood import Chunk, codes, posterior_sample, posteriors
 from textvae.evaluation.monitor import monitor
 from textvae.gaussian import DiagonalGaussian
 from textvae.models.sentence import SentenceModel
@@ -117,9 +117,9 @@ def test_one_sentence_has_no_derangement() -> None:
 SENTENCES = [(3,), (4, 4), (5, 3, 4), (3, 3), (5,), (4, 5, 5), (3, 5)]
 
 
-def batches() -> list[Tokens]:
+def chunks() -> list[Chunk]:
     """The sentences in two batches."""
-    return [collate(SENTENCES[:4], EOS, PAD), collate(SENTENCES[4:], EOS, PAD)]
+    return chunks_in_order(collate(part, EOS, PAD) for part in (SENTENCES[:4], SENTENCES[4:]))
 
 
 def copier(seed: int = 0) -> SentenceModel:
@@ -145,8 +145,8 @@ def closed_form(sentence: tuple[int, ...], z: float) -> float:
 
 def test_monitor_of_a_decoder_known_in_closed_form() -> None:
     model = copier().train()
-    figures = monitor(model, batches(), seed=3)
-    q = posteriors(model, chunks_in_order(batches()))
+    figures = monitor(model, chunks(), seed=3)
+    q = posteriors(model, chunks())
     z = posterior_sample(q, 3)[:, 0].tolist()
     other = derangement(7, 3).tolist()
     own = [closed_form(sentence, z[i]) for i, sentence in enumerate(SENTENCES)]
@@ -167,18 +167,17 @@ def test_monitor_of_a_decoder_known_in_closed_form() -> None:
 
 def test_decoder_that_ignores_z_gains_nothing_whatever_the_posterior_knows() -> None:
     model = random_model(seed=0)
-    assert abs(monitor(model, batches(), seed=0)["z_gain"]) > 0.01
+    assert abs(monitor(model, chunks(), seed=0)["z_gain"]) > 0.01
     ignore_latent(model)
-    figures = monitor(model, batches(), seed=0)
+    figures = monitor(model, chunks(), seed=0)
     assert figures["z_gain"] == 0.0
     assert figures["mi"] > 0.1  # which is why collapse is not judged by it alone
 
 
 def test_monitor_of_the_baselines() -> None:
     ae = random_model("ae", seed=0)
-    chunks = chunks_in_order(batches())
-    z = codes(ae, chunks)
-    figures = monitor(ae, batches(), seed=0)
+    z = codes(ae, chunks())
+    figures = monitor(ae, chunks(), seed=0)
     with torch.inference_mode():
         whole = collate(SENTENCES, EOS, PAD)
         own, swapped = (ae.log_likelihood(whole, part) for part in (z, z[derangement(7, 0)]))
@@ -189,11 +188,11 @@ def test_monitor_of_the_baselines() -> None:
     lm = random_model("lm", seed=0)
     with torch.inference_mode():
         exact = -lm.log_likelihood(whole, None).mean().item()
-    assert monitor(lm, batches(), seed=0) == {"nll_iw": pytest.approx(exact, rel=1e-5)}
+    assert monitor(lm, chunks(), seed=0) == {"nll_iw": pytest.approx(exact, rel=1e-5)}
 
 
 def test_monitor_of_one_sentence_has_no_z_gain() -> None:
-    figures = monitor(random_model(), [collate([(3,)], EOS, PAD)], seed=0)
+    figures = monitor(random_model(), chunks_in_order([collate([(3,)], EOS, PAD)]), seed=0)
     assert "z_gain" not in figures
     assert figures["mi"] == 0.0
     assert figures["active_units"] == 0

@@ -7,14 +7,13 @@ import math
 
 import pytest
 import torch
-from random_models import BOS, EOS, PAD, ignore_latent, random_model
+from random_models import BOS, EOS, PAD, chunks_in_order, ignore_latent, random_model
 
 from textvae.data.batches import Tokens, collate
 from textvae.evaluation import likelihood
 from textvae.evaluation.likelihood import (
     ImportanceSamples,
     chunks_by_length,
-    chunks_in_order,
     codes,
     importance_weighted,
     log_likelihoods,

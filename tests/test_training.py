@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from textvae import TextVAE
 from textvae.config import Config, TrainingConfig
+from textvae.data.rows import Row
 from textvae.errors import (
     DivergedError,
     InterruptedRun,
@@ -24,6 +25,7 @@ from textvae.errors import (
     NotFoundError,
     UsageError,
 )
+from textvae.evaluation.report import evaluate
 from textvae.training.budget import Budget
 from textvae.training.collapse import collapse_warning
 from textvae.training.reporting import LoggingReporter
@@ -417,6 +419,22 @@ def test_the_saved_model_is_that_of_the_best_evaluation(tmp_path: Path) -> None:
     assert model.metrics["step"] == best["step"]
     rec_at_start = next(r for r in evaluations)["rec"]
     assert best["rec"] < rec_at_start  # it has learnt something
+
+
+@pytest.mark.parametrize("kind", ["vae", "ae", "lm"])
+def test_the_curve_ends_where_the_evaluation_of_the_model_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("textvae.training.material.MONITORED_SENTENCES", 17)
+    monkeypatch.setattr("textvae.training.material.BATCH", 6)
+    monkeypatch.setattr("textvae.training.material.PIECE", 10)
+    config = tiny_config(model=kind, seed=3, max_steps=10)
+    model = TextVAE.train(TEXTS, valid=["", *TEXTS[::4]], out=tmp_path / "run", config=config)
+    rows = [Row(text) for text in TEXTS[::4]]
+    report = evaluate(model.model, model.tokenizer, rows, samples=1, seed=3, limit=17)
+    watched = {key: value for key, value in model.metrics.items() if key in report}
+    assert len(watched) == {"vae": 6, "ae": 1, "lm": 1}[kind]
+    assert {key: report[key] for key in watched} == pytest.approx(watched, rel=1e-4)
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "textvae evaluate runs/mine test.txt",
     "textvae evaluate runs/mine test.txt --quality 1000 --scorer runs/lm --json",
+    "textvae evaluate runs/mine test.txt --limit 500 --interpolations 200 --refine 10",
 )
 
 
@@ -37,6 +38,24 @@ def evaluate(
     ] = False,
     quality: options.QualitySamples = None,
     scorer: options.ScorerModel = None,
+    interpolations: Annotated[
+        int | None,
+        typer.Option(
+            "--interpolations",
+            min=1,
+            metavar="N",
+            help="Judge the paths between N random pairs of the sentences too.",
+        ),
+    ] = None,
+    refine: Annotated[
+        int | None,
+        typer.Option(
+            "--refine",
+            min=1,
+            metavar="STEPS",
+            help="Improve each posterior by gradient steps too, to see the amortization gap.",
+        ),
+    ] = None,
     out: options.ReportFile = None,
     text_column: options.TextColumn = None,
     seed: options.Seed = 0,
@@ -49,11 +68,12 @@ def evaluate(
     Nats per sentence unless a name says otherwise; a standard error stands beside each sampled
     figure.
     """
-    check_arguments(quality, scorer, out)
+    check_arguments({"--quality": quality, "--interpolations": interpolations}, scorer, out)
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import TextVAE
     from textvae.cli.progress import progress_bars
     from textvae.cli.sentences import read_rows
+    from textvae.evaluation.paths import Interpolations
     from textvae.evaluation.report import evaluate as measure
     from textvae.models.device import reuse_freed_memory
 
@@ -61,6 +81,9 @@ def evaluate(
     vae = TextVAE.from_pretrained(model, device=device)
     lm = None if scorer is None else load_scorer(scorer, device)
     judged = None if quality is None else quality_of(vae, quality, lm, output)
+    paths = None
+    if interpolations is not None:
+        paths = Interpolations(interpolations, scorer=None if lm is None else negated(lm))
     with progress_bars(output) as progress:
         report = measure(
             vae.model,
@@ -71,6 +94,8 @@ def evaluate(
             seed=seed,
             limit=limit,
             truncate=truncate,
+            refine_steps=refine or 0,
+            interpolations=paths,
             quality=judged,
             per_sentence=per_sentence,
             progress=progress,
@@ -80,10 +105,11 @@ def evaluate(
     print_report(report, output)
 
 
-def check_arguments(quality: int | None, scorer: str | None, out: Path | None) -> None:
-    """Raise now what would else be noticed after all the work."""
-    if scorer is not None and quality is None:
-        raise UsageError("--scorer judges samples: say how many by --quality N")
+def check_arguments(judged: Mapping[str, int | None], scorer: str | None, out: Path | None) -> None:
+    """Raise now what would else be noticed after all the work; `judged` is what a scorer judges."""
+    if scorer is not None and all(number is None for number in judged.values()):
+        options = " or ".join(f"{option} N" for option in judged)
+        raise UsageError(f"--scorer judges what the model writes: say how much by {options}")
     if out is not None:
         check_folder(out)
 
@@ -116,7 +142,7 @@ def warn_of(report: dict[str, Any], output: Output, name: str = "") -> None:
 
 
 def load_scorer(name: str, device: str) -> TextVAE:
-    """The language model that judges samples.
+    """The language model that judges samples and paths.
 
     Raises:
         UsageError: it is none.

@@ -87,7 +87,11 @@ QualitySamples = Annotated[
 ]
 ScorerModel = Annotated[
     str | None,
-    typer.Option("--scorer", metavar="LM_DIR", help="An lm of the training set, for --quality."),
+    typer.Option(
+        "--scorer",
+        metavar="LM_DIR",
+        help="An lm of the training set: a judge of what is written.",
+    ),
 ]
 ReportFile = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", help="Write the report as JSON here.")

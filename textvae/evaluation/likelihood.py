@@ -8,7 +8,7 @@ put into batches or samples into decoder calls.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -118,23 +118,14 @@ def chunks_by_length(
     chunks = []
     while len(order):
         longest = len(ids[order[0]]) + 1
-        fit = max(1, min(batch_size, _rows_a_call(model, longest)))
+        fit = max(1, min(batch_size, rows_a_call(model, longest)))
         tokens = collate([ids[i] for i in order[:fit]], model.eos_id, model.pad_id)
         chunks.append(Chunk(tokens, torch.from_numpy(order[:fit].copy())))
         order = order[fit:]
     return chunks
 
 
-def chunks_in_order(batches: Iterable[Tokens]) -> list[Chunk]:
-    """The batches as they come, their sentences counted through."""
-    chunks, first = [], 0
-    for tokens in batches:
-        chunks.append(Chunk(tokens, torch.arange(first, first + len(tokens))))
-        first += len(tokens)
-    return chunks
-
-
-def _rows_a_call(model: SentenceModel, steps: int) -> int:
+def rows_a_call(model: SentenceModel, steps: int) -> int:
     """Sentences of `steps` tokens that one decoder call may take; at least 1."""
     logits = CPU_LOGITS if model.device.type == "cpu" else DEVICE_LOGITS
     width = max(model.vocab_size, 4 * model.config.hidden_size)
@@ -157,14 +148,13 @@ class SentenceNoise:
     """Standard normal noise of some sentences, each from its own stream (seed, place).
 
     Successive draws go on where the last one ended, so how they are cut makes no difference.
+    Noise for one `purpose` is independent of that for another.
     """
 
-    def __init__(self, seed: int, places: Tensor) -> None:
+    def __init__(self, seed: int, places: Tensor, purpose: int = _POSTERIOR) -> None:
         self._streams = [
             np.random.Generator(
-                np.random.Philox(
-                    key=np.array([seed, place], np.uint64), counter=[0, 0, _POSTERIOR, 0]
-                )
+                np.random.Philox(key=np.array([seed, place], np.uint64), counter=[0, 0, purpose, 0])
             )
             for place in places.tolist()
         ]
@@ -185,14 +175,14 @@ def posteriors(model: SentenceModel, chunks: Sequence[Chunk]) -> DiagonalGaussia
         for chunk in chunks:
             q = model.posterior(chunk.tokens.to(model.device))
             parts.append(DiagonalGaussian(q.mean.cpu().double(), q.log_variance.cpu().double()))
-    return DiagonalGaussian.cat(parts)[_restoring(chunks)]
+    return DiagonalGaussian.cat(parts)[restoring(chunks)]
 
 
 def codes(model: SentenceModel, chunks: Sequence[Chunk]) -> Tensor:
     """Posterior means, or an autoencoder's points, of all sentences, (N, Z), float32 on the CPU."""
     with inference(model):
         parts = [model.code(chunk.tokens.to(model.device)).cpu() for chunk in chunks]
-    return torch.cat(parts)[_restoring(chunks)]
+    return torch.cat(parts)[restoring(chunks)]
 
 
 def posterior_sample(q: DiagonalGaussian, seed: int) -> Tensor:
@@ -219,7 +209,7 @@ def log_likelihoods(
             done += len(chunk.places)
             if progress is not None:
                 progress(phase, done, total)
-    return torch.cat(parts)[_restoring(chunks)]
+    return torch.cat(parts)[restoring(chunks)]
 
 
 @dataclass(frozen=True)
@@ -240,6 +230,7 @@ def importance_weighted(
     samples: int,
     seed: int,
     progress: Progress | None = None,
+    phase: str = "likelihood",
 ) -> Likelihood:
     """-log p(x) of all sentences by K samples of their posteriors (N, Z). Burda 2016, eq. 8."""
     columns: list[tuple[Tensor, ...]] = []
@@ -251,9 +242,9 @@ def importance_weighted(
             columns.append(tuple(column for column in found if column is not None))
             done += len(chunk.places)
             if progress is not None:
-                progress("likelihood", done, total)
-    restoring = _restoring(chunks)
-    rec, nll, size, *half = (torch.cat(parts)[restoring] for parts in zip(*columns, strict=True))
+                progress(phase, done, total)
+    order = restoring(chunks)
+    rec, nll, size, *half = (torch.cat(parts)[order] for parts in zip(*columns, strict=True))
     return Likelihood(rec, nll, half[0] if half else None, size)
 
 
@@ -263,7 +254,7 @@ def _importance_samples(
     B, T = chunk.tokens.ids.size()
     tokens = chunk.tokens.to(model.device)
     noise = SentenceNoise(seed, chunk.places)
-    at_once = max(1, _rows_a_call(model, T) // B)
+    at_once = max(1, rows_a_call(model, T) // B)
 
     def log_likelihood(z: Tensor) -> Tensor:
         return model.log_likelihood(tokens, z.float().to(model.device)).cpu().double()
@@ -280,6 +271,6 @@ def _importance_samples(
     return ImportanceSamples.cat(parts)
 
 
-def _restoring(chunks: Sequence[Chunk]) -> Tensor:
+def restoring(chunks: Sequence[Chunk]) -> Tensor:
     """The index that brings concatenated chunks back into the order of the sentences."""
     return torch.cat([chunk.places for chunk in chunks]).argsort()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from torch import Tensor
 
-from textvae.data.batches import Tokens
 from textvae.evaluation.information import (
     active_units,
     derangement,
@@ -15,7 +14,6 @@ from textvae.evaluation.information import (
 )
 from textvae.evaluation.likelihood import (
     Chunk,
-    chunks_in_order,
     codes,
     log_likelihoods,
     posterior_sample,
@@ -24,15 +22,14 @@ from textvae.evaluation.likelihood import (
 from textvae.models.sentence import SentenceModel
 
 
-def monitor(model: SentenceModel, batches: Iterable[Tokens], seed: int) -> dict[str, float]:
-    """Means over the sentences of the batches, in nats a sentence, by the keys of `evaluate`.
+def monitor(model: SentenceModel, chunks: Sequence[Chunk], seed: int) -> dict[str, float]:
+    """Means over the sentences of the chunks, in nats a sentence, by the keys of `evaluate`.
 
     One encoder and two decoder passes, one sample of z a sentence. A vae has `rec`, `kl`,
     `nll_elbo`, `z_gain`, `mi` and `active_units`; an ae `rec` and `z_gain` at its codes; an lm
-    `nll_iw`, exact. One sentence alone has no `z_gain`. The batches should be small enough for
-    one decoder call each.
+    `nll_iw`, exact. One sentence alone has no `z_gain`. The figures are those of `evaluate` with
+    one sample and the same seed. The chunks should be small enough for one decoder call each.
     """
-    chunks = chunks_in_order(batches)
     if model.kind == "lm":
         return {"nll_iw": -log_likelihoods(model, chunks, None).mean().item()}
     if model.kind == "ae":
@@ -53,7 +50,7 @@ def monitor(model: SentenceModel, batches: Iterable[Tokens], seed: int) -> dict[
 
 
 def _reconstruction(
-    model: SentenceModel, chunks: list[Chunk], z: Tensor, seed: int
+    model: SentenceModel, chunks: Sequence[Chunk], z: Tensor, seed: int
 ) -> dict[str, float]:
     """`rec` and `z_gain` at latents (N, Z)."""
     own = log_likelihoods(model, chunks, z)

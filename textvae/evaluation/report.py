@@ -31,6 +31,8 @@ from textvae.evaluation.likelihood import (
     posterior_sample,
     posteriors,
 )
+from textvae.evaluation.paths import Interpolations, judge_paths
+from textvae.evaluation.refinement import refine, refined_figures
 from textvae.evaluation.samples import Quality, judge_samples
 from textvae.evaluation.sentences import Sentences, prepare
 from textvae.evaluation.text_quality import (
@@ -59,6 +61,8 @@ def evaluate(
     seed: int = 0,
     limit: int | None = None,
     truncate: bool = False,
+    refine_steps: int = 0,
+    interpolations: Interpolations | None = None,
     quality: Quality | None = None,
     per_sentence: bool = False,
     progress: Progress | None = None,
@@ -77,15 +81,16 @@ def evaluate(
         samples: K, importance samples a sentence.
         limit: evaluate the fixed subset of so many, see `limit_rows`.
         truncate: cut sentences above the model's limit instead of refusing them.
+        refine_steps: also take each posterior so many gradient steps further, see `refine`.
+        interpolations: also judge paths between random pairs of the sentences.
         quality: also judge samples of the prior.
         per_sentence: add `sentences`, a list with one dict each.
 
     Raises:
         DataError: nothing but blank lines, or sentences above the model's limit.
-        UsageError: `samples` or `limit` below 1.
+        UsageError: `samples` or `limit` below 1, or figures that the model's kind cannot have.
     """
-    if samples < 1:
-        raise UsageError(f"--samples {samples}: importance sampling needs 1 or more, e.g. 100")
+    check_request(model, samples=samples, refine_steps=refine_steps, interpolations=interpolations)
     sentences = prepare(rows, tokenizer, model.max_tokens, limit=limit, truncate=truncate)
     chunks = chunks_by_length(sentences.ids, model)
     writing = writing_of(sentences.texts)
@@ -99,13 +104,14 @@ def evaluate(
     figures.value("seed", seed)
     figures.column("index", sentences.places)
     figures.column("text", sentences.texts)
+    vectors: Tensor | None = None  # (N, Z): what paths are walked between
     if model.kind == "lm":
         nll = -log_likelihoods(model, chunks, None, progress=progress)
         figures.mean("nll_iw", nll, column=True)
         figures.update(perplexities(tokenizer, sentences, nll, writing))
         figures.update(gap(sentences.rows, nll))
     elif model.kind == "ae":
-        z = codes(model, chunks)
+        z = vectors = codes(model, chunks)
         rec = -log_likelihoods(model, chunks, z, progress=progress)
         figures.mean("rec", rec, column=True)
         figures.value("latent_size", model.latent_size)
@@ -114,6 +120,7 @@ def evaluate(
         )
     else:
         q = posteriors(model, chunks)
+        vectors = q.mean
         found = importance_weighted(model, chunks, q, samples=samples, seed=seed, progress=progress)
         figures.update(likelihood(found, q))
         figures.update(perplexities(tokenizer, sentences, found.nll, writing))
@@ -122,6 +129,31 @@ def evaluate(
             reconstruction(model, tokenizer, sentences, chunks, q.mean, writing, progress=progress)
         )
         figures.update(gap(sentences.rows, found.nll))
+        if refine_steps:
+            further = refine(model, chunks, q, steps=refine_steps, seed=seed, progress=progress)
+            again = importance_weighted(
+                model,
+                chunks,
+                further,
+                samples=samples,
+                seed=seed,
+                progress=progress,
+                phase="refined likelihood",
+            )
+            figures.update(refined_figures(refine_steps, again, further, found.rec + q.kl()))
+    if interpolations is not None and vectors is not None:
+        figures.update(
+            judge_paths(
+                model,
+                tokenizer,
+                interpolations,
+                sentences.texts,
+                vectors,
+                writing,
+                seed=seed,
+                progress=progress,
+            )
+        )
     if quality is not None:
         held_out = sentences.texts
         figures.update(
@@ -132,6 +164,30 @@ def evaluate(
     if per_sentence:
         figures.value("sentences", figures.sentences)
     return figures.report
+
+
+def check_request(
+    model: SentenceModel,
+    *,
+    samples: int,
+    refine_steps: int,
+    interpolations: Interpolations | None,
+) -> None:
+    """Raise UsageError where a model of this kind cannot be measured so."""
+    if samples < 1:
+        raise UsageError(f"--samples {samples}: importance sampling needs 1 or more, e.g. 100")
+    if refine_steps < 0:
+        raise UsageError(f"--refine {refine_steps}: give a number of steps, e.g. 10")
+    if refine_steps and model.kind != "vae":
+        raise UsageError(
+            f"--refine {refine_steps}: a model of kind {model.kind} has no posterior to refine; "
+            "leave it out, or evaluate a vae"
+        )
+    if interpolations is not None and model.kind == "lm":
+        raise UsageError(
+            f"--interpolations {interpolations.pairs}: a language model has no latent to walk "
+            "through; leave it out, or evaluate a vae or an ae"
+        )
 
 
 def likelihood(found: Likelihood, q: DiagonalGaussian) -> Figures:

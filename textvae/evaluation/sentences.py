@@ -78,7 +78,7 @@ def limit_rows(rows: Sequence[Row], n: int) -> list[Row]:
     return [rows[i] for i in lowest_hashes([row.text for row in rows], n)]
 
 
-def lowest_hashes(texts: Sequence[str], n: int) -> list[int]:
+def lowest_hashes(texts: Iterable[str], n: int) -> list[int]:
     """Positions, ascending, of the n texts with the lowest hashes.
 
     Raises:

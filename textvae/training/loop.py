@@ -30,7 +30,7 @@ from textvae.training.checkpoints import (
 )
 from textvae.training.collapse import collapse_warning, remedy
 from textvae.training.course import Course
-from textvae.training.material import monitored_batches, resident, training_codes
+from textvae.training.material import monitored_chunks, resident, training_codes
 from textvae.training.processes import Processes
 from textvae.training.reporting import MetricsFile, Reporter
 from textvae.training.runtime import StopSignal, synchronize
@@ -122,7 +122,7 @@ class TrainingRun:
         )
         self.budget = Budget.of(training, self.plan.steps_per_epoch)
         self.source = resident(corpora.train, self.device)
-        self.valid = monitored_batches(corpora.valid, training.seed, self.device)
+        self.valid = monitored_chunks(corpora.valid, self.device)
         fingerprints = (corpora.train.fingerprint, corpora.valid.fingerprint)
         self.state = TrainingState(corpus="-".join(fingerprints))
         self.course = Course(

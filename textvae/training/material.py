@@ -10,12 +10,14 @@ from torch import Tensor
 
 from textvae.data.batches import Tokens
 from textvae.data.corpus import DeviceCorpus, EncodedCorpus, fits_on_device
-from textvae.data.noise import derived_seed
+from textvae.evaluation.likelihood import Chunk
+from textvae.evaluation.sentences import lowest_hashes
 from textvae.models.sentence import SentenceModel
 
 MONITORED_SENTENCES = 1_000  # of the validation set, at each evaluation
 PRIOR_SENTENCES = 8_192  # whose codes the prior of an autoencoder is fitted to
 BATCH = 128
+PIECE = 4_096  # texts
 
 
 def resident(corpus: EncodedCorpus, device: torch.device) -> EncodedCorpus | DeviceCorpus:
@@ -25,13 +27,24 @@ def resident(corpus: EncodedCorpus, device: torch.device) -> EncodedCorpus | Dev
     return corpus
 
 
-def monitored_batches(corpus: EncodedCorpus, seed: int, device: torch.device) -> list[Tokens]:
-    """A fixed slice of the validation set, in batches of sentences of like length."""
-    rows = np.arange(len(corpus))
-    if len(rows) > MONITORED_SENTENCES:
-        random = np.random.Generator(np.random.Philox(derived_seed(seed, "monitored")))
-        rows = np.sort(random.permutation(rows)[:MONITORED_SENTENCES])
-    return list(batches_by_length(corpus, rows, device))
+def monitored_chunks(corpus: EncodedCorpus, device: torch.device) -> list[Chunk]:
+    """A fixed slice of the validation set, sentences of like length together.
+
+    That of `evaluate --limit`, each sentence in its place, so that its figures are those of
+    `evaluate MODEL VALID --limit 1000 --samples 1` with the seed of the training.
+    """
+    rows = np.array(lowest_hashes(texts_of(corpus), MONITORED_SENTENCES))
+    order = np.argsort(corpus.lengths[rows], kind="stable")
+    return [
+        Chunk(corpus.tokens(rows[places]).to(device), torch.from_numpy(places))
+        for places in np.split(order, range(BATCH, len(order), BATCH))
+    ]
+
+
+def texts_of(corpus: EncodedCorpus) -> Iterator[str]:
+    """All texts of a corpus, some of them in memory at a time."""
+    for first in range(0, len(corpus), PIECE):
+        yield from corpus.texts(np.arange(first, min(first + PIECE, len(corpus))))
 
 
 @torch.no_grad()
