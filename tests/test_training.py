@@ -67,7 +67,8 @@ def records(out: Path) -> list[dict[str, Any]]:
     """metrics.jsonl without what depends on the clock."""
     lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     return [
-        {key: value for key, value in json.loads(line).items() if key != "timing"} for line in lines
+        {key: value for key, value in json.loads(line).items() if key != "timing"}
+        for line in lines
     ]
 
 
@@ -203,9 +204,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path, free_bits_mode: st
         f"--set={section}.{key}={json.dumps(value)}"
         for section, values in tiny_config(
             free_bits_mode=free_bits_mode, free_bits=0.1, batch_size=9, max_steps=12
-        )
-        .model_dump(mode="json", exclude_defaults=True)
-        .items()
+        ).model_dump(mode="json", exclude_defaults=True).items()
         for key, value in values.items()
     ]
     arguments = ["-m", "textvae", "train", str(text), *options, "--quiet"]
