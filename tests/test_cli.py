@@ -14,6 +14,7 @@ import tomllib
 import typing
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ from textvae.errors import (
     NotFoundError,
     UsageError,
 )
+from textvae.evaluation.absence import why_no_likelihood
 
 ONE_LINE_ERROR = re.compile(r"textvae: error: [^\n]+\n\Z")
 
@@ -648,6 +650,18 @@ def test_evaluate_judges_paths_and_refines_posteriors(
         assert (refused.code, refused.out) == (2, "")
         assert ONE_LINE_ERROR.match(refused.err)
         assert option in refused.err
+
+
+def test_an_autoencoder_says_why_it_has_no_likelihood(textvae, tiny_ae, tiny_vae, corpus) -> None:
+    for command in (("evaluate", tiny_ae, corpus, "--limit", 5), ("info", tiny_ae)):
+        ran = textvae(*command, "--json")
+        assert re.search("a point, not a density: .*nll_iw", ran.err)
+        assert not {"nll_iw", "nll_elbo", "kl", "mi", "active_units"} & ran.rows[0].keys()
+        assert textvae(*command, "--json", "--quiet").err == ""
+    assert "density" not in textvae("info", tiny_vae).err
+    adversarial = typing.cast(typing.Any, SimpleNamespace(adversarial_weight=1.0))
+    assert "adversarial autoencoder" in (why_no_likelihood("ae", adversarial) or "")
+    assert why_no_likelihood("vae", adversarial) is None  # whose encoder has a density
 
 
 def test_info_tells_what_the_model_is(textvae, tiny_vae, tiny_lm) -> None:

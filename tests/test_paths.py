@@ -138,9 +138,9 @@ def test_figures_of_paths_are_their_definitions() -> None:
             largest.append(max(steps) / edit_distance(path[0].split(), path[-1].split()))
         inside.append(path[1:-1])
         ends.append([path[0], path[-1]])
-    assert found["path_distinct"] == pytest.approx(np.mean(distinct))
+    assert found["path_distinct"] == pytest.approx(np.mean(distinct), rel=1e-12)
     assert found["path_distinct_se"] == pytest.approx(np.std(distinct, ddof=1) / math.sqrt(P))
-    assert found["path_largest_step"] == pytest.approx(np.mean(largest))
+    assert found["path_largest_step"] == pytest.approx(np.mean(largest), rel=1e-12)
     assert found["path_ends_alike"] == pytest.approx(1 - len(largest) / P)
     assert np.std(distinct) > 0.05  # there is something to get wrong
     assert np.std(largest) > 0.1

@@ -68,7 +68,8 @@ def records(out: Path) -> list[dict[str, Any]]:
     """metrics.jsonl without what depends on the clock."""
     lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     return [
-        {key: value for key, value in json.loads(line).items() if key != "timing"} for line in lines
+        {key: value for key, value in json.loads(line).items() if key != "timing"}
+        for line in lines
     ]
 
 

@@ -73,6 +73,7 @@ def evaluate(
     from textvae.api import TextVAE
     from textvae.cli.progress import progress_bars
     from textvae.cli.sentences import read_rows
+    from textvae.evaluation.absence import why_no_likelihood
     from textvae.evaluation.paths import Interpolations
     from textvae.evaluation.report import evaluate as measure
     from textvae.models.device import reuse_freed_memory
@@ -102,6 +103,9 @@ def evaluate(
         )
     if out is not None:
         write_json(out, report)
+    reason = why_no_likelihood(vae.kind, vae.config.objective)
+    if reason is not None:
+        output.note(reason)
     print_report(report, output)
 
 

@@ -12,6 +12,7 @@ def info(model: options.Model, as_json: options.Json = False, quiet: options.Qui
     """Tell what a model is, was trained on, and scored."""
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import TextVAE
+    from textvae.evaluation.absence import why_no_likelihood
 
     vae = TextVAE.from_pretrained(model, device="cpu")
     record = {
@@ -24,4 +25,7 @@ def info(model: options.Model, as_json: options.Json = False, quiet: options.Qui
         "metrics": vae.metrics,
         "config": vae.config.model_dump(mode="json", exclude_none=True),
     }
+    reason = why_no_likelihood(vae.kind, vae.config.objective)
+    if reason is not None:
+        output.note(reason)
     output.report({key: value for key, value in record.items() if value is not None})

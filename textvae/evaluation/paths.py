@@ -109,11 +109,13 @@ def judge_paths(
     figures = Figures()
     figures.value("path_pairs", P)
     figures.value("path_steps", S)
-    figures.mean("path_distinct", torch.tensor([len(set(map(tuple, path))) / S for path in paths]))
+    distinct = torch.tensor([len(set(map(tuple, path))) for path in paths])
+    figures.mean("path_distinct", distinct.double() / S)
     apart = [path for path in paths if path[0] != path[-1]]
     figures.value("path_ends_alike", 1 - len(apart) / P)
     if apart:
-        figures.mean("path_largest_step", torch.tensor([largest_step(path) for path in apart]))
+        steps = [largest_step(path) for path in apart]
+        figures.mean("path_largest_step", torch.tensor(steps, dtype=torch.float64))
     if interpolations.scorer is not None:
         figures.update(_scored(interpolations.scorer, outputs, texts, S, writing))
     return figures
