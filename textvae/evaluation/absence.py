@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from textvae.config import ObjectiveConfig
 
-# What draws an autoencoder's codes, all together, towards p(z): by the field of its weight.
-_MATCHING = {"adversarial_weight": "adversarial", "mmd_weight": "Wasserstein"}
-
 
 def why_no_likelihood(kind: str, objective: ObjectiveConfig) -> str | None:
     """The reason, for people, why `nll_iw` and its like are absent; None where they are not.
@@ -17,7 +14,8 @@ def why_no_likelihood(kind: str, objective: ObjectiveConfig) -> str | None:
     """
     if kind != "ae":
         return None
-    matched = [name for field, name in _MATCHING.items() if getattr(objective, field, 0.0) > 0]
+    weights = {"adversarial": objective.adversarial_weight, "Wasserstein": objective.mmd_weight}
+    matched = [name for name, weight in weights.items() if weight > 0]
     name = " and ".join(matched)
     reason = f"this {name + ' ' if name else ''}autoencoder gives a sentence a point, not a density"
     if matched:
