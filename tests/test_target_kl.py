@@ -8,39 +8,45 @@ import pytest
 import torch
 
 from textvae.objectives.target_kl import TargetKL, bound_at_target, floor_under
+from textvae.schedules import learning_rate
 
 CPU = torch.device("cpu")
+STEPS = 800
 
 
 class Plant:
     """A training as the controller sees it: the KL follows the weight, late, noisily, drifting.
 
-    At rest KL = scale / weight; the scale grows as the decoder learns to use z.
+    At rest KL = scale / weight; the scale grows as the decoder learns to use z, and with the
+    learning rate falls the speed.
     """
 
     def __init__(self, scale: float, *, lag: float, seed: int = 0) -> None:
         self.scale, self.lag = scale, lag
         self.log_kl = math.log(0.1)
+        self.steps = 0
         self.random = torch.Generator().manual_seed(seed)
 
     def step(self, weight: float) -> tuple[float, float]:
         """(KL of a batch, KL of all sentences) after one more step at this weight."""
+        self.steps += 1
         self.scale *= 1.002
-        self.log_kl += (math.log(self.scale / weight) - self.log_kl) / self.lag
+        rate = learning_rate(10_000, self.steps / STEPS, peak=1.0)
+        self.log_kl += (math.log(self.scale / weight) - self.log_kl) * rate / self.lag
         kl = math.exp(self.log_kl)
         return kl * (1 + 0.1 * torch.randn((), generator=self.random).item()), kl
 
 
 def settle(plant: Plant, target: float, *, valid_ratio: float = 1.0) -> list[float]:
-    """The validation KL over the last 200 of 800 steps, with an evaluation every 80."""
+    """The validation KL over the last quarter of the steps, with ten evaluations."""
     controller, course = TargetKL(target, CPU), []
-    for step in range(1, 801):
+    for step in range(1, STEPS + 1):
         kl, true = plant.step(controller.weight().item())
         controller.observe(torch.tensor(kl))
-        if step % 80 == 0:
+        if step % (STEPS // 10) == 0:
             controller.correct(true * valid_ratio)
         course.append(true * valid_ratio)
-    return course[-200:]
+    return course[-STEPS // 4 :]
 
 
 @pytest.mark.parametrize("target", [4.0, 8.0, 16.0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from textvae.config import Config, ModelConfig
+from textvae.config import Config
 from textvae.data.batches import Batch, BatchPlan
 from textvae.data.noise import StepNoise, derived_seed
 from textvae.data.prepare import Corpora
@@ -21,13 +20,14 @@ from textvae.errors import DivergedError, InterruptedRun
 from textvae.evaluation.monitor import monitor
 from textvae.models.folder import WEIGHTS_FILE, build_model, save_model, write_atomically
 from textvae.models.sentence import SentenceModel
-from textvae.training.budget import EVALUATIONS, SETTLING_STEPS, Budget
+from textvae.training.budget import EVALUATIONS, Budget
 from textvae.training.checkpoints import (
     TrainingState,
     copy_weights,
     load_checkpoint,
     save_checkpoint,
 )
+from textvae.training.clock import Clock
 from textvae.training.collapse import collapse_warning, remedy
 from textvae.training.course import Course
 from textvae.training.material import monitored_chunks, resident, training_codes
@@ -35,7 +35,7 @@ from textvae.training.processes import Processes
 from textvae.training.reporting import MetricsFile, Reporter
 from textvae.training.runtime import StopSignal, synchronize
 from textvae.training.tracking import Trackers
-from textvae.training.updates import Updates
+from textvae.training.updates import Updates, default_learning_rate
 from textvae.training.window import Window
 
 EVALUATIONS_TO_WARN = 3  # in a row at which the latent looked collapsed
@@ -162,10 +162,7 @@ class TrainingRun:
             self._set_horizon(self.budget.steps)
         elif self.budget.seconds is not None and self.budget.seconds > self.state.planned_seconds:
             self.state.horizon = self.state.eval_steps = None  # to be estimated, perhaps again
-        self.started = time.monotonic() - self.state.seconds
-        self.first_step = self.state.step
-        self.settled = (self.state.step, time.monotonic())  # where the speed is measured from
-        self.logged = time.monotonic()
+        self.clock = Clock(self.state.step, self.state.seconds)
         self.reporter.start(self._facts())
 
     def rest_of_epoch(self) -> Iterator[Batch]:
@@ -210,23 +207,21 @@ class TrainingRun:
     def plan_horizon(self) -> None:
         """Once the speed is known, fix the number of steps that fit into the minutes."""
         step = self.state.step
-        if step == self.first_step + SETTLING_STEPS:
-            self.settled = (step, time.monotonic())
+        self.clock.settle_if_due(step)
         if self.state.horizon is not None:
             return
-        ready = self.budget.ready_to_estimate(step - self.first_step, self.seconds())
+        ready = self.budget.ready_to_estimate(self.clock.steps(step), self.clock.seconds())
         if not self.processes.agree(ready, step):
             return
         synchronize(self.device)
-        first, since = self.settled
-        step_seconds = (time.monotonic() - since) / max(step - first, 1)
-        before = time.monotonic()
+        step_seconds = self.clock.step_seconds(step)
+        before = self.clock.seconds()
         self.evaluate()
         horizon = self.budget.horizon_from_speed(
             step=step,
-            seconds=self.seconds(),
+            seconds=self.clock.seconds(),
             step_seconds=step_seconds,
-            evaluation_seconds=time.monotonic() - before,
+            evaluation_seconds=self.clock.seconds() - before,
         )
         horizon = self.processes.from_main(horizon)
         self._set_horizon(horizon)
@@ -241,7 +236,7 @@ class TrainingRun:
         steps = self.config.training.log_steps
         sums = self.window.total()
         self.window.clear()
-        now, seconds = time.monotonic(), self.seconds()
+        seconds, training_seconds = self.clock.seconds(), self.clock.since_report()
         sentences = sums.pop("sentences")
         self._check_finite("loss", sums["loss"])
         self._check_finite("gradient norm", sums["gradient_norm"])
@@ -255,12 +250,11 @@ class TrainingRun:
             "kl_weight": self.kl_weight(),
             "learning_rate": self.course.learning_rate(),
             "timing": {
-                "sentences_per_second": sentences / max(now - self.logged, 1e-9),
+                "sentences_per_second": sentences / training_seconds,
                 "seconds": seconds,
                 "seconds_left": self._seconds_left(seconds),
             },
         }
-        self.logged = now
         self._report(record)
 
     def evaluate_if_due(self) -> None:
@@ -275,7 +269,7 @@ class TrainingRun:
 
     def evaluate(self) -> None:
         """The figures of the validation slice; the model is saved where they are the best."""
-        before = time.monotonic()
+        before = self.clock.seconds()
         figures: dict[str, float] = {}
         if self.processes.is_main:
             figures = monitor(self.model, self.valid, self.config.training.seed)
@@ -290,7 +284,7 @@ class TrainingRun:
                     **figures,
                     "kl_weight": self.kl_weight(),
                     "best": best,
-                    "timing": {"seconds": self.seconds()},
+                    "timing": {"seconds": self.clock.seconds()},
                 }
             )
             self._warn_of_collapse(figures)
@@ -299,7 +293,7 @@ class TrainingRun:
         if news is not None:
             self.reporter.message(f"{news} at step {self.state.step}")
         self.state.evaluated_step = self.state.step
-        self.logged += time.monotonic() - before
+        self.clock.leave_out(self.clock.seconds() - before)
 
     def _keep_if_best(self, score: float) -> bool:
         """Save the model if none before had so low a score."""
@@ -320,7 +314,7 @@ class TrainingRun:
 
     def finished(self, stop: StopSignal) -> bool:
         """Whether the run is over: by budget, patience or signal."""
-        asked = stop.number is not None or self.budget.out_of_time(self.seconds())
+        asked = stop.number is not None or self.budget.out_of_time(self.clock.seconds())
         return self.processes.agree(asked, self.state.step) or self.spent()
 
     def spent(self) -> bool:
@@ -378,7 +372,7 @@ class TrainingRun:
     def save_checkpoint(self) -> None:
         """Write all that --resume needs."""
         self.state.window = self.window.total()
-        self.state.seconds = self.seconds()
+        self.state.seconds = self.clock.seconds()
         self.course.record()
         if self.processes.is_main and self.metrics is not None:
             self.state.metrics_bytes = self.metrics.bytes_written
@@ -399,10 +393,6 @@ class TrainingRun:
         weight = self.course.kl_weight()
         return 0.0 if weight is None else float(weight)
 
-    def seconds(self) -> float:
-        """Time since the first start."""
-        return time.monotonic() - self.started
-
     def _fresh_model(self, name: str) -> SentenceModel:
         """A model with random weights, by the seed of the run and `name`."""
         with torch.random.fork_rng(devices=[]):
@@ -420,9 +410,8 @@ class TrainingRun:
     def _seconds_left(self, seconds: float) -> float | None:
         if self.state.horizon is None:
             return None if self.budget.seconds is None else self.budget.seconds - seconds
-        done = self.state.step - self.settled[0]
-        rate = (time.monotonic() - self.settled[1]) / max(done, 1)
-        return rate * max(self.state.horizon - self.state.step, 0)
+        step = self.state.step
+        return self.clock.step_seconds(step) * max(self.state.horizon - step, 0)
 
     def _places(self, batch: Batch) -> Tensor:
         """Place of each local sentence in the global batch, made where it is needed."""
@@ -467,10 +456,3 @@ class TrainingRun:
             "threads": torch.get_num_threads(),
             "processes": self.processes.count,
         }
-
-
-def default_learning_rate(model: ModelConfig) -> float:
-    """Peak learning rate of Adam where none is given: by kind of network and width."""
-    slow = "transformer" in (model.encoder, model.decoder)
-    at_256 = 1e-3 if slow else 4.5e-3
-    return at_256 * min(1.0, (256 / model.hidden_size) ** 0.5)

@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from textvae.config import Config
+from textvae.config import Config, ModelConfig
 from textvae.data.batches import Batch
 from textvae.data.noise import StepNoise, derived_seed
 from textvae.models.sentence import SentenceModel
@@ -157,3 +157,10 @@ class Updates:
 def encoder_parameters(model: SentenceModel) -> list[nn.Parameter]:
     """The parameters of q(z|x)."""
     return [] if model.encoder is None else list(model.encoder.parameters())
+
+
+def default_learning_rate(model: ModelConfig) -> float:
+    """Peak learning rate of Adam where none is given: by kind of network and width."""
+    slow = "transformer" in (model.encoder, model.decoder)
+    at_256 = 1e-3 if slow else 4.5e-3
+    return at_256 * min(1.0, (256 / model.hidden_size) ** 0.5)
