@@ -21,7 +21,8 @@ class Aggressive:
     He 2019, algorithm 1: the encoder alone is updated until the loss of WINDOW updates, a token,
     no longer falls (MOST at the most), then once the decoder alone. Every update is a step with
     the next batch of the epoch, so horizon, schedules and budget count all of them. The phase ends
-    at the first evaluation whose `mi` is not above that of the one before, section 4.2.
+    at the first evaluation whose `mi` is not above that of the one before, section 4.2; those
+    while the weight of the KL still rises do not count.
 
     Args:
         device: where sums are kept.

@@ -164,7 +164,10 @@ class Course:
         if self._target is not None:
             self._kl = figures["kl"]
             self._target.correct(self._kl)
-        if self._aggressive is not None and self._aggressive.judge(figures["mi"]):
+        weight = self.kl_weight()
+        risen = weight is not None and float(weight) >= 0.99 * self.full_weight
+        # While the weight still rises, mi falls whatever the encoder does.
+        if self._aggressive is not None and risen and self._aggressive.judge(figures["mi"]):
             return f"aggressive training of the encoder ends: mi {figures['mi']:.3f} rose no more"
         return None
 
