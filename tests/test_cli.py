@@ -14,7 +14,6 @@ import tomllib
 import typing
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +22,7 @@ from rich.console import Console
 from textvae.cli import options, progress, vectors
 from textvae.cli.main import report_error, run
 from textvae.cli.output import Output, grid_lines, table_lines, to_json
-from textvae.config import SECTIONS, Config, recipe_names, section_of
+from textvae.config import SECTIONS, Config, ObjectiveConfig, recipe_names, section_of
 from textvae.data.readers import Row
 from textvae.errors import (
     ConfigError,
@@ -659,7 +658,7 @@ def test_an_autoencoder_says_why_it_has_no_likelihood(textvae, tiny_ae, tiny_vae
         assert not {"nll_iw", "nll_elbo", "kl", "mi", "active_units"} & ran.rows[0].keys()
         assert textvae(*command, "--json", "--quiet").err == ""
     assert "density" not in textvae("info", tiny_vae).err
-    adversarial = typing.cast(typing.Any, SimpleNamespace(adversarial_weight=1.0))
+    adversarial = ObjectiveConfig(adversarial_weight=1.0)
     assert "adversarial autoencoder" in (why_no_likelihood("ae", adversarial) or "")
     assert why_no_likelihood("vae", adversarial) is None  # whose encoder has a density
 
