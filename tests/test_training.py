@@ -125,7 +125,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "adversarial": {"adversarial_weight": 2.0, "bag_of_words_weight": 0.5, "beta": 0.0},
     "autoencoder": {"model": "ae", "adversarial_weight": 2.0, "mmd_weight": 5.0},
     "pretraining": {"pretrain_share": 0.56, "target_kl": 2.0},  # 11 of 18 steps
-    "aggressive": {"aggressive": True, "eval_steps": 4, "max_steps": 60},
+    "aggressive": {"aggressive": True, "eval_steps": 9, "max_steps": 30},
 }
 
 
@@ -239,15 +239,14 @@ def test_a_matched_autoencoder_keeps_its_standard_prior(tmp_path: Path) -> None:
 
 
 def test_a_target_of_the_kl_is_met_by_a_tiny_model(tmp_path: Path) -> None:
-    for target in (1.0, 3.0):
-        out = tmp_path / str(target)
-        config = tiny_config(
-            target_kl=target, max_steps=400, eval_steps=40, learning_rate=0.01, batch_size=25
-        )
-        train_session(config, out, texts=TEXTS)
-        best = [r for r in records(out) if r.get("best")][-1]
-        assert best["kl"] == pytest.approx(target, rel=0.05)
-        assert best["step"] > 200
+    out = tmp_path / "run"
+    config = tiny_config(
+        target_kl=3.0, max_steps=400, eval_steps=40, learning_rate=0.01, batch_size=25
+    )
+    train_session(config, out, texts=TEXTS)
+    best = [r for r in records(out) if r.get("best")][-1]
+    assert best["kl"] == pytest.approx(3.0, rel=0.05)
+    assert best["step"] > 200
 
 
 def test_an_interruption_does_not_use_up_patience(tmp_path: Path) -> None:
