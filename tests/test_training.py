@@ -68,8 +68,7 @@ def records(out: Path) -> list[dict[str, Any]]:
     """metrics.jsonl without what depends on the clock."""
     lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     return [
-        {key: value for key, value in json.loads(line).items() if key != "timing"}
-        for line in lines
+        {key: value for key, value in json.loads(line).items() if key != "timing"} for line in lines
     ]
 
 
@@ -384,6 +383,16 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path, method: dict[str, 
     once, twice = (last_checkpoint(tmp_path / name) for name in ("one", "two"))
     for name in once.keys() & {"encoder.normalised.running_mean", "encoder.normalised.shift"}:
         torch.testing.assert_close(twice[name], once[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(0.1, 0.6), (0.5, 3.0), (1.0, 4.0), (10.0, 18.0)])
+def test_the_speed_is_measured_for_seconds_before_the_horizon(
+    minutes: float, seconds: float
+) -> None:
+    budget = Budget.of(TrainingConfig(max_minutes=minutes), steps_per_epoch=100)
+    assert not budget.ready_to_estimate(50, seconds * 0.99)
+    assert budget.ready_to_estimate(50, seconds * 1.01)
+    assert not budget.ready_to_estimate(2, seconds * 1.01)
 
 
 def test_minutes_are_a_hard_stop_and_fix_a_horizon_once(tmp_path: Path) -> None:

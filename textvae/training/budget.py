@@ -10,6 +10,8 @@ from textvae.config import TrainingConfig
 DEFAULT_EPOCHS = 20.0
 EVALUATIONS = 10  # in a training whose eval_steps is not set
 MEASURED_SHARE = 0.03  # of the minutes, before the horizon is estimated
+MEASURED_SECONDS = 4.0  # at least: a second tells little of a machine that does other work too
+LARGEST_SHARE = 0.1  # but no more than this of the minutes
 SETTLING_STEPS = 5  # left out of the speed: caches, threads and lazily built kernels
 MARGIN = 0.985  # of the remaining time is planned for; machines slow down
 
@@ -53,11 +55,10 @@ class Budget:
 
     def ready_to_estimate(self, steps: int, seconds: float) -> bool:
         """Whether enough has been seen of the speed: `steps` since this start."""
-        return (
-            self.seconds is not None
-            and steps > SETTLING_STEPS
-            and seconds >= MEASURED_SHARE * self.seconds
-        )
+        if self.seconds is None or steps <= SETTLING_STEPS:
+            return False
+        wanted = max(MEASURED_SHARE * self.seconds, MEASURED_SECONDS)
+        return seconds >= min(wanted, LARGEST_SHARE * self.seconds)
 
     def out_of_time(self, seconds: float) -> bool:
         """Whether the hard stop is reached."""
