@@ -597,6 +597,17 @@ def test_compare_judges_samples_too(textvae, tiny_vae, tiny_ae, corpus) -> None:
     assert textvae("compare", tiny_vae, *common, "--scorer", tiny_ae).code == 2
 
 
+def test_a_scorer_reads_the_beginning_of_what_is_too_long(tiny_lm) -> None:
+    """What a model wrote may have more tokens when it is read again."""
+    from textvae.api import TextVAE
+    from textvae.cli.evaluate import negated
+
+    lm = TextVAE.from_pretrained(tiny_lm)
+    long = "us ! " * lm.max_tokens
+    expected = -lm.log_likelihood([long], truncate=True)
+    np.testing.assert_array_equal(negated(lm)([long]), expected)
+
+
 def test_compare_finds_out_what_is_missing_before_it_measures(
     textvae, tiny_vae, corpus, tmp_path
 ) -> None:

@@ -336,6 +336,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         ({"target_kl": 4.0, "beta": 1.0}, r"leave out beta$"),
         ({"target_kl": 4.0, "kl_schedule": "linear", "beta": 1.0}, r"beta and kl_schedule"),
         ({"target_kl": -4.0}, r"objective\.target_kl = -4\.0"),
+        ({"target_kl": 7.8, "posterior_batch_norm": 0.7}, r"7\.84 nats at least"),
+        ({"target_kl": 2.0, "committed_rate": 8.0}, r"target_kl = 2: .* 8 nats at least"),
         ({"importance_samples": 8}, r"free_bits 0\.2.*set free_bits to 0"),
         ({"target_kl": 4.0, "model": "ae"}, r"target_kl = 4\.0.*'ae'.*train a vae$"),
         ({"aggressive": True, "model": "lm"}, r"aggressive = True.*'lm'.*train a vae$"),

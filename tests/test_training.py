@@ -248,6 +248,26 @@ def test_a_target_of_the_kl_is_met_by_a_tiny_model(tmp_path: Path) -> None:
     assert best["step"] > 200
 
 
+def test_a_run_resumed_for_another_target_has_a_best_model_of_its_own(tmp_path: Path) -> None:
+    """Its scores, at other KLs, are no better and no worse than those before."""
+    out = tmp_path / "run"
+    train_session(tiny_config(max_steps=40, eval_steps=20, beta=0.0), out, texts=TEXTS)
+    before = (out / "model.safetensors").read_bytes()
+    config = tiny_config(max_steps=80, eval_steps=20, target_kl=0.5)
+    train_session(config, out, texts=TEXTS, resume=True)
+    first = next(r for r in records(out) if r["event"] == "valid" and r["step"] > 40)
+    assert first["best"] is True
+    assert (out / "model.safetensors").read_bytes() != before
+
+
+def test_no_step_is_evaluated_twice(tmp_path: Path) -> None:
+    """The horizon asks for an evaluation, and `eval_steps` may ask for the same one."""
+    config = tiny_config(max_steps=None, max_minutes=0.02, eval_steps=1, checkpoint_steps=1000)
+    train_session(config, tmp_path / "run", texts=TEXTS)
+    steps = [r["step"] for r in records(tmp_path / "run") if r["event"] == "valid"]
+    assert len(steps) == len(set(steps)) > 1
+
+
 def test_an_interruption_does_not_use_up_patience(tmp_path: Path) -> None:
     config = tiny_config(max_steps=60, eval_steps=10, patience=1, learning_rate=1e-9)
     whole, torn = tmp_path / "whole", tmp_path / "torn"

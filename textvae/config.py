@@ -248,6 +248,18 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
 
     @model_validator(mode="after")
+    def _the_target_is_within_reach(self) -> Config:
+        model, target = self.model, self.objective.target_kl
+        normalised = model.latent_size * model.posterior_batch_norm**2 / 2
+        least = max(model.committed_rate, normalised)
+        if target is not None and target <= least:
+            raise ValueError(
+                f"objective.target_kl = {target:g}: this posterior has a KL of {least:.3g} nats at "
+                "least, by committed_rate or posterior_batch_norm; ask for more, or lower these"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _the_model_has_what_the_loss_needs(self) -> Config:
         kind, objective = self.model.model, self.objective
         unmet = {

@@ -233,5 +233,8 @@ def like(lm: TextVAE) -> Config:
 
 
 def negated(lm: TextVAE) -> Scorer:
-    """-log p(x) of texts under `lm`, in nats."""
-    return lambda texts: -lm.log_likelihood(texts)
+    """-log p(x) of texts under `lm`, in nats; of what exceeds its limit, of the beginning.
+
+    A text that a model wrote may have more tokens when it is read again, or for another tokenizer.
+    """
+    return lambda texts: -lm.log_likelihood(texts, truncate=True)

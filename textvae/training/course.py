@@ -50,12 +50,16 @@ class Course:
         self._target = TargetKL(target, device) if target is not None else None
         self._aggressive = Aggressive(device, processes) if aggressive else None
         self._state = state
+        state.scored_for = target
         self._kl: float | None = None  # of the last evaluation
 
     # the state
 
     def resume(self, state: TrainingState) -> None:
         """Go on where `state` stands."""
+        if state.scored_for != self._objective.target_kl:  # scores of another scale
+            state.best, state.since_best = None, 0
+        state.scored_for = self._objective.target_kl
         self._state = state
         self._former_horizon = state.horizon
         if self._target is not None and state.target_kl:

@@ -261,7 +261,8 @@ class TrainingRun:
         """Evaluate and save at the steps that are set for it."""
         step, every = self.state.step, self.config.training.checkpoint_steps
         if self.state.eval_steps is not None and step % self.state.eval_steps == 0:
-            self.evaluate()
+            if self.state.evaluated_step != step:  # the horizon may just have asked for it
+                self.evaluate()
             if every is None:
                 self.save_checkpoint()
         if every is not None and step % every == 0:
@@ -333,7 +334,7 @@ class TrainingRun:
         """
         if not interrupted and self.state.evaluated_step != self.state.step:
             self.evaluate()
-        elif interrupted and self.state.best is None and self.processes.is_main:
+        elif interrupted and self.processes.is_main and not (self.out / WEIGHTS_FILE).is_file():
             self.save_best()  # so that there is a model at all
         self.save_checkpoint()
         missed = self.course.missed_target()
