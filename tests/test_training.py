@@ -21,7 +21,6 @@ from textvae.data.rows import Row
 from textvae.errors import (
     DivergedError,
     InterruptedRun,
-    ModelFormatError,
     NotFoundError,
     UsageError,
 )
@@ -153,9 +152,24 @@ def test_what_the_loss_has_of_its_own_is_kept_where_there_is_any(tmp_path: Path)
         train_session(tiny_config(max_steps=2, **terms), tmp_path / name, texts=TEXTS)
     assert "auxiliaries.safetensors" not in all_tensors(tmp_path / "plain")
     assert "auxiliaries.safetensors" in all_tensors(tmp_path / "own")
-    config = tiny_config(max_steps=4, bag_of_words_weight=0.5)
-    with pytest.raises(ModelFormatError, match=r"damaged checkpoint.*words"):
-        train_session(config, tmp_path / "plain", texts=TEXTS, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("bag_of_words_weight", 0.5),
+        ("adversarial_weight", 1.0),
+        ("pretrain_share", 0.5),
+        ("aggressive", True),
+    ],
+)
+def test_a_method_cannot_be_taken_up_half_way(tmp_path: Path, name: str, value: Any) -> None:
+    out = tmp_path / "run"
+    train_session(tiny_config(max_steps=2), out, texts=TEXTS)
+    before = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    with pytest.raises(UsageError, match=rf"{name} is {value}, the run in .* has"):
+        train_session(tiny_config(max_steps=4, **{name: value}), out, texts=TEXTS, resume=True)
+    assert {path: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
 
 
 def test_a_checkpoint_from_before_these_methods_resumes(tmp_path: Path) -> None:
@@ -163,7 +177,7 @@ def test_a_checkpoint_from_before_these_methods_resumes(tmp_path: Path) -> None:
     train_session(tiny_config(max_steps=4), out, texts=TEXTS)
     path = sorted((out / "checkpoints").iterdir())[-1] / "state.json"
     state = json.loads(path.read_text(encoding="utf-8"))
-    for name in ("pretrained_step", "target_kl", "aggressive"):
+    for name in ("pretrained_step", "target_kl", "aggressive", "scored_for"):
         del state[name]
     path.write_text(json.dumps(state), encoding="utf-8")
     train_session(tiny_config(max_steps=6), out, texts=TEXTS, resume=True)

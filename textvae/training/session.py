@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from textvae.config import Config
+from textvae.config import Config, ModelConfig
 from textvae.data.prepare import Corpora, load_corpora
 from textvae.errors import TextVAEError, UsageError
 from textvae.models.folder import load_model, write_atomically
@@ -56,7 +56,7 @@ def train_session(
     if main:
         check_folder(out, resume=resume, overwrite=overwrite)
     if resume:
-        check_architecture(out, config)
+        check_unchanged(out, config)
     with accelerator_for(config.training) as accelerator:
         with accelerator.main_process_first():  # the others find the encoded corpus in the cache
             corpora = load_corpora(
@@ -149,15 +149,32 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
             )
 
 
-def check_architecture(out: Path, config: Config) -> None:
-    """Raise UsageError where a resumed run is asked for other sizes than it began with."""
-    own = Config.resolve(file=out / "experiment.toml").model.model_dump()
-    for name, value in config.model.model_dump().items():
-        if value != own[name] and not name.endswith("dropout"):
-            raise UsageError(
-                f"--resume: {name} is {value}, the run in {out} has {own[name]}; leave it out, "
-                "or train anew in another --out"
-            )
+# What a run cannot take up, or give up, half way: phases, and what the loss has of its own.
+METHOD = (
+    "importance_samples",
+    "bag_of_words_weight",
+    "mmd_weight",
+    "adversarial_weight",
+    "pretrain_share",
+    "reset_decoder",
+    "aggressive",
+)
+
+
+def check_unchanged(out: Path, config: Config) -> None:
+    """Raise UsageError where a resumed run is asked for other sizes or another method."""
+    own = Config.resolve(file=out / "experiment.toml")
+    sizes = {name for name in ModelConfig.model_fields if not name.endswith("dropout")}
+    for before, after, fixed in (
+        (own.model, config.model, sizes),
+        (own.objective, config.objective, METHOD),
+    ):
+        for name in type(before).model_fields:
+            if name in fixed and getattr(after, name) != getattr(before, name):
+                raise UsageError(
+                    f"--resume: {name} is {getattr(after, name)}, the run in {out} has "
+                    f"{getattr(before, name)}; leave it out, or train anew in another --out"
+                )
 
 
 def prepare_folder(out: Path, *, resume: bool) -> None:
