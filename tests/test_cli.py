@@ -67,9 +67,15 @@ def textvae(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
 
 def in_a_process(*arguments: object, **settings: typing.Any) -> subprocess.Popen[bytes]:
-    """`python -m textvae ARGUMENTS`, started."""
+    """`python -m textvae ARGUMENTS`, started, and to be interrupted even below a background job."""
     command = [sys.executable, "-m", "textvae", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **settings)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's & ignores it
+        **settings,
+    )
 
 
 # usage, configuration and exit codes
