@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
 import torch
+from torch import Tensor
 
 from textvae.config import ModelConfig
 from textvae.data.batches import Tokens
@@ -59,3 +61,16 @@ def ignore_latent(model: SentenceModel) -> None:
     """Cut every path from z into a recurrent decoder."""
     model.decoder.first_state.weight.zero_()
     model.decoder.rnn.weight_ih_l0[:, model.config.embedding_size :] = 0
+
+
+def decoded_positions(model: SentenceModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that grows by samples x sentences x tokens with each call of the decoder."""
+    sizes: list[int] = []
+    inner = model.log_likelihood
+
+    def log_likelihood(target: Tokens, z: Tensor) -> Tensor:
+        sizes.append(z.shape[:-1].numel() * target.ids.size(1))
+        return inner(target, z)
+
+    monkeypatch.setattr(model, "log_likelihood", log_likelihood)
+    return sizes

@@ -7,7 +7,15 @@ import math
 
 import pytest
 import torch
-from random_models import BOS, EOS, PAD, chunks_in_order, ignore_latent, random_model
+from random_models import (
+    BOS,
+    EOS,
+    PAD,
+    chunks_in_order,
+    decoded_positions,
+    ignore_latent,
+    random_model,
+)
 
 from textvae.data.batches import Tokens, collate
 from textvae.evaluation import likelihood
@@ -229,15 +237,7 @@ def test_likelihood_of_each_sentence_is_the_sum_over_its_steps(kind: str) -> Non
 
 def test_memory_of_a_decoder_call_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model(seed=0)
-    sizes = []
-    inner = model.log_likelihood
-    monkeypatch.setattr(
-        model,
-        "log_likelihood",
-        lambda target, z: (
-            sizes.append(z.shape[:-1].numel() * target.ids.size(1)) or inner(target, z)
-        ),
-    )
+    sizes = decoded_positions(model, monkeypatch)
     monkeypatch.setattr(likelihood, "CPU_LOGITS", 32 * 20)  # 20 tokens a call
     chunks = chunks_by_length(sentences_up_to(2), model)
     found = importance_weighted(model, chunks, posteriors(model, chunks), samples=30, seed=0)

@@ -147,6 +147,19 @@ def test_the_gradient_of_a_batch_is_the_sum_of_its_sentences_gradients(
 # a distribution over sentences, token by token
 
 
+def assert_steps_have(
+    expected: Tensor, model: SentenceModel, tokens: Tokens, z: Tensor | None
+) -> None:
+    """Step by step each token has the log-probability (B, T) that is expected of it."""
+    state, previous = model.start(z, len(tokens)), torch.full((len(tokens),), BOS)
+    for t in range(tokens.ids.size(1)):
+        logits, state = model.step(previous, state)
+        previous = tokens.ids[:, t]
+        found = logits.log_softmax(-1).gather(1, previous[:, None])[:, 0]
+        there = t < tokens.lengths
+        torch.testing.assert_close(found[there], expected[there, t], rtol=1e-5, atol=1e-5)
+
+
 @torch.no_grad()
 @decoders
 @with_latent_or_not
@@ -156,14 +169,7 @@ def test_steps_give_the_teacher_forced_probabilities(
     model = random_model(kind, max_tokens=12, **sizes)
     z = latents(model, 5)
     expected = model.token_log_probs(tokens, z)
-    state = model.start(z, 5)
-    previous = torch.full((5,), BOS)
-    for t in range(tokens.ids.size(1)):
-        logits, state = model.step(previous, state)
-        previous = tokens.ids[:, t]
-        found = logits.log_softmax(-1).gather(1, previous[:, None])[:, 0]
-        there = t < tokens.lengths
-        torch.testing.assert_close(found[there], expected[there, t], rtol=1e-5, atol=1e-5)
+    assert_steps_have(expected, model, tokens, z)
 
 
 @torch.no_grad()
@@ -292,14 +298,7 @@ def test_a_skip_connection_adds_a_map_of_the_latent_to_each_output_state(
     expected = log_probs.gather(2, tokens.ids[:, :, None])[:, :, 0].masked_fill(~tokens.mask, 0)
     torch.testing.assert_close(model.token_log_probs(tokens, z), expected, rtol=1e-5, atol=1e-5)
     assert ((plain.token_log_probs(tokens, z) - expected)[tokens.mask].abs() > 1e-4).all()
-
-    previous, state = torch.full((5,), BOS), model.start(z, 5)
-    for t in range(tokens.ids.size(1)):
-        logits, state = model.step(previous, state)
-        previous = tokens.ids[:, t]
-        found = logits.log_softmax(-1).gather(1, previous[:, None])[:, 0]
-        there = t < tokens.lengths
-        torch.testing.assert_close(found[there], expected[there, t], rtol=1e-5, atol=1e-5)
+    assert_steps_have(expected, model, tokens, z)
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import torch
 from random_models import (
     EOS,
     PAD,
+    decoded_positions,
     ignore_latent,
     random_model,
     random_word_model,
@@ -109,15 +110,7 @@ def test_no_sentence_depends_on_its_batch_and_no_weight_on_its_steps(
 
 def test_memory_of_a_call_with_its_gradient_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model(seed=0)
-    sizes: list[int] = []
-    inner = model.log_likelihood
-    monkeypatch.setattr(
-        model,
-        "log_likelihood",
-        lambda target, z: (
-            sizes.append(z.shape[:-1].numel() * target.ids.size(1)) or inner(target, z)
-        ),
-    )
+    sizes = decoded_positions(model, monkeypatch)
     monkeypatch.setattr(likelihood, "CPU_LOGITS", 32 * 80)  # 80 tokens a call, 20 with gradients
     chunks = chunks_by_length(SENTENCES, model, 4)
     refine(model, chunks, posteriors(model, chunks), steps=1, seed=0)
