@@ -28,6 +28,7 @@ METHODS: dict[str, list[str]] = {
     "ae": ["--model", "ae"],
     "plain": ["--kl-schedule", "constant", *NO_FLOOR],
     "annealed": ["--kl-schedule", "linear", *NO_FLOOR],
+    "annealed-last": ["--kl-schedule", "linear", *NO_FLOOR, "--set", "model.pooling=last"],
     "cyclical": ["--kl-schedule", "cyclical", *NO_FLOOR],
     "free-bits": ["--free-bits-mode", "batch"],
     "free-bits-dimension": ["--free-bits-mode", "dimension"],
@@ -50,6 +51,9 @@ def main(arguments: list[str]) -> None:
     options = parsed(arguments)
     if unknown := [name for name in options.methods if name not in METHODS]:
         sys.exit(f"unknown methods {unknown}; known: {', '.join(METHODS)}")
+    if options.scorer and not options.quality:
+        sys.exit("--scorer judges samples; say how many by --quality N")
+    commit = shell(["git", "rev-parse", "--short", "HEAD"]).strip()
     runs = [(name, seed) for seed in options.seeds for name in options.methods]
     with ThreadPoolExecutor(options.jobs) as pool:
         reports = list(pool.map(lambda run: report_of(*run, options), runs))
@@ -58,7 +62,7 @@ def main(arguments: list[str]) -> None:
         kept = {
             "what": "each method with the same network, tokenizer and minutes; one thread each, "
             f"{options.jobs} at a time",
-            "commit": shell(["git", "rev-parse", "--short", "HEAD"]).strip(),
+            "commit": commit,
             "command": "python scripts/methods.py " + " ".join(arguments),
             "methods": {name: METHODS[name] for name in options.methods},
             "reports": reports,
