@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
@@ -31,13 +31,14 @@ from textvae.latent.settings import Sampling
 from textvae.latent.streams import SampleStreams
 from textvae.models.device import choose_device
 from textvae.models.folder import load_model, save_model
-from textvae.models.sentence import SentenceModel
+from textvae.models.sentence import Layer, SentenceModel
 
 if TYPE_CHECKING:
     from textvae.training.reporting import Reporter
 
 EXPERIMENT_FILE = "experiment.toml"
 METRICS_FILE = "metrics.jsonl"
+LAYERS: tuple[Layer, ...] = get_args(Layer)
 
 
 class TextVAE:
@@ -204,15 +205,43 @@ class TextVAE:
 
     # text -> latent
 
-    def encode(self, texts: Sequence[str], *, batch_size: int = 256) -> NDArray[np.float32]:
-        """The vector of each sentence, (N, Z): the posterior mean, or the autoencoder's code.
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        layer: Layer = "latent",
+        normalize: bool = False,
+        batch_size: int = 256,
+    ) -> NDArray[np.float32]:
+        """The vector of each sentence, (N, D): the posterior mean, or the autoencoder's code.
 
         Sentences beyond the model's limit are cut; `overlong` counts them.
+
+        Args:
+            layer: `latent` (D = Z), or `encoder`: the state before the bottleneck.
+            normalize: give each vector the length 1.
+
+        Raises:
+            UsageError: the model is a language model, or an unknown layer.
+        """
+        vectors = self._encoded(texts, batch_size, self._layer(layer))
+        if normalize:
+            vectors = torch.nn.functional.normalize(vectors, dim=-1)
+        return vectors.cpu().numpy()
+
+    def vector_size(self, layer: Layer = "latent") -> int:
+        """D, the dimensions of a vector of `encode`."""
+        return self._encoded([""], 1, self._layer(layer)).size(1)
+
+    def word_average(self, texts: Sequence[str], *, batch_size: int = 256) -> NDArray[np.float32]:
+        """The mean of the encoder's token embeddings of each sentence, (N, E).
+
+        A baseline for what the vectors of `encode` know beyond the words.
 
         Raises:
             UsageError: the model is a language model.
         """
-        return self._encoded(texts, batch_size, self.model.code).cpu().numpy()
+        return self._encoded(texts, batch_size, self.model.word_average).cpu().numpy()
 
     def posterior(self, texts: Sequence[str], *, batch_size: int = 256) -> DiagonalGaussian:
         """q(z|x) of each sentence, shape (N, Z). The model must be a vae."""
@@ -365,6 +394,11 @@ class TextVAE:
         limit = self.max_tokens - 1
         return [ids[:limit] for ids in self.tokenizer.encode(self._prepared(texts))]
 
+    def _layer(self, layer: Layer) -> Callable[[Tokens], Tensor]:
+        if layer not in LAYERS:
+            raise UsageError(f"layer {layer!r} is unknown; try {' or '.join(LAYERS)}")
+        return self.model.code if layer == "latent" else self.model.pooled
+
     @torch.inference_mode()
     def _encoded(self, texts: Sequence[str], batch_size: int, encoder: Any) -> Tensor:
         """Rows of `encoder`'s output in the order of the texts, batched by length."""
@@ -377,7 +411,7 @@ class TextVAE:
             tokens = collate(chosen, self.tokenizer.eos_id, self.tokenizer.pad_id)
             parts.append(encoder(tokens.to(self.model.device)))
         if not parts:
-            return torch.empty(0, self.latent_size)
+            return self._encoded([""], 1, encoder)[:0]
         result = torch.empty_like(torch.cat(parts))
         result[torch.tensor(order, device=result.device)] = torch.cat(parts)
         return result

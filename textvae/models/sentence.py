@@ -6,6 +6,8 @@ else are compositions of these primitives and live elsewhere.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +22,8 @@ from textvae.models.posterior import BatchNormalisedMeans, largest_log_variance
 from textvae.models.recurrent import CELLS, RecurrentDecoder, RecurrentEncoder, State
 from textvae.models.softmax import linear_nll
 from textvae.models.transformer import TransformerDecoder, TransformerEncoder
+
+Layer = Literal["latent", "encoder"]  # where the vector of a sentence is taken
 
 
 class SentenceModel(nn.Module):
@@ -129,9 +133,32 @@ class SentenceModel(nn.Module):
         Raises:
             UsageError: the model is a language model.
         """
+        return self._need_encoder()(source, noise)[:, : self.latent_size].float()
+
+    def pooled(self, source: Tokens) -> Tensor:
+        """The encoder's state of each sentence before the bottleneck, (B, H) or (B, 2H).
+
+        Raises:
+            UsageError: the model is a language model.
+        """
+        return self._need_encoder().pooled(source).float()
+
+    def word_average(self, source: Tokens) -> Tensor:
+        """The mean of the encoder's token embeddings of each sentence, end token apart, (B, E).
+
+        That of an empty sentence is zero.
+
+        Raises:
+            UsageError: the model is a language model.
+        """
+        words = source.mask & (source.ids != self.eos_id)  # (B, T)
+        embedded = self._need_encoder().embedding(source.ids) * words[..., None]  # (B, T, E)
+        return (embedded.sum(1) / words.sum(1, keepdim=True).clamp(min=1)).float()
+
+    def _need_encoder(self) -> SentenceEncoder:
         if self.encoder is None:
             raise UsageError("a language model has no latent; train a vae or an ae")
-        return self.encoder(source, noise)[:, : self.latent_size].float()
+        return self.encoder
 
     # the prior
 
