@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from textvae import TextVAE
-from textvae.config import Config, TrainingConfig
+from textvae.config import Config, ObjectiveConfig, TrainingConfig
 from textvae.data.rows import Row
 from textvae.errors import (
     DivergedError,
@@ -547,7 +547,24 @@ def test_the_horizon_leaves_time_for_evaluations() -> None:
 def test_collapse_is_said_once_the_kl_counts(
     figures: dict[str, float], weight: float, warns: bool
 ) -> None:
-    assert (collapse_warning(figures, weight, beta=1.0) is not None) == warns
+    warning = collapse_warning(figures, weight, 1.0, ObjectiveConfig())
+    assert (warning is not None) == warns
+
+
+@pytest.mark.parametrize(
+    ("objective", "advice"),
+    [
+        ({}, "--free-bits 0.5, --word-dropout 0.3 or a smaller --beta"),
+        ({"free_bits": 2.0}, "--free-bits 4, "),  # more than there is already
+        ({"importance_samples": 5, "free_bits": 0.0}, "Try --word-dropout"),  # it has no KL
+        ({"target_kl": 2.0}, "a larger --target-kl"),
+    ],
+)
+def test_the_advice_against_collapse_can_be_followed(
+    objective: dict[str, float], advice: str
+) -> None:
+    figures = {"z_gain": 0.0, "kl": 0.0}
+    assert advice in str(collapse_warning(figures, 1.0, 1.0, ObjectiveConfig(**objective)))
 
 
 def test_trackers_get_the_figures_of_metrics_jsonl(tmp_path: Path) -> None:
