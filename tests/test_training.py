@@ -122,6 +122,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "bag_of_words": {"bag_of_words_weight": 0.5},
     "adversarial": {"adversarial_weight": 2.0, "bag_of_words_weight": 0.5, "beta": 0.0},
     "autoencoder": {"model": "ae", "adversarial_weight": 2.0, "mmd_weight": 5.0},
+    "contrastive": {"contrastive_weight": 1.0, "noise_drop": 0.2},
     "pretraining": {"pretrain_share": 0.56, "target_kl": 2.0},  # 11 of 18 steps
     "aggressive": {"aggressive": True, "eval_steps": 9, "max_steps": 30},
 }

@@ -101,6 +101,7 @@ def method_of(config: Config) -> str:
         "skip connections of z": model.skip_z,
         "bag of words ({:g})": objective.bag_of_words_weight,
         "MMD to the prior ({:g})": objective.mmd_weight,
+        "contrastive pairs ({:g})": objective.contrastive_weight,
         "adversary for the prior ({:g})": objective.adversarial_weight,
         "word dropout {:g}": model.word_dropout,
         f"noise on the input ({', '.join(f'{k} {v:g}' for k, v in noise.items() if v)})": (
