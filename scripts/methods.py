@@ -49,12 +49,14 @@ QUALITY = ("self_bleu", "distinct_2", "copied", "ppl_forward", "ppl_reverse")
 def main(arguments: list[str]) -> None:
     """Train, evaluate, and print the table."""
     options = parsed(arguments)
-    if unknown := [name for name in options.methods if name not in METHODS]:
+    asked = [*options.methods, *options.second_seed]
+    if unknown := [name for name in asked if name not in METHODS]:
         sys.exit(f"unknown methods {unknown}; known: {', '.join(METHODS)}")
     if options.scorer and not options.quality:
         sys.exit("--scorer judges samples; say how many by --quality N")
     commit = shell(["git", "rev-parse", "--short", "HEAD"]).strip()
-    runs = [(name, seed) for seed in options.seeds for name in options.methods]
+    runs = [(name, options.seed) for name in options.methods]
+    runs += [(name, options.seed + 1) for name in options.second_seed]
     with ThreadPoolExecutor(options.jobs) as pool:
         reports = list(pool.map(lambda run: report_of(*run, options), runs))
     print(table(reports))
@@ -64,7 +66,7 @@ def main(arguments: list[str]) -> None:
             f"{options.jobs} at a time",
             "commit": commit,
             "command": "python scripts/methods.py " + " ".join(arguments),
-            "methods": {name: METHODS[name] for name in options.methods},
+            "methods": {name: METHODS[name] for name in METHODS if name in asked},
             "reports": reports,
         }
         options.table.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
@@ -79,7 +81,14 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="models go here")
     parser.add_argument("--table", type=Path, metavar="FILE.json", help="figures go here")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), metavar="NAME")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="SEED")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--second-seed",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help="also trained with the next seed",
+    )
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="trainings at a time")
     parser.add_argument("--limit", default="500", metavar="N", help="test sentences")
     parser.add_argument("--quality", metavar="N", help="judge N samples, too")
