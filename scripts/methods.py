@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from commands import commit, markdown, textvae
 
 NO_FLOOR = ["--free-bits", "0"]
 METHODS: dict[str, list[str]] = {
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"unknown methods {unknown}; known: {', '.join(METHODS)}")
     if options.scorer and not options.quality:
         sys.exit("--scorer judges samples; say how many by --quality N")
-    commit = shell(["git", "rev-parse", "--short", "HEAD"]).strip()
+    trained_at = commit()
     runs = [(name, options.seed) for name in options.methods]
     runs += [(name, options.seed + 1) for name in options.second_seed]
     with ThreadPoolExecutor(options.jobs) as pool:
@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> None:
         kept = {
             "what": "each method with the same network, tokenizer and minutes; one thread each, "
             f"{options.jobs} at a time",
-            "commit": commit,
+            "commit": trained_at,
             "command": "python scripts/methods.py " + " ".join(arguments),
             "methods": {name: METHODS[name] for name in METHODS if name in asked},
             "reports": reports,
@@ -121,30 +121,14 @@ def report_of(name: str, seed: int, options: argparse.Namespace) -> dict[str, An
             **report, "model": f"{name}-{seed}"}  # fmt: skip
 
 
-def textvae(*arguments: object, log: Path) -> None:
-    """Run a command of textvae on one thread, its output at the end of `log`."""
-    command = [sys.executable, "-m", "textvae", *map(str, arguments)]
-    with open(log, "a", encoding="utf-8") as stream:
-        done = subprocess.run(
-            command, stdout=stream, stderr=stream, env={**os.environ, "OMP_NUM_THREADS": "1"}
-        )
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}: exit code {done.returncode}; see {log}")
-
-
-def shell(command: list[str]) -> str:
-    """Standard output of a command."""
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
 def table(reports: Sequence[dict[str, Any]]) -> str:
     """A Markdown table: a row a training, a dash where a figure is not defined."""
     keys = [key for key in COLUMNS + QUALITY if any(key in report for report in reports)]
-    rows = [["method", "seed", "epochs", *keys], ["---"] * (len(keys) + 3)]
+    rows = []
     for report in reports:
         known = [report["method"], str(report["train_seed"]), f"{report['epochs']:.1f}"]
         rows.append(known + [shown(report, key) for key in keys])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown(["method", "seed", "epochs", *keys], rows)
 
 
 def shown(report: dict[str, Any], key: str) -> str:
