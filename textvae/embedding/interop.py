@@ -33,7 +33,8 @@ def sentence_transformer(
         model: a `TextVAE`, its folder, or the id of a repository of the Hugging Face hub.
         layer: `latent`: posterior means; `encoder`: the state before the bottleneck.
         normalize: give each vector the length 1.
-        device: of a model that is loaded here; a `TextVAE` stays where it is.
+        device: of a model that is loaded here; a `TextVAE` stays where it is, and is the one that
+            trainers of theirs then train.
         options: further arguments of `SentenceTransformer`: prompts, truncate_dim,
             similarity_fn_name, ...
 
