@@ -175,6 +175,10 @@ class TextVAE:
 
     # what it is
 
+    def __repr__(self) -> str:
+        place = "" if self.folder is None else f", folder={str(self.folder)!r}"
+        return f"TextVAE({self.kind}, latent_size={self.latent_size}{place})"
+
     @property
     def kind(self) -> str:
         """`vae`, `ae` or `lm`."""
@@ -254,6 +258,11 @@ class TextVAE:
             return DiagonalGaussian.standard(0, self.latent_size)
         mean, log_variance = self._encoded(texts, batch_size, parameters).chunk(2, dim=-1)
         return DiagonalGaussian(mean, log_variance)
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of each sentence as the encoder reads them, cut, without the end token."""
+        limit = self.max_tokens - 1
+        return [ids[:limit] for ids in self.tokenizer.encode(self._prepared(texts))]
 
     def overlong(self, texts: Sequence[str]) -> int:
         """How many of the texts exceed the model's limit and would be cut."""
@@ -371,12 +380,22 @@ class TextVAE:
             )
         if len(texts) == 0:
             return np.empty(0)
-        chunks = chunks_by_length(self._ids(texts), self.model)
+        chunks = chunks_by_length(self.token_ids(texts), self.model)
         if self.kind == "lm":
             return log_likelihoods(self.model, chunks, None).numpy()
         q = posteriors(self.model, chunks)
         found = importance_weighted(self.model, chunks, q, samples=samples, seed=seed)
         return -found.nll.numpy()
+
+    # copies
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The temporary folder of a run belongs to the object that its training returned.
+        return {**vars(self), "_temporary": None}
+
+    def __sklearn_clone__(self) -> TextVAE:
+        """Itself: estimators that hold one model share it, scikit-learn would copy the weights."""
+        return self
 
     # inside
 
@@ -390,10 +409,6 @@ class TextVAE:
         clean = text_cleaner(lowercase=data.lowercase, normalization=data.normalization)
         return list(texts) if clean is None else [clean(text) for text in texts]
 
-    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
-        limit = self.max_tokens - 1
-        return [ids[:limit] for ids in self.tokenizer.encode(self._prepared(texts))]
-
     def _layer(self, layer: Layer) -> Callable[[Tokens], Tensor]:
         if layer not in LAYERS:
             raise UsageError(f"layer {layer!r} is unknown; try {' or '.join(LAYERS)}")
@@ -403,7 +418,7 @@ class TextVAE:
     def _encoded(self, texts: Sequence[str], batch_size: int, encoder: Any) -> Tensor:
         """Rows of `encoder`'s output in the order of the texts, batched by length."""
         self._need_latent("encode")
-        ids = self._ids(texts)
+        ids = self.token_ids(texts)
         order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
         parts = []
         for first in range(0, len(order), batch_size):
