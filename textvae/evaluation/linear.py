@@ -77,14 +77,17 @@ def chosen_strength(features: Matrix, labels: NDArray[np.intp], *, seed: int = 0
     n = len(labels)
     fold_of = stratified_folds(labels, min(FOLDS, n), seed)
     held_out = [fold_of == fold for fold in range(1 if n > MANY_LABELS else min(FOLDS, n))]
-    paths = [(_solver(STRENGTHS[0]), np.flatnonzero(~out), np.flatnonzero(out)) for out in held_out]
+    paths = [
+        (_solver(STRENGTHS[0]), features[~out], labels[~out], features[out], labels[out])
+        for out in held_out
+    ]
     losses: list[float] = []
     for strength in STRENGTHS:
         loss = 0.0
-        for solver, inside, outside in paths:
+        for solver, inside, their_labels, outside, other_labels in paths:
             solver.set_params(C=strength)
-            classifier = _linear(solver, features[inside], labels[inside], strength)
-            loss += log_loss(classifier, features[outside], labels[outside])
+            classifier = _linear(solver, inside, their_labels, strength)
+            loss += log_loss(classifier, outside, other_labels)
         losses.append(loss)
         if len(losses) > 2 and losses[-1] > losses[-2] > losses[-3]:
             break
