@@ -12,15 +12,15 @@ import sys
 import time
 import tomllib
 import typing
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
+from running import ONE_LINE_ERROR
 
 from textvae.cli import options, progress, vectors
-from textvae.cli.main import report_error, run
+from textvae.cli.main import report_error
 from textvae.cli.output import Output, grid_lines, table_lines, to_json
 from textvae.config import SECTIONS, Config, ObjectiveConfig, recipe_names, section_of
 from textvae.data.readers import Row
@@ -34,36 +34,6 @@ from textvae.errors import (
     UsageError,
 )
 from textvae.evaluation.absence import why_no_likelihood
-
-ONE_LINE_ERROR = re.compile(r"textvae: error: [^\n]+\n\Z")
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command left."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def rows(self) -> list[dict[str, typing.Any]]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-@pytest.fixture
-def textvae(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """Run `textvae ARGUMENTS` in this process."""
-
-    def invoke(*arguments: object, stdin: str | None = None) -> Ran:
-        if stdin is not None:
-            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        capsys.readouterr()
-        code = run([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return Ran(code, captured.out, captured.err)
-
-    return invoke
 
 
 def in_a_process(*arguments: object, **settings: typing.Any) -> subprocess.Popen[bytes]:
@@ -83,7 +53,7 @@ def in_a_process(*arguments: object, **settings: typing.Any) -> subprocess.Popen
 
 def test_each_command_has_a_description_and_an_example(textvae) -> None:
     commands = ["train", "generate", "interpolate", "reconstruct", "embed", "evaluate", "compare"]
-    commands.append("info")
+    commands += ["probe", "classify", "cluster", "info"]
     for command in [*([name] for name in commands), ["config", "show"], ["config", "check"]]:
         help_ = textvae(*command, "--help")
         assert help_.code == 0
@@ -132,6 +102,18 @@ def test_the_help_names_each_recipe(textvae) -> None:
         ["compare", "m", "n"],
         ["compare", "m", "n", "m", "--on", "text.txt"],
         ["compare", "m", "n", "--on", "text.txt", "--scorer", "lm"],
+        ["probe", "m", "train.tsv"],
+        ["probe", "m", "train.tsv", "test.tsv", "--folds", "5"],
+        ["probe", "m", "train.tsv", "--folds", "5", "--seeds", "3"],
+        ["probe", "m", "train.tsv", "test.tsv", "--labels", "few"],
+        ["probe", "m", "train.tsv", "test.tsv", "--labels", "0"],
+        ["probe", "m", "train.tsv", "test.tsv", "--against", "m"],
+        ["probe", "m", "train.tsv", "test.tsv", "--save", "classifier.pickle"],
+        ["probe", "m", "-", "-"],
+        ["classify", "m"],
+        ["cluster", "m", "text.txt"],
+        ["cluster", "m", "text.txt", "-k", "0"],
+        ["cluster", "m", "text.txt", "-k", "2", "--out", "groups.npy"],
     ],
 )
 def test_a_usage_error_is_one_line_and_exit_code_2(textvae, arguments: list[str]) -> None:
@@ -693,7 +675,11 @@ def test_info_tells_what_the_model_is(textvae, tiny_vae, tiny_lm) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["interpolate", "a", "b"], ["reconstruct"], ["embed", "--json"], ["generate", "--near", "a"]],
+    [
+        *(["interpolate", "a", "b"], ["reconstruct"], ["embed", "--json"]),
+        *(["generate", "--near", "a"], ["probe", "-", "--folds", "2"]),
+        *(["classify", "x.safetensors"], ["cluster", "-", "-k", "2"]),
+    ],
 )
 def test_a_language_model_has_no_latent(textvae, tiny_lm, command: list[str]) -> None:
     ran = textvae(command[0], tiny_lm, *command[1:], stdin="a\n")
