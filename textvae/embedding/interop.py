@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 from textvae.api import TextVAE
 from textvae.embedding.source import Source, loaded
 from textvae.errors import UsageError
-from textvae.models.folder import own_tensors
+from textvae.models.fingerprint import fingerprint
 from textvae.models.sentence import Layer
 
 if TYPE_CHECKING:
@@ -70,8 +69,5 @@ def name_of(vae: TextVAE, layer: Layer, normalize: bool) -> str:
 
     MTEB keeps results by name, and would take those of one nameless model for another's.
     """
-    content = hashlib.sha256(f"{layer} {normalize}".encode())
-    for name, tensor in own_tensors(vae.model).items():
-        content.update(name.encode())
-        content.update(tensor.cpu().numpy().tobytes())
-    return f"textvae/{vae.kind}-{layer}-{content.hexdigest()[:12]}"
+    kind = f"{vae.kind}-{layer}-unit" if normalize else f"{vae.kind}-{layer}"
+    return f"textvae/{kind}-{fingerprint(vae.model, vae.tokenizer, vae.config.data)[:12]}"
