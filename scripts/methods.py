@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from commands import commit, markdown, textvae
 
 NO_FLOOR = ["--free-bits", "0"]
 METHODS: dict[str, list[str]] = {
@@ -49,12 +49,14 @@ QUALITY = ("self_bleu", "distinct_2", "copied", "ppl_forward", "ppl_reverse")
 def main(arguments: list[str]) -> None:
     """Train, evaluate, and print the table."""
     options = parsed(arguments)
-    if unknown := [name for name in options.methods if name not in METHODS]:
+    asked = [*options.methods, *options.second_seed]
+    if unknown := [name for name in asked if name not in METHODS]:
         sys.exit(f"unknown methods {unknown}; known: {', '.join(METHODS)}")
     if options.scorer and not options.quality:
         sys.exit("--scorer judges samples; say how many by --quality N")
-    commit = shell(["git", "rev-parse", "--short", "HEAD"]).strip()
-    runs = [(name, seed) for seed in options.seeds for name in options.methods]
+    trained_at = commit()
+    runs = [(name, options.seed) for name in options.methods]
+    runs += [(name, options.seed + 1) for name in options.second_seed]
     with ThreadPoolExecutor(options.jobs) as pool:
         reports = list(pool.map(lambda run: report_of(*run, options), runs))
     print(table(reports))
@@ -62,9 +64,9 @@ def main(arguments: list[str]) -> None:
         kept = {
             "what": "each method with the same network, tokenizer and minutes; one thread each, "
             f"{options.jobs} at a time",
-            "commit": commit,
+            "commit": trained_at,
             "command": "python scripts/methods.py " + " ".join(arguments),
-            "methods": {name: METHODS[name] for name in options.methods},
+            "methods": {name: METHODS[name] for name in METHODS if name in asked},
             "reports": reports,
         }
         options.table.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
@@ -79,7 +81,14 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="models go here")
     parser.add_argument("--table", type=Path, metavar="FILE.json", help="figures go here")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), metavar="NAME")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="SEED")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--second-seed",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help="also trained with the next seed",
+    )
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="trainings at a time")
     parser.add_argument("--limit", default="500", metavar="N", help="test sentences")
     parser.add_argument("--quality", metavar="N", help="judge N samples, too")
@@ -112,30 +121,14 @@ def report_of(name: str, seed: int, options: argparse.Namespace) -> dict[str, An
             **report, "model": f"{name}-{seed}"}  # fmt: skip
 
 
-def textvae(*arguments: object, log: Path) -> None:
-    """Run a command of textvae on one thread, its output at the end of `log`."""
-    command = [sys.executable, "-m", "textvae", *map(str, arguments)]
-    with open(log, "a", encoding="utf-8") as stream:
-        done = subprocess.run(
-            command, stdout=stream, stderr=stream, env={**os.environ, "OMP_NUM_THREADS": "1"}
-        )
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}: exit code {done.returncode}; see {log}")
-
-
-def shell(command: list[str]) -> str:
-    """Standard output of a command."""
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
 def table(reports: Sequence[dict[str, Any]]) -> str:
     """A Markdown table: a row a training, a dash where a figure is not defined."""
     keys = [key for key in COLUMNS + QUALITY if any(key in report for report in reports)]
-    rows = [["method", "seed", "epochs", *keys], ["---"] * (len(keys) + 3)]
+    rows = []
     for report in reports:
         known = [report["method"], str(report["train_seed"]), f"{report['epochs']:.1f}"]
         rows.append(known + [shown(report, key) for key in keys])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown(["method", "seed", "epochs", *keys], rows)
 
 
 def shown(report: dict[str, Any], key: str) -> str:

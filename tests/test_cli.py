@@ -617,6 +617,7 @@ def test_info_tells_what_the_model_is(textvae, tiny_vae, tiny_lm) -> None:
     assert (report["kind"], report["latent_size"], report["max_tokens"]) == ("vae", 4, 16)
     assert report["metrics"]["best"] is True
     assert report["config"]["model"]["hidden_size"] == 16
+    assert report["method"] == "weight of the KL linear to 1, free bits 0.2 (batch)"
     assert "latent_size" not in {
         line.split()[0] for line in textvae("info", tiny_lm).out.splitlines()[:6]
     }

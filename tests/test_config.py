@@ -85,7 +85,7 @@ PUBLISHED = [name for name in recipe_names() if re.search(r"\d{4}", name)]
 # Fields that say nothing in the recipes of papers, whatever their defaults become.
 OF_NO_MATTER = {
     "heads", "positions", "memory_tokens", "kl_warmup", "kl_cycles", "kl_ratio", "free_bits_mode",
-    "reset_decoder", "importance_samples", "adversary_learning_rate",
+    "reset_decoder", "importance_samples", "adversary_learning_rate", "contrastive_temperature",
 }  # fmt: skip
 
 
@@ -342,6 +342,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         ({"target_kl": 4.0, "model": "ae"}, r"target_kl = 4\.0.*'ae'.*train a vae$"),
         ({"aggressive": True, "model": "lm"}, r"aggressive = True.*'lm'.*train a vae$"),
         ({"mmd_weight": 1.0, "model": "lm"}, r"mmd_weight = 1\.0.*train a vae or an ae"),
+        ({"contrastive_weight": 1.0}, r"do not differ; add dropout or noise"),
         ({"pretrain_share": 1.0}, r"pretrain_share = 1\.0"),
     ],
 )

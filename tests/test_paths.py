@@ -128,20 +128,22 @@ def test_figures_of_paths_are_their_definitions() -> None:
     chosen = Interpolations(P, S, scorer=scorer)
     found = judge_paths(model, TOKENIZER, chosen, TEXTS, z, "tokenized", seed=5).report
 
-    distinct, largest, inside, ends = [], [], [], []
+    distinct, alike, largest, inside, ends = [], [], [], [], []
     for a, b in random_pairs(TEXTS, P, 5).tolist():
         points = torch.stack([z[a] + (z[b] - z[a]) * k / (S - 1) for k in range(S)])
         path = TOKENIZER.decode(list(decode_batches(model, points, Sampling("greedy"))))
         distinct.append(len(set(path)) / S)
         steps = [edit_distance(path[k].split(), path[k + 1].split()) for k in range(S - 1)]
-        if path[0] != path[-1]:
+        alike.append(path[0] == path[-1])
+        if not alike[-1]:
             largest.append(max(steps) / edit_distance(path[0].split(), path[-1].split()))
         inside.append(path[1:-1])
         ends.append([path[0], path[-1]])
     assert found["path_distinct"] == pytest.approx(np.mean(distinct), rel=1e-12)
     assert found["path_distinct_se"] == pytest.approx(np.std(distinct, ddof=1) / math.sqrt(P))
     assert found["path_largest_step"] == pytest.approx(np.mean(largest), rel=1e-12)
-    assert found["path_ends_alike"] == pytest.approx(1 - len(largest) / P)
+    assert found["path_ends_alike"] == pytest.approx(np.mean(alike))
+    assert found["path_ends_alike_se"] == pytest.approx(np.std(alike, ddof=1) / math.sqrt(P))
     assert np.std(distinct) > 0.05  # there is something to get wrong
     assert np.std(largest) > 0.1
     for key, parts in (("ppl_path", inside), ("ppl_path_ends", ends), ("ppl_path_real", [TEXTS])):

@@ -13,10 +13,12 @@ from torch import Tensor
 
 from textvae.config import ObjectiveConfig
 from textvae.data.batches import Batch, collate
+from textvae.data.corruption import Corruption
 from textvae.data.noise import StepNoise
 from textvae.gaussian import DiagonalGaussian
 from textvae.objectives.adversary import Discriminator, discriminator_loss, encoder_loss
 from textvae.objectives.bag_of_words import BagOfWords
+from textvae.objectives.contrastive import contrastive_nll
 from textvae.objectives.importance import importance_weighted_nll
 from textvae.objectives.mmd import SCALES, mmd
 from textvae.objectives.training_loss import TrainingLoss
@@ -168,6 +170,39 @@ def test_each_player_moves_its_own_parameters_only() -> None:
     discriminator_loss(discriminator, z, torch.randn(5, Z)).sum().backward()
     assert z.grad is None
     assert all(parameter.grad is not None for parameter in discriminator.parameters())
+
+
+# contrastive pairs
+
+
+def test_the_contrastive_loss_is_what_loops_give() -> None:
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 5, 3, dtype=torch.double).float()
+    found = contrastive_nll(a, b, 0.2)
+    for i in range(5):
+        cosines = [torch.cosine_similarity(a[i], b[j], dim=0).item() for j in range(5)]
+        total = sum(math.exp(cosine / 0.2) for cosine in cosines)
+        assert found[i].item() == pytest.approx(math.log(total) - cosines[i] / 0.2, rel=1e-5)
+
+
+def test_codes_that_tell_nothing_apart_cost_log_b_and_one_sentence_nothing() -> None:
+    same = torch.ones(6, 3)
+    torch.testing.assert_close(contrastive_nll(same, 2 * same, 0.05), torch.full((6,), math.log(6)))
+    assert contrastive_nll(same[:1], -same[:1], 0.05).item() == 0
+
+
+def test_the_second_reading_has_noise_of_its_own() -> None:
+    model = random_model("vae", embedding_dropout=0.3)
+    terms = {"contrastive_weight": 1.0, "noise_blank": 0.3}
+    _, (_, sums) = loss_of(model, **terms)
+    draws = noise()
+    corruption = Corruption(ObjectiveConfig(noise_blank=0.3), PAD, torch.tensor([3, 4, 5]))
+    q = model.posterior(corruption(batch().source, draws), draws)
+    model.log_likelihood(batch().target, q.sample(draws.normal(Z)), draws)  # its draws come first
+    again = model.code(corruption(batch().source, draws), draws)
+    assert not torch.allclose(q.mean, again)
+    expected = contrastive_nll(q.mean, again, 0.05).sum().detach()
+    torch.testing.assert_close(sums["contrastive"], expected)
 
 
 # their sum

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from textvae import TextVAE
-from textvae.config import Config, TrainingConfig
+from textvae.config import Config, ObjectiveConfig, TrainingConfig
 from textvae.data.rows import Row
 from textvae.errors import (
     DivergedError,
@@ -122,6 +122,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "bag_of_words": {"bag_of_words_weight": 0.5},
     "adversarial": {"adversarial_weight": 2.0, "bag_of_words_weight": 0.5, "beta": 0.0},
     "autoencoder": {"model": "ae", "adversarial_weight": 2.0, "mmd_weight": 5.0},
+    "contrastive": {"contrastive_weight": 1.0, "noise_drop": 0.2},
     "pretraining": {"pretrain_share": 0.56, "target_kl": 2.0},  # 11 of 18 steps
     "aggressive": {"aggressive": True, "eval_steps": 9, "max_steps": 30},
 }
@@ -547,7 +548,24 @@ def test_the_horizon_leaves_time_for_evaluations() -> None:
 def test_collapse_is_said_once_the_kl_counts(
     figures: dict[str, float], weight: float, warns: bool
 ) -> None:
-    assert (collapse_warning(figures, weight, beta=1.0) is not None) == warns
+    warning = collapse_warning(figures, weight, 1.0, ObjectiveConfig())
+    assert (warning is not None) == warns
+
+
+@pytest.mark.parametrize(
+    ("objective", "advice"),
+    [
+        ({}, "--free-bits 0.5, --word-dropout 0.3 or a smaller --beta"),
+        ({"free_bits": 2.0}, "--free-bits 4, "),  # more than there is already
+        ({"importance_samples": 5, "free_bits": 0.0}, "Try --word-dropout"),  # it has no KL
+        ({"target_kl": 2.0}, "a larger --target-kl"),
+    ],
+)
+def test_the_advice_against_collapse_can_be_followed(
+    objective: dict[str, float], advice: str
+) -> None:
+    figures = {"z_gain": 0.0, "kl": 0.0}
+    assert advice in str(collapse_warning(figures, 1.0, 1.0, ObjectiveConfig(**objective)))
 
 
 def test_trackers_get_the_figures_of_metrics_jsonl(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ MAX_COMMITTED_RATE = 10.0  # nats a dimension: a posterior 36,000 times narrower
 
 WITHOUT_TARGET = ("beta", "kl_schedule")  # what target_kl replaces
 NEEDS_POSTERIOR = ("target_kl", "importance_samples", "pretrain_share", "aggressive")
-NEEDS_LATENT = ("bag_of_words_weight", "mmd_weight", "adversarial_weight")
+NEEDS_LATENT = ("bag_of_words_weight", "mmd_weight", "adversarial_weight", "contrastive_weight")
 NEEDS_READER = ("noise_drop", "noise_blank", "noise_substitute", "noise_shuffle")
 
 
@@ -178,6 +178,12 @@ class ObjectiveConfig(Section):
     adversary_learning_rate: Annotated[float, Field(gt=0.0)] = Field(
         5e-4, description="Of the discriminator's own Adam."
     )
+    contrastive_weight: Annotated[float, Field(ge=0.0)] = Field(
+        0.0, description="Of telling a sentence's second reading from others' (Gao 2021)."
+    )
+    contrastive_temperature: Annotated[float, Field(ge=0.01)] = Field(
+        0.05, description="Of the cosines there."
+    )
     pretrain_share: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         0.0, description="Share of training as an autoencoder first (Li 2019)."
     )
@@ -275,6 +281,18 @@ class Config(Section):
                     f"objective.{name} = {value}: a model of kind {kind!r} has nothing that it "
                     f"acts on; leave it out, or train {able}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _two_readings_differ(self) -> Config:
+        varied = [self.model.embedding_dropout, self.model.variational_dropout]
+        varied += [getattr(self.objective, name) for name in NEEDS_READER]
+        if self.objective.contrastive_weight > 0 and not any(varied):
+            raise ValueError(
+                f"objective.contrastive_weight = {self.objective.contrastive_weight:g}: two "
+                "readings of a sentence do not differ; add dropout or noise on the encoder's "
+                "input, e.g. embedding_dropout 0.1 or noise_drop 0.1"
+            )
         return self
 
     @classmethod

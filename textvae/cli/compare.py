@@ -40,9 +40,7 @@ def compare(
         list[str],
         typer.Argument(metavar="MODEL...", help="Folders or Hugging Face ids of models."),
     ],
-    on: Annotated[
-        str, typer.Option("--on", metavar="FILE", help="Test sentences; `-`: stdin. Required.")
-    ],
+    on: Annotated[str, typer.Option("--on", metavar="FILE", help="Test sentences; `-`: stdin.")],
     samples: options.ImportanceSamples = 100,
     limit: options.Limit = None,
     truncate: options.Truncate = False,

@@ -13,12 +13,14 @@ def info(model: options.Model, as_json: options.Json = False, quiet: options.Qui
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import TextVAE
     from textvae.evaluation.absence import why_no_likelihood
+    from textvae.training.card import method_of
 
     vae = TextVAE.from_pretrained(model, device="cpu")
     record = {
         "model": model,
         "kind": vae.kind,
         "parameters": sum(parameter.numel() for parameter in vae.model.parameters()),
+        "method": method_of(vae.config) or None,
         "latent_size": vae.model.latent_size or None,
         "vocab_size": vae.tokenizer.vocab_size,
         "max_tokens": vae.max_tokens,

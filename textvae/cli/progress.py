@@ -23,7 +23,8 @@ Progress = Callable[[str, int, int], None]  # phase, done, total
 
 # Keys of the records that are shown, in this order; each model defines some of them.
 FIGURES = ("loss", "rec", "kl", "nll_elbo", "nll_iw", "z_gain", "mi", "active_units")
-TERMS = ("bag_of_words", "mmd", "adversarial", "discriminator")  # of the loss, where it has them
+# Terms of the loss, where it has them.
+TERMS = ("bag_of_words", "mmd", "contrastive", "adversarial", "discriminator")
 
 
 def training_reporter(output: Output, console: Console | None = None) -> Reporter:

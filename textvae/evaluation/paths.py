@@ -112,7 +112,8 @@ def judge_paths(
     distinct = torch.tensor([len(set(map(tuple, path))) for path in paths])
     figures.mean("path_distinct", distinct.double() / S)
     apart = [path for path in paths if path[0] != path[-1]]
-    figures.value("path_ends_alike", 1 - len(apart) / P)
+    alike = torch.tensor([path[0] == path[-1] for path in paths])
+    figures.mean("path_ends_alike", alike.double())
     if apart:
         steps = [largest_step(path) for path in apart]
         figures.mean("path_largest_step", torch.tensor(steps, dtype=torch.float64))

@@ -15,6 +15,7 @@ from textvae.gaussian import DiagonalGaussian
 from textvae.models.sentence import SentenceModel
 from textvae.objectives.adversary import Discriminator, discriminator_loss, encoder_loss
 from textvae.objectives.bag_of_words import BagOfWords
+from textvae.objectives.contrastive import contrastive_nll
 from textvae.objectives.free_bits import free_bits_kl
 from textvae.objectives.importance import importance_weighted_nll
 from textvae.objectives.mmd import mmd
@@ -27,8 +28,9 @@ class TrainingLoss(nn.Module):
     """Loss of a batch, divided by the sentences of the global batch.
 
     A module, so that a data-parallel wrapper sees one forward pass. The losses of all
-    processes add up to the loss of the whole batch; `mmd` alone compares the codes of one
-    process with as many samples of the prior, and counts by its share of the sentences.
+    processes add up to the loss of the whole batch; `mmd` and `contrastive` compare the codes of
+    one process, with as many samples of the prior and with each other, and count by its share of
+    the sentences.
 
     What only training needs, the bag of words and the discriminator, belongs to the loss.
 
@@ -94,8 +96,9 @@ class TrainingLoss(nn.Module):
             rec = rec.detach().view(-1, len(batch.target)).mean(0)
             sums = {"rec": rec.sum(), "kl": q.kl_per_dimension().detach().sum()}
         code = z if z.dim() == 2 else z[0]
+        mean = code if q is None else q.mean
         regular = kl_weight is not None or q is None
-        for name, weight, term in self._terms(batch, code, noise, regular=regular):
+        for name, weight, term in self._terms(batch, code, mean, noise, regular=regular):
             loss = loss + weight * term
             sums[name] = term.detach().sum()
         return loss.sum() / batch.total, sums
@@ -147,9 +150,9 @@ class TrainingLoss(nn.Module):
         return rec + kl_weight * penalty
 
     def _terms(
-        self, batch: Batch, z: Tensor, noise: StepNoise, *, regular: bool
+        self, batch: Batch, z: Tensor, mean: Tensor, noise: StepNoise, *, regular: bool
     ) -> Iterator[tuple[str, float, Tensor]]:
-        """(name, weight, value of each sentence) of the auxiliary terms, z (B, Z).
+        """(name, weight, value of each sentence) of the auxiliary terms, z and its mean (B, Z).
 
         While z is not `regular`, nothing draws it to the prior; the discriminator learns on.
         """
@@ -160,6 +163,10 @@ class TrainingLoss(nn.Module):
         if objective.mmd_weight > 0 and regular:
             distance = mmd(z, noise.normal(z.size(1)))
             yield "mmd", objective.mmd_weight, distance.expand(len(z))
+        if objective.contrastive_weight > 0:
+            again = self.model.code(self._corruption(batch.source, noise), noise)
+            told = contrastive_nll(mean, again, objective.contrastive_temperature)
+            yield "contrastive", objective.contrastive_weight, told
         if self.discriminator is not None:
             prior = noise.normal(z.size(1))
             if regular:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from textvae.config import Config
+from textvae.config import Config, ObjectiveConfig
 from textvae.data.prepare import Corpora
 from textvae.data.tokenizers import Tokenizer
 from textvae.latent.decoding import generate
@@ -14,6 +14,7 @@ from textvae.training.checkpoints import TrainingState
 
 NAMES = {"vae": "Sentence VAE", "ae": "Sentence autoencoder", "lm": "Language model"}
 FIGURES = ("nll_elbo", "nll_iw", "rec", "kl", "z_gain", "mi", "active_units")
+NOISES = ("drop", "blank", "substitute", "shuffle")
 SAMPLES = 8
 
 
@@ -49,6 +50,7 @@ def model_card(
             f"{tokenizer.vocab_size} tokens ({tokenizer.kind}), trained with textvae on "
             f"{len(corpora.train)} sentences.",
             "",
+            *([f"Trained by: {method}.", ""] if (method := method_of(config)) else []),
             f"The weights are those of step {state.best_step} of {state.step} "
             f"({epochs:.1f} epochs, seed {config.training.seed}), the best on validation. "
             f"All of the run's figures stand in `metrics.jsonl`, its configuration in "
@@ -79,6 +81,49 @@ def model_card(
             "",
         ]
     )
+
+
+def method_of(config: Config) -> str:
+    """How the latent was trained, in words; empty for a language model.
+
+    >>> method_of(Config.resolve(recipe="zhu2020-bn"))
+    'weight of the KL constant to 1, batch-normalised posterior (0.7)'
+    """
+    model, objective = config.model, config.objective
+    if model.model == "lm":
+        return ""
+    noise = {name: getattr(objective, f"noise_{name}") for name in NOISES}
+    said = {
+        "autoencoder first for {:.0%}": objective.pretrain_share,
+        "aggressive encoder training": objective.aggressive,
+        "batch-normalised posterior ({:g})": model.posterior_batch_norm,
+        "committed rate {:g} nats": model.committed_rate,
+        "skip connections of z": model.skip_z,
+        "bag of words ({:g})": objective.bag_of_words_weight,
+        "MMD to the prior ({:g})": objective.mmd_weight,
+        "contrastive pairs ({:g})": objective.contrastive_weight,
+        "adversary for the prior ({:g})": objective.adversarial_weight,
+        "word dropout {:g}": model.word_dropout,
+        f"noise on the input ({', '.join(f'{k} {v:g}' for k, v in noise.items() if v)})": (
+            max(noise.values())
+        ),
+    }
+    parts = [text.format(value) for text, value in said.items() if value]
+    if model.model == "vae":
+        parts = [kl_of(objective), *parts]
+    return ", ".join(parts) or "reconstruction alone"
+
+
+def kl_of(objective: ObjectiveConfig) -> str:
+    """What is done about the KL, in words."""
+    if objective.importance_samples > 1:
+        return f"importance-weighted bound of {objective.importance_samples} samples"
+    said = f"weight of the KL {objective.kl_schedule} to {objective.beta:g}"
+    if objective.target_kl is not None:
+        said = f"KL held at {objective.target_kl:g} nats"
+    if objective.free_bits:
+        said += f", free bits {objective.free_bits:g} ({objective.free_bits_mode})"
+    return said
 
 
 def samples(model: SentenceModel, tokenizer: Tokenizer) -> list[str]:

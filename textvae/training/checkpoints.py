@@ -37,6 +37,7 @@ class TrainingState:
         evaluated_step: step of the last evaluation; -1 before the first.
         best: lowest validation bound so far, in nats a sentence; with a target of the KL, the
             bound there.
+        best_step, best_kl: when that was, and the KL of that model in nats, where it has one.
         scored_for: the target of the KL that `best` is a score for; None: without one.
         since_best: evaluations since then.
         window: sums since the last log line: rec, kl, loss, sentences, ...
@@ -55,6 +56,7 @@ class TrainingState:
     evaluated_step: int = -1
     best: float | None = None
     best_step: int = 0
+    best_kl: float | None = None
     scored_for: float | None = None
     since_best: int = 0
     window: dict[str, float] = field(default_factory=dict)

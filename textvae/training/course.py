@@ -51,7 +51,6 @@ class Course:
         self._aggressive = Aggressive(device, processes) if aggressive else None
         self._state = state
         state.scored_for = target
-        self._kl: float | None = None  # of the last evaluation
 
     # the state
 
@@ -166,8 +165,7 @@ class Course:
         if self.pretraining:
             return None
         if self._target is not None:
-            self._kl = figures["kl"]
-            self._target.correct(self._kl)
+            self._target.correct(figures["kl"])
         weight = self.kl_weight()
         risen = weight is not None and float(weight) >= 0.99 * self.full_weight
         # While the weight still rises, mi falls whatever the encoder does.
@@ -176,12 +174,12 @@ class Course:
         return None
 
     def missed_target(self) -> str | None:
-        """What to say where the KL of the last evaluation is not what was asked for."""
-        target = self._objective.target_kl
-        if target is None or self._kl is None or abs(self._kl / target - 1) <= TOLERANCE:
+        """What to say where the KL of the saved model is not what was asked for."""
+        target, kl = self._objective.target_kl, self._state.best_kl
+        if target is None or kl is None or abs(kl / target - 1) <= TOLERANCE:
             return None
         return (
-            f"the KL of validation is {self._kl:.2f} nats, more than {TOLERANCE:.0%} from the "
+            f"the KL of validation is {kl:.2f} nats, more than {TOLERANCE:.0%} from the "
             f"target_kl of {target:g}: train longer, or ask for a KL that this text can fill"
         )
 

@@ -276,7 +276,7 @@ class TrainingRun:
             figures = monitor(self.model, self.valid, self.config.training.seed)
             score = self.course.score(figures)
             self._check_finite("validation bound", score)
-            best = self._keep_if_best(score)
+            best = self._keep_if_best(score, figures.get("kl"))
             self._report(
                 {
                     "event": "valid",
@@ -296,19 +296,19 @@ class TrainingRun:
         self.state.evaluated_step = self.state.step
         self.clock.leave_out(self.clock.seconds() - before)
 
-    def _keep_if_best(self, score: float) -> bool:
+    def _keep_if_best(self, score: float, kl: float | None) -> bool:
         """Save the model if none before had so low a score."""
         state = self.state
         best = state.best is None or score < state.best
         if best:
-            state.best, state.best_step = score, state.step
+            state.best, state.best_step, state.best_kl = score, state.step, kl
             self.save_best()
         state.since_best = 0 if best or self.course.pretraining else state.since_best + 1
         return best
 
     def _warn_of_collapse(self, figures: dict[str, float]) -> None:
-        target = self.config.objective.target_kl
-        warning = collapse_warning(figures, self.kl_weight(), self.course.full_weight, target)
+        objective, full_weight = self.config.objective, self.course.full_weight
+        warning = collapse_warning(figures, self.kl_weight(), full_weight, objective)
         self.collapsed = self.collapsed + 1 if warning is not None else 0
         if warning is not None and self.collapsed == EVALUATIONS_TO_WARN:
             self.reporter.warn(warning)
@@ -341,7 +341,7 @@ class TrainingRun:
         if missed is not None and self.processes.is_main and not interrupted:
             self.reporter.warn(missed)
         if self.collapsed and not interrupted:
-            advice = remedy(self.config.objective.target_kl)
+            advice = remedy(self.config.objective)
             self.reporter.warn(
                 "the latent has collapsed: the decoder of this model ignores it. Train longer, or "
                 f"try {advice}"

@@ -154,6 +154,7 @@ METHOD = (
     "importance_samples",
     "bag_of_words_weight",
     "mmd_weight",
+    "contrastive_weight",
     "adversarial_weight",
     "pretrain_share",
     "reset_decoder",
