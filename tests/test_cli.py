@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
@@ -12,18 +11,16 @@ import sys
 import time
 import tomllib
 import typing
-from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 from running import ONE_LINE_ERROR
 
-from textvae.cli import options, progress, vectors
+from textvae.cli import options, progress
 from textvae.cli.main import report_error
 from textvae.cli.output import Output, grid_lines, table_lines, to_json
 from textvae.config import SECTIONS, Config, ObjectiveConfig, recipe_names, section_of
-from textvae.data.readers import Row
 from textvae.errors import (
     ConfigError,
     DataError,
@@ -262,71 +259,6 @@ def test_a_wide_table_goes_on_below_under_the_same_first_column() -> None:
     ]
     narrow = list(grid_lines(rows, 1))  # a column at a time, rather than none
     assert sum(line.startswith("model") for line in narrow) == 3
-
-
-ROWS = [Row('a "quoted", one', "x"), Row(""), Row("naïve 日本")]
-VECTORS = np.array([[0.1, -2.5e-8], [1 / 3, 3.0], [7.0, 1e10]], dtype=np.float32)
-
-
-def read_vectors(path: Path) -> tuple[np.ndarray, list[str] | None]:
-    """The vectors and, where the format has them, the texts of a file."""
-    match path.suffix:
-        case ".npy":
-            return np.load(path, allow_pickle=False), None
-        case ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return arrays["vectors"], arrays["texts"].tolist()
-        case ".csv":
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            found = [[np.float32(row[f"z{i}"]) for i in range(VECTORS.shape[1])] for row in rows]
-            found = np.array(found, dtype=np.float32).reshape(-1, VECTORS.shape[1])
-            return found, [row["text"] for row in rows]
-        case ".jsonl":
-            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            found = np.array([row["vector"] for row in rows], dtype=np.float32)
-            return found.reshape(-1, VECTORS.shape[1]), [row["text"] for row in rows]
-        case ".parquet":
-            from pyarrow import parquet
-
-            table = parquet.read_table(path)
-            found = np.array(table["vector"].to_pylist(), dtype=np.float32)
-            return found.reshape(-1, VECTORS.shape[1]), table["text"].to_pylist()
-        case _:
-            from safetensors.numpy import load_file
-
-            return load_file(path)["vectors"], None
-
-
-@pytest.mark.parametrize("suffix", vectors.WRITERS)
-@pytest.mark.parametrize("n", [0, 3])
-def test_vectors_come_back_exactly_from_each_format(tmp_path, suffix: str, n: int) -> None:
-    path = tmp_path / f"vectors{suffix}"
-    with vectors.vector_writer(path, VECTORS.shape[1]) as writer:
-        for i in range(n):  # chunk by chunk, as a stream
-            writer.write(i, ROWS[i : i + 1], VECTORS[i : i + 1])
-    found, texts = read_vectors(path)
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, VECTORS[:n])
-    assert texts in (None, [row.text for row in ROWS[:n]])
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("suffix", vectors.WRITERS)
-@pytest.mark.filterwarnings("error")
-def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path, suffix: str) -> None:
-    path = tmp_path / f"vectors{suffix}"
-    path.write_bytes(b"old")
-
-    def write_and_fail() -> None:
-        with vectors.vector_writer(path, 2) as writer:
-            writer.write(0, ROWS, VECTORS)
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        write_and_fail()
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 START = {"model": "vae", "parameters": 12345, "sentences": 150, "horizon": 2000, "device": "cpu"}
