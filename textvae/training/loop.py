@@ -395,7 +395,7 @@ class TrainingRun:
         self.skipped_in_a_row = torch.tensor(self.state.skipped_in_a_row, device=self.device)
 
     def save_good_checkpoint(self) -> None:
-        """Write a checkpoint, unless the last steps are skipped ones, which one goes back behind."""
+        """Write a checkpoint, unless the last steps are skipped ones: one goes back behind them."""
         if self.trouble is None and not int(self.skipped_in_a_row):
             self.save_checkpoint()
 
