@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 from pathlib import Path
 
 import pytest
+from running import Ran
 
 # Before torch is imported: threads cost tiny models more than they bring, many times more where
 # other processes want the cores. Inherited by the processes that tests start.
@@ -47,6 +49,22 @@ def tiny_ae(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
 def tiny_lm(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     """The folder of a trained language model."""
     return train_tiny("lm", corpus, tmp_path_factory.mktemp("models") / "lm")
+
+
+@pytest.fixture
+def textvae(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Run `textvae ARGUMENTS` in this process."""
+    from textvae.cli.main import run
+
+    def invoke(*arguments: object, stdin: str | None = None) -> Ran:
+        if stdin is not None:
+            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return invoke
 
 
 def train_tiny(kind: str, corpus: Path, out: Path) -> Path:

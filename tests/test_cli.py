@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
@@ -12,18 +11,16 @@ import sys
 import time
 import tomllib
 import typing
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
+from running import ONE_LINE_ERROR
 
-from textvae.cli import options, progress, vectors
-from textvae.cli.main import report_error, run
+from textvae.cli import options, progress
+from textvae.cli.main import report_error
 from textvae.cli.output import Output, grid_lines, table_lines, to_json
 from textvae.config import SECTIONS, Config, ObjectiveConfig, recipe_names, section_of
-from textvae.data.readers import Row
 from textvae.errors import (
     ConfigError,
     DataError,
@@ -34,36 +31,6 @@ from textvae.errors import (
     UsageError,
 )
 from textvae.evaluation.absence import why_no_likelihood
-
-ONE_LINE_ERROR = re.compile(r"textvae: error: [^\n]+\n\Z")
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command left."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def rows(self) -> list[dict[str, typing.Any]]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-@pytest.fixture
-def textvae(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """Run `textvae ARGUMENTS` in this process."""
-
-    def invoke(*arguments: object, stdin: str | None = None) -> Ran:
-        if stdin is not None:
-            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        capsys.readouterr()
-        code = run([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return Ran(code, captured.out, captured.err)
-
-    return invoke
 
 
 def in_a_process(*arguments: object, **settings: typing.Any) -> subprocess.Popen[bytes]:
@@ -83,7 +50,7 @@ def in_a_process(*arguments: object, **settings: typing.Any) -> subprocess.Popen
 
 def test_each_command_has_a_description_and_an_example(textvae) -> None:
     commands = ["train", "generate", "interpolate", "reconstruct", "embed", "evaluate", "compare"]
-    commands.append("info")
+    commands += ["probe", "classify", "cluster", "info"]
     for command in [*([name] for name in commands), ["config", "show"], ["config", "check"]]:
         help_ = textvae(*command, "--help")
         assert help_.code == 0
@@ -132,6 +99,18 @@ def test_the_help_names_each_recipe(textvae) -> None:
         ["compare", "m", "n"],
         ["compare", "m", "n", "m", "--on", "text.txt"],
         ["compare", "m", "n", "--on", "text.txt", "--scorer", "lm"],
+        ["probe", "m", "train.tsv"],
+        ["probe", "m", "train.tsv", "test.tsv", "--folds", "5"],
+        ["probe", "m", "train.tsv", "--folds", "5", "--seeds", "3"],
+        ["probe", "m", "train.tsv", "test.tsv", "--labels", "few"],
+        ["probe", "m", "train.tsv", "test.tsv", "--labels", "0"],
+        ["probe", "m", "train.tsv", "test.tsv", "--against", "m"],
+        ["probe", "m", "train.tsv", "test.tsv", "--save", "classifier.pickle"],
+        ["probe", "m", "-", "-"],
+        ["classify", "m"],
+        ["cluster", "m", "text.txt"],
+        ["cluster", "m", "text.txt", "-k", "0"],
+        ["cluster", "m", "text.txt", "-k", "2", "--out", "groups.npy"],
     ],
 )
 def test_a_usage_error_is_one_line_and_exit_code_2(textvae, arguments: list[str]) -> None:
@@ -280,71 +259,6 @@ def test_a_wide_table_goes_on_below_under_the_same_first_column() -> None:
     ]
     narrow = list(grid_lines(rows, 1))  # a column at a time, rather than none
     assert sum(line.startswith("model") for line in narrow) == 3
-
-
-ROWS = [Row('a "quoted", one', "x"), Row(""), Row("naïve 日本")]
-VECTORS = np.array([[0.1, -2.5e-8], [1 / 3, 3.0], [7.0, 1e10]], dtype=np.float32)
-
-
-def read_vectors(path: Path) -> tuple[np.ndarray, list[str] | None]:
-    """The vectors and, where the format has them, the texts of a file."""
-    match path.suffix:
-        case ".npy":
-            return np.load(path, allow_pickle=False), None
-        case ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return arrays["vectors"], arrays["texts"].tolist()
-        case ".csv":
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            found = [[np.float32(row[f"z{i}"]) for i in range(VECTORS.shape[1])] for row in rows]
-            found = np.array(found, dtype=np.float32).reshape(-1, VECTORS.shape[1])
-            return found, [row["text"] for row in rows]
-        case ".jsonl":
-            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            found = np.array([row["vector"] for row in rows], dtype=np.float32)
-            return found.reshape(-1, VECTORS.shape[1]), [row["text"] for row in rows]
-        case ".parquet":
-            from pyarrow import parquet
-
-            table = parquet.read_table(path)
-            found = np.array(table["vector"].to_pylist(), dtype=np.float32)
-            return found.reshape(-1, VECTORS.shape[1]), table["text"].to_pylist()
-        case _:
-            from safetensors.numpy import load_file
-
-            return load_file(path)["vectors"], None
-
-
-@pytest.mark.parametrize("suffix", vectors.WRITERS)
-@pytest.mark.parametrize("n", [0, 3])
-def test_vectors_come_back_exactly_from_each_format(tmp_path, suffix: str, n: int) -> None:
-    path = tmp_path / f"vectors{suffix}"
-    with vectors.vector_writer(path, VECTORS.shape[1]) as writer:
-        for i in range(n):  # chunk by chunk, as a stream
-            writer.write(i, ROWS[i : i + 1], VECTORS[i : i + 1])
-    found, texts = read_vectors(path)
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, VECTORS[:n])
-    assert texts in (None, [row.text for row in ROWS[:n]])
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("suffix", vectors.WRITERS)
-@pytest.mark.filterwarnings("error")
-def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path, suffix: str) -> None:
-    path = tmp_path / f"vectors{suffix}"
-    path.write_bytes(b"old")
-
-    def write_and_fail() -> None:
-        with vectors.vector_writer(path, 2) as writer:
-            writer.write(0, ROWS, VECTORS)
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        write_and_fail()
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 START = {"model": "vae", "parameters": 12345, "sentences": 150, "horizon": 2000, "device": "cpu"}
@@ -693,7 +607,11 @@ def test_info_tells_what_the_model_is(textvae, tiny_vae, tiny_lm) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["interpolate", "a", "b"], ["reconstruct"], ["embed", "--json"], ["generate", "--near", "a"]],
+    [
+        *(["interpolate", "a", "b"], ["reconstruct"], ["embed", "--json"]),
+        *(["generate", "--near", "a"], ["probe", "-", "--folds", "2"]),
+        *(["classify", "x.safetensors"], ["cluster", "-", "-k", "2"]),
+    ],
 )
 def test_a_language_model_has_no_latent(textvae, tiny_lm, command: list[str]) -> None:
     ran = textvae(command[0], tiny_lm, *command[1:], stdin="a\n")

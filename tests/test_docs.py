@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import importlib.util
 import pkgutil
 
 import pytest
 
 import textvae
 
+OPTIONAL = {"textvae.embedding.module": "sentence_transformers"}  # module -> what it needs
 MODULES = [
     name
     for _, name, _ in pkgutil.walk_packages(textvae.__path__, "textvae.")
     if not name.endswith("__main__")
+    and (name not in OPTIONAL or importlib.util.find_spec(OPTIONAL[name]) is not None)
 ]
 
 

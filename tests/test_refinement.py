@@ -22,7 +22,7 @@ from textvae.data.rows import Row
 from textvae.errors import UsageError
 from textvae.evaluation import likelihood
 from textvae.evaluation.likelihood import chunks_by_length, posteriors
-from textvae.evaluation.refinement import balanced_noise, refine
+from textvae.evaluation.refinement import _Climb, balanced_noise, refine
 from textvae.evaluation.report import evaluate
 from textvae.gaussian import DiagonalGaussian
 from textvae.models.sentence import SentenceModel
@@ -56,6 +56,21 @@ def test_steps_lead_to_the_best_gaussian_there_is() -> None:
     reached, started = integrated_elbo(model, found), integrated_elbo(model, q)
     assert (reached > best - 0.02).all()
     assert (best - started).max() > 0.3  # the encoder was not there
+
+
+def test_a_step_that_goes_too_far_is_taken_back_and_the_next_one_is_shorter() -> None:
+    model = random_model(seed=3)
+    (chunk,) = chunks_by_length(SENTENCES, model)
+    climb = _Climb(model, chunk, posteriors(model, [chunk])[chunk.places], 0, 16)
+    climb._rate.fill_(40.0)  # far beyond where the bound is anything like linear
+    before, bound, started = climb.q.mean.clone(), climb._bound.clone(), climb._rate.clone()
+    climb.step()
+    taken_back = (climb.q.mean == before).all(1)
+    assert taken_back.any()
+    assert (climb._bound >= bound).all()
+    assert torch.equal(climb._rate[taken_back], started[taken_back] / 2)
+    again, _ = climb._evaluated(climb.q)
+    torch.testing.assert_close(again, climb._bound)  # what is kept is the bound of what is kept
 
 
 def test_posteriors_of_a_decoder_that_ignores_z_become_the_prior() -> None:

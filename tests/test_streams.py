@@ -70,6 +70,10 @@ def test_noise_is_standard_normal_and_uniforms_are_uniform() -> None:
         assert distance < 1.95 / np.sqrt(n)
 
 
+def test_no_sample_has_no_noise() -> None:
+    assert SampleStreams(0, range(0)).prior_noise(3).shape == (0, 3)
+
+
 @pytest.mark.parametrize("seed", [-1, 2**64])
 def test_a_seed_out_of_range_is_refused(seed: int) -> None:
     with pytest.raises(UsageError, match=f"seed {seed} must be"):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tokenizers
@@ -111,6 +114,13 @@ def test_saved_tokenizers_load_here_and_in_transformers(tmp_path: Path, kind: st
     if kind != "word":
         for text, ids in zip(plain, loaded.encode(plain), strict=True):
             assert fast.decode(ids, clean_up_tokenization_spaces=False) == text
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+def test_a_copy_takes_special_tokens_for_text_too(exact: Tokenizer, copied: Any) -> None:
+    texts = ["a <eos> of <pad> text <bos>"]
+    assert copied(exact).encode(texts) == exact.encode(texts)
+    assert exact.decode(copied(exact).encode(texts)) == texts
 
 
 def test_a_tokenizer_from_elsewhere_gets_the_roles_it_lacks(tmp_path: Path) -> None:

@@ -26,8 +26,12 @@ from textvae.errors import (
 )
 from textvae.evaluation.report import evaluate
 from textvae.training.budget import Budget
+from textvae.training.checkpoints import TrainingState
 from textvae.training.collapse import collapse_warning
+from textvae.training.course import Course
+from textvae.training.processes import Processes
 from textvae.training.reporting import LoggingReporter
+from textvae.training.runtime import accelerator_for
 from textvae.training.session import train_session
 
 SUBJECTS = ["the cat", "a dog", "my friend", "the old man", "our teacher"]
@@ -566,6 +570,24 @@ def test_the_advice_against_collapse_can_be_followed(
 ) -> None:
     figures = {"z_gain": 0.0, "kl": 0.0}
     assert advice in str(collapse_warning(figures, 1.0, 1.0, ObjectiveConfig(**objective)))
+
+
+def test_schedules_run_over_pretraining_and_again_over_the_rest() -> None:
+    state = TrainingState(step=10, horizon=100, best=3.0, since_best=2)
+    config = tiny_config(pretrain_share=0.2, kl_warmup=0.5)
+    with accelerator_for(config.training) as accelerator:
+        course = Course(config, 1e-3, state, Processes(accelerator), torch.device("cpu"))
+        assert course.pretraining
+        assert course.progress() == 0.5
+        assert course.kl_weight() is None
+        state.step = 20
+        assert course.pretraining_is_over()
+        course.end_pretraining()
+        assert (state.best, state.since_best) == (None, 0)  # a bound of another model
+        assert not course.pretraining
+        assert (course.progress(), course.kl_weight()) == (0.0, 0.0)
+        state.step = 40
+        assert (course.progress(), course.kl_weight()) == (0.25, 0.5)
 
 
 def test_trackers_get_the_figures_of_metrics_jsonl(tmp_path: Path) -> None:

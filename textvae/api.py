@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -39,6 +40,15 @@ if TYPE_CHECKING:
 EXPERIMENT_FILE = "experiment.toml"
 METRICS_FILE = "metrics.jsonl"
 LAYERS: tuple[Layer, ...] = get_args(Layer)
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """The vectors of N sentences, and how many of the sentences were cut to have them."""
+
+    vectors: NDArray[np.float32]  # (N, D)
+    variances: NDArray[np.float32] | None  # (N, Z) of the posterior, where asked for
+    cut: int  # sentences beyond the model's limit
 
 
 class TextVAE:
@@ -175,6 +185,10 @@ class TextVAE:
 
     # what it is
 
+    def __repr__(self) -> str:
+        place = "" if self.folder is None else f", folder={str(self.folder)!r}"
+        return f"TextVAE({self.kind}, latent_size={self.latent_size}{place})"
+
     @property
     def kind(self) -> str:
         """`vae`, `ae` or `lm`."""
@@ -224,14 +238,55 @@ class TextVAE:
         Raises:
             UsageError: the model is a language model, or an unknown layer.
         """
-        vectors = self._encoded(texts, batch_size, self._layer(layer))
+        found = self.embed(texts, layer=layer, normalize=normalize, batch_size=batch_size)
+        return found.vectors
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        layer: Layer = "latent",
+        normalize: bool = False,
+        with_variance: bool = False,
+        sample_seed: int | None = None,
+        first: int = 0,
+        batch_size: int = 256,
+    ) -> Embeddings:
+        """The vectors of `encode` and what goes with them, from one pass over the texts.
+
+        Args:
+            layer, normalize: as in `encode`.
+            with_variance: give the posterior's variances beside its means.
+            sample_seed: a sample of each posterior in place of its mean, that of the stream
+                (sample_seed, index), whatever the calls.
+            first: index of the first text in the whole input.
+
+        Raises:
+            UsageError: the model is a language model, or an unknown layer; variances or samples
+                of what has no posterior; variances beside vectors that are not its means.
+        """
+        encoder = self._layer(layer)
+        self._need_latent("encode")
+        self._check_posterior_options(layer, normalize, with_variance, sample_seed is not None)
+        ids, cut = self._cut_ids(texts)
+        variances = None
+        if with_variance or sample_seed is not None:
+            q = DiagonalGaussian(*self._encoded(ids, batch_size, self._parameters).chunk(2, dim=-1))
+            vectors = q.mean
+            if sample_seed is not None:
+                streams = SampleStreams(sample_seed, range(first, first + len(ids)))
+                vectors = q.sample(streams.prior_noise(self.latent_size).to(vectors.device))
+            if with_variance:
+                variances = q.log_variance.exp().cpu().numpy()
+        else:
+            vectors = self._encoded(ids, batch_size, encoder)
         if normalize:
             vectors = torch.nn.functional.normalize(vectors, dim=-1)
-        return vectors.cpu().numpy()
+        return Embeddings(vectors.cpu().numpy(), variances, cut)
 
     def vector_size(self, layer: Layer = "latent") -> int:
         """D, the dimensions of a vector of `encode`."""
-        return self._encoded([""], 1, self._layer(layer)).size(1)
+        return self.encode([], layer=layer).shape[1]
 
     def word_average(self, texts: Sequence[str], *, batch_size: int = 256) -> NDArray[np.float32]:
         """The mean of the encoder's token embeddings of each sentence, (N, E).
@@ -241,24 +296,23 @@ class TextVAE:
         Raises:
             UsageError: the model is a language model.
         """
-        return self._encoded(texts, batch_size, self.model.word_average).cpu().numpy()
+        self._need_latent("encode")
+        ids, _ = self._cut_ids(texts)
+        return self._encoded(ids, batch_size, self.model.word_average).cpu().numpy()
 
     def posterior(self, texts: Sequence[str], *, batch_size: int = 256) -> DiagonalGaussian:
         """q(z|x) of each sentence, shape (N, Z). The model must be a vae."""
+        self._need_latent("encode")
+        ids, _ = self._cut_ids(texts)
+        return DiagonalGaussian(*self._encoded(ids, batch_size, self._parameters).chunk(2, dim=-1))
 
-        def parameters(tokens: Tokens) -> Tensor:
-            q = self.model.posterior(tokens)
-            return torch.cat([q.mean, q.log_variance], dim=-1)
-
-        if len(texts) == 0:
-            return DiagonalGaussian.standard(0, self.latent_size)
-        mean, log_variance = self._encoded(texts, batch_size, parameters).chunk(2, dim=-1)
-        return DiagonalGaussian(mean, log_variance)
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of each sentence as the encoder reads them, cut, without the end token."""
+        return self._cut_ids(texts)[0]
 
     def overlong(self, texts: Sequence[str]) -> int:
         """How many of the texts exceed the model's limit and would be cut."""
-        encoded = self.tokenizer.encode(self._prepared(texts))
-        return sum(len(ids) >= self.max_tokens for ids in encoded)
+        return self._cut_ids(texts)[1]
 
     # latent -> text
 
@@ -364,19 +418,30 @@ class TextVAE:
             raise UsageError("an autoencoder has no density of text; train a vae or an lm")
         if samples < 1:
             raise UsageError(f"samples {samples} must be 1 or more; try 100")
-        if not truncate and (count := self.overlong(texts)):
+        ids, cut = self._cut_ids(texts)
+        if cut and not truncate:
             raise DataError(
-                f"{count} of {len(texts)} sentences exceed the model's limit of "
+                f"{cut} of {len(texts)} sentences exceed the model's limit of "
                 f"{self.max_tokens} tokens; truncate=True scores them cut"
             )
         if len(texts) == 0:
             return np.empty(0)
-        chunks = chunks_by_length(self._ids(texts), self.model)
+        chunks = chunks_by_length(ids, self.model)
         if self.kind == "lm":
             return log_likelihoods(self.model, chunks, None).numpy()
         q = posteriors(self.model, chunks)
         found = importance_weighted(self.model, chunks, q, samples=samples, seed=seed)
         return -found.nll.numpy()
+
+    # copies
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The temporary folder of a run belongs to the object that its training returned.
+        return {**vars(self), "_temporary": None}
+
+    def __sklearn_clone__(self) -> TextVAE:
+        """Itself: estimators that hold one model share it, scikit-learn would copy the weights."""
+        return self
 
     # inside
 
@@ -390,9 +455,36 @@ class TextVAE:
         clean = text_cleaner(lowercase=data.lowercase, normalization=data.normalization)
         return list(texts) if clean is None else [clean(text) for text in texts]
 
-    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+    def _cut_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
+        """The token ids of each text, those beyond the model's limit cut, and the count of these.
+
+        The end token, which follows, is part of the limit.
+        """
         limit = self.max_tokens - 1
-        return [ids[:limit] for ids in self.tokenizer.encode(self._prepared(texts))]
+        ids = self.tokenizer.encode(self._prepared(texts))
+        overlong = [place for place, sentence in enumerate(ids) if len(sentence) > limit]
+        for place in overlong:
+            ids[place] = ids[place][:limit]
+        return ids, len(overlong)
+
+    def _parameters(self, tokens: Tokens) -> Tensor:
+        """Means, then log-variances of the posterior, (B, 2Z)."""
+        q = self.model.posterior(tokens)
+        return torch.cat([q.mean, q.log_variance], dim=-1)
+
+    def _check_posterior_options(
+        self, layer: Layer, normalize: bool, with_variance: bool, sample: bool
+    ) -> None:
+        what = "variances" if with_variance else "samples"
+        if not (with_variance or sample):
+            return
+        if self.kind != "vae":
+            raise UsageError(f"an autoencoder has no posterior, so no {what}: leave that out")
+        if layer != "latent":
+            raise UsageError(f"layer {layer!r} has no posterior, so no {what}; try latent")
+        if with_variance and (normalize or sample):
+            given = "normalized vectors" if normalize else "samples"
+            raise UsageError(f"variances are those of the means; leave out either them or {given}")
 
     def _layer(self, layer: Layer) -> Callable[[Tokens], Tensor]:
         if layer not in LAYERS:
@@ -400,10 +492,10 @@ class TextVAE:
         return self.model.code if layer == "latent" else self.model.pooled
 
     @torch.inference_mode()
-    def _encoded(self, texts: Sequence[str], batch_size: int, encoder: Any) -> Tensor:
-        """Rows of `encoder`'s output in the order of the texts, batched by length."""
-        self._need_latent("encode")
-        ids = self._ids(texts)
+    def _encoded(
+        self, ids: Sequence[Sequence[int]], batch_size: int, encoder: Callable[[Tokens], Tensor]
+    ) -> Tensor:
+        """Rows of `encoder`'s output in the order of the sentences, batched by length."""
         order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
         parts = []
         for first in range(0, len(order), batch_size):
@@ -411,9 +503,10 @@ class TextVAE:
             tokens = collate(chosen, self.tokenizer.eos_id, self.tokenizer.pad_id)
             parts.append(encoder(tokens.to(self.model.device)))
         if not parts:
-            return self._encoded([""], 1, encoder)[:0]
-        result = torch.empty_like(torch.cat(parts))
-        result[torch.tensor(order, device=result.device)] = torch.cat(parts)
+            return self._encoded([[]], 1, encoder)[:0]
+        sorted_rows = torch.cat(parts)
+        result = torch.empty_like(sorted_rows)
+        result[torch.tensor(order, device=result.device)] = sorted_rows
         return result
 
     def _neighbourhood(self, text: str) -> tuple[Tensor, Tensor]:

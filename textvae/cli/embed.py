@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from textvae.cli import options
 from textvae.cli.output import Output
-from textvae.cli.vectors import check_destination, json_row, vector_writer
-from textvae.errors import UsageError
+from textvae.cli.sharing import Alone, is_shared, sharing
+from textvae.cli.vectors import check_destination
+from textvae.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from textvae.api import TextVAE
+    from textvae.cli.parts import Parts
+    from textvae.cli.progress import Progress
+    from textvae.cli.vectors import Block, Extent, VectorTable
     from textvae.data.readers import Row
+    from textvae.training.processes import Processes
 
 EXAMPLES = (
     "textvae embed runs/mine sentences.txt --out vectors.npy",
     "cut -f2 reviews.tsv | textvae embed runs/mine --out vectors.parquet",
+    "textvae embed runs/mine reviews.csv --layer encoder --quantize int8 --out vectors.npz",
+    "accelerate launch -m textvae embed runs/mine large.txt --out vectors.safetensors",
 )
 
 
@@ -40,6 +48,17 @@ def embed(
     sample: Annotated[
         bool, typer.Option("--sample", help="A sample of the posterior, not its mean.")
     ] = False,
+    with_variance: Annotated[
+        bool, typer.Option("--with-variance", help="The posterior's variances beside its means.")
+    ] = False,
+    layer: options.Layer = "latent",
+    normalize: options.Normalize = False,
+    quantize: Annotated[
+        Literal["int8", "binary"] | None,
+        typer.Option(
+            "--quantize", help="A byte a dimension, x = scales * q + offsets; or a bit, x > 0."
+        ),
+    ] = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     seed: options.Seed = 0,
@@ -51,45 +70,247 @@ def embed(
 
     The vector of a sentence is its posterior mean; there is one row for each line of input. Texts
     and labels go along where the format has a place for them. A blank line is the empty sentence;
-    one that is too long is cut and counted.
+    one that is too long is cut and counted. When it is interrupted, the same command goes on.
     """
     if out is None and not as_json:
         raise UsageError("--out X is missing: name a file for the vectors, or print them by --json")
+    check_options(sample=sample, with_variance=with_variance, layer=layer, normalize=normalize)
     if out is not None:
-        check_destination(out)
+        check_destination(out, scales=quantize == "int8", variances=with_variance)
+    elif quantize == "int8":
+        raise UsageError("--quantize int8 with --json: its scales need a file; name one by --out")
+    if is_shared() and (file == "-" or out is None):
+        what = "stdin cannot be shared" if file == "-" else "--json cannot be shared"
+        raise UsageError(f"{what} by several processes; give FILE and --out, or start one process")
     output = Output(as_json=as_json, quiet=quiet)
+    from textvae.cli.sentences import load_encoder
+
+    settings = {
+        "layer": layer,
+        "normalize": normalize,
+        "with_variance": with_variance,
+        "sample_seed": seed if sample else None,
+    }
+    with sharing(device) as (processes, own_device):
+        vae = load_encoder(model, own_device, "embed")
+        job = Job(vae, file, text_column or vae.config.data.text_column, label_column, settings)
+        if out is None:
+            print_vectors(job, output, quantize)
+        else:
+            output.quiet |= not processes.is_main  # of all that say the same, one does
+            write_vectors(job, out, output, quantize, processes)
+
+
+def check_options(*, sample: bool, with_variance: bool, layer: str, normalize: bool) -> None:
+    """Raise UsageError where options contradict each other, before anything is loaded."""
+    for given, other, reason in (
+        (sample, layer != "latent" and f"--layer {layer}", "only the latent has a posterior"),
+        (with_variance, layer != "latent" and f"--layer {layer}", "only the latent has them"),
+        (with_variance, sample and "--sample", "they are those of the means"),
+        (with_variance, normalize and "--normalize", "they are those of the means as they are"),
+    ):
+        if given and other:
+            option = "--with-variance" if with_variance else "--sample"
+            raise UsageError(f"{option} with {other}: {reason}; leave one of them out")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is computed: which sentences, by which model, and how."""
+
+    vae: TextVAE
+    file: str
+    text_column: str | None
+    label_column: str | None
+    settings: dict[str, Any]  # of TextVAE.embed
+
+    def rows(self, output: Output) -> Iterator[Row]:
+        """The sentences, one for each line of input."""
+        from textvae.cli.sentences import read_rows
+
+        return read_rows(
+            self.vae,
+            self.file,
+            output,
+            text_column=self.text_column,
+            label_column=self.label_column,
+        )
+
+    def block(self, start: int, rows: list[Row]) -> tuple[Block, int]:
+        """The rows with their vectors, and how many of the sentences were cut."""
+        from textvae.cli.vectors import Block
+
+        texts = [row.text for row in rows]
+        found = self.vae.embed(texts, first=start, **self.settings)
+        labels = [row.label for row in rows]
+        return Block(start, texts, labels, found.vectors, found.variances), found.cut
+
+    def fingerprint(self, inputs: object) -> str:
+        """A digest of all that the vectors depend on; `inputs` says what the input is."""
+        from textvae.cli.parts import PART, folder_digest
+        from textvae.data.cache import fingerprint
+
+        device = self.vae.model.device.type  # whose arithmetic differs in the last bits
+        columns = [self.text_column, self.label_column]
+        return fingerprint(
+            folder_digest(self.vae.folder), inputs, columns, self.settings, device, PART
+        )
+
+
+def print_vectors(job: Job, output: Output, quantize: str | None) -> None:
+    """Print a JSON object for each row, as soon as it is there."""
     from textvae.cli.progress import progress_bars
-    from textvae.cli.sentences import encode_chunk, in_chunks, load_encoder, read_rows, tell_cut
+    from textvae.cli.sentences import in_chunks, tell_cut
+    from textvae.cli.vectors import json_lines
+    from textvae.latent.quantization import sign_bits
 
-    vae = load_encoder(model, device, "embed")
-    rows = read_rows(vae, file, output, text_column=text_column, label_column=label_column)
-    destination = (
-        nullcontext(RowPrinter(output)) if out is None else vector_writer(out, vae.latent_size)
-    )
-    n = n_cut = 0
-    with destination as writer, progress_bars(output) as progress:
-        for start, chunk in in_chunks(rows):
-            texts = [row.text for row in chunk]
-            vectors = encode_chunk(vae, texts, start, sample=sample, seed=seed)
-            writer.write(start, chunk, vectors)
-            n += len(chunk)
-            n_cut += vae.overlong(texts)
-            progress("embedding", n, 0)
-    tell_cut(n_cut, vae, output)
-    if out is not None:
-        output.note(f"{n:,} vectors of {vae.latent_size} dimensions in {out}")
+    n_cut = 0
+    with progress_bars(output) as progress:
+        for start, rows in in_chunks(job.rows(output)):
+            block, cut = job.block(start, rows)
+            n_cut += cut
+            if quantize == "binary":
+                block = replace(block, vectors=sign_bits(block.vectors))
+            for line in json_lines(block):
+                output.text(line)
+            progress("embedding", start + len(rows), 0)
+    tell_cut(n_cut, job.vae, output)
 
 
-class RowPrinter:
-    """Prints a JSON object for each row, where a file would take them."""
+def write_vectors(
+    job: Job, out: Path, output: Output, quantize: str | None, processes: Alone | Processes
+) -> None:
+    """Compute what is not there yet, part by part, then write the file from all parts.
 
-    def __init__(self, output: Output) -> None:
-        self._output = output
+    An input that can be read twice is read through first: what is wrong in it is then found
+    before the work and not in its middle.
+    """
+    from textvae.cli.parts import Parts, input_state
+    from textvae.cli.progress import progress_bars
+    from textvae.cli.sentences import tell_cut
+    from textvae.cli.vectors import Extent, check_extent, write_table
 
-    def write(self, start: int, rows: Sequence[Row], vectors: NDArray[np.float32]) -> None:
-        """Print `vectors` (N, Z) of `rows`; `start` is the index of the first."""
-        for index, (row, vector) in enumerate(zip(rows, vectors, strict=True), start):
-            self._output.row(json_row(index, row, vector), "")
+    empty, _ = job.block(0, [])  # also raises now what the model cannot do
+    inputs, ahead = input_state(job.file), Extent()
+    parts, keep = Parts(out), inputs is not None
+    try:
+        with progress_bars(output) as progress:
+            if inputs is not None:
+                for _ in in_parts(job.rows(output), ahead):
+                    progress("reading", ahead.n, 0)
+                check_extent(out, ahead)
+            if processes.is_main:
+                claim(parts, job, inputs, output, ahead.n)
+            processes.wait()
+            extent = compute(job, parts, out, output, processes, progress, ahead.n)
+            processes.wait()
+            if not processes.is_main:
+                return
+            if input_state(job.file) != inputs:
+                keep = False
+                raise DataError(f"{job.file}: changed while it was read; run the command again")
+            write_table(out, table_of(parts, extent, empty, job, quantize, progress))
+        tell_cut(parts.cut(parts.count(extent.n)), job.vae, output)
+        keep = False
+    except (KeyboardInterrupt, SystemExit, OSError):
+        if processes.is_main and keep and (done := parts.rows_done()):
+            output.note(
+                f"{done:,} sentences are done and kept in {parts.folder}; the same command "
+                "goes on from there"
+            )
+        raise
+    finally:
+        if processes.is_main and not (keep and parts.rows_done()):
+            parts.remove()
+    size = empty.vectors.shape[1]
+    how = {None: "", "int8": " of a byte", "binary": " of a bit"}[quantize]
+    output.note(f"{extent.n:,} vectors of {size} dimensions{how} in {out}")
 
-    def close(self) -> None:
-        """Nothing to finish."""
+
+def claim(parts: Parts, job: Job, inputs: object, output: Output, total: int) -> None:
+    """Make the folder of parts ours, and say what of another run or of this one lay there."""
+    import secrets
+
+    # What cannot be read twice is never the same input again.
+    same = parts.claim(job.fingerprint(inputs if inputs is not None else secrets.token_hex()))
+    if not same:
+        output.note(f"starting over: {parts.folder} held parts for another model, input or options")
+    elif done := parts.rows_done():
+        output.note(f"going on: {done:,} of {total:,} sentences are done in {parts.folder}")
+
+
+def compute(
+    job: Job,
+    parts: Parts,
+    out: Path,
+    output: Output,
+    processes: Alone | Processes,
+    progress: Progress,
+    total: int,
+) -> Extent:
+    """Write this process's share of the parts, but for those that are there; what there is."""
+    from textvae.cli.vectors import Extent, check_extent
+
+    extent = Extent()
+    for number, (start, rows) in enumerate(in_parts(job.rows(output), extent)):
+        check_extent(out, extent)
+        if number % processes.count == processes.rank and not parts.holds(number, len(rows)):
+            parts.write(number, *job.block(start, rows))
+        progress("embedding", extent.n, total)
+    return extent
+
+
+def in_parts(rows: Iterator[Row], extent: Extent) -> Iterator[tuple[int, list[Row]]]:
+    """(index of the first row, rows) of each part; `extent` counts what has passed."""
+    from textvae.cli import parts
+    from textvae.cli.sentences import in_chunks
+
+    return in_chunks(extent.watch(rows), parts.PART)
+
+
+def table_of(
+    parts: Parts, extent: Extent, empty: Block, job: Job, quantize: str | None, progress: Progress
+) -> VectorTable:
+    """The rows of all parts, quantized if asked for, as what a format writes."""
+    import numpy as np
+
+    from textvae.cli.vectors import VectorTable
+    from textvae.latent.quantization import Int8Map, sign_bits
+
+    def blocks() -> Iterator[Block]:
+        for block in parts.blocks(parts.count(extent.n)):
+            yield block
+            progress("writing", block.indices.stop, extent.n)
+
+    dimensions = empty.vectors.shape[1]
+    facts = {**job.settings, "kind": job.vae.kind, "dimensions": dimensions, "quantize": quantize}
+    if quantize is None:
+        return VectorTable(extent, blocks, empty, facts=facts)
+    constants: dict[str, NDArray[Any]]
+    if quantize == "int8":
+        codes = Int8Map.spanning(*value_range(blocks(), dimensions))
+        convert: Any = codes.encode
+        constants = {"scales": codes.scales, "offsets": codes.offsets}
+    else:
+        convert, constants = sign_bits, {"dimensions": np.array(dimensions)}
+
+    def converted() -> Iterator[Block]:
+        return (replace(block, vectors=convert(block.vectors)) for block in blocks())
+
+    empty = replace(empty, vectors=convert(empty.vectors))
+    return VectorTable(extent, converted, empty, constants, facts)
+
+
+def value_range(
+    blocks: Iterator[Block], dimensions: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The lowest and the highest value of each dimension, (D,); zeros where there is no row."""
+    import numpy as np
+
+    low = high = None
+    for block in blocks:
+        lowest, highest = block.vectors.min(0), block.vectors.max(0)
+        low = lowest if low is None else np.minimum(low, lowest)
+        high = highest if high is None else np.maximum(high, highest)
+    nothing = np.zeros(dimensions, dtype=np.float32)
+    return (nothing if low is None else low), (nothing if high is None else high)

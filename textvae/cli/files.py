@@ -11,14 +11,14 @@ from typing import IO
 from textvae.errors import NotFoundError
 
 
-def check_folder(path: Path) -> None:
+def check_folder(path: Path, option: str = "--out") -> None:
     """Raise now what would else be noticed after all the work.
 
     Raises:
         NotFoundError: the folder of `path` does not exist.
     """
     if not path.parent.is_dir():
-        raise NotFoundError(f"--out {path}: there is no folder {path.parent}")
+        raise NotFoundError(f"{option} {path}: there is no folder {path.parent}")
 
 
 @contextlib.contextmanager

@@ -13,6 +13,8 @@ from typer.main import get_command
 
 from textvae import __version__
 from textvae.cli import (
+    classify,
+    cluster,
     compare,
     config,
     embed,
@@ -21,6 +23,7 @@ from textvae.cli import (
     info,
     interpolate,
     options,
+    probe,
     reconstruct,
     train,
 )
@@ -65,7 +68,11 @@ def textvae(
     options.help_without_command(context)
 
 
-for module in (train, generate, interpolate, reconstruct, embed, evaluate, compare, info):
+COMMANDS = (
+    train, generate, interpolate, reconstruct, embed, probe, classify, cluster, evaluate, compare,
+    info,
+)  # fmt: skip
+for module in COMMANDS:
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=options.examples(module.EXAMPLES))(getattr(module, name))
 app.add_typer(config.app, name="config")

@@ -70,6 +70,11 @@ TextColumn = Annotated[
 LabelColumn = Annotated[
     str | None, typer.Option("--label-column", help="Column of the label; none: `label`.")
 ]
+Layer = Annotated[
+    Literal["latent", "encoder"],
+    typer.Option("--layer", help="The latent, or the encoder's state before it."),
+]
+Normalize = Annotated[bool, typer.Option("--normalize", help="Give each vector the length 1.")]
 Sentence = Annotated[str, typer.Argument(callback=valid_text, help="A sentence.")]
 ImportanceSamples = Annotated[
     int, typer.Option("--samples", min=1, metavar="K", help="Importance samples a sentence.")

@@ -33,15 +33,16 @@ def reconstruct(
     that is too long is cut and counted.
     """
     output = Output(as_json=as_json, quiet=quiet)
-    from textvae.cli.sentences import encode_chunk, in_chunks, load_encoder, read_rows, tell_cut
+    from textvae.cli.sentences import in_chunks, load_encoder, read_rows, tell_cut
 
     vae = load_encoder(model, device, "reconstruct")
     n_cut = 0
     rows = read_rows(vae, file, output, text_column=text_column)
     for start, chunk in in_chunks(rows):
         texts = [row.text for row in chunk]
-        n_cut += vae.overlong(texts)
-        decoded = vae.decode(encode_chunk(vae, texts, start, sample=sample, seed=seed))
+        found = vae.embed(texts, sample_seed=seed if sample else None, first=start)
+        n_cut += found.cut
+        decoded = vae.decode(found.vectors)
         for index, (text, reconstruction) in enumerate(zip(texts, decoded, strict=True), start):
             record = {"index": index, "text": text, "reconstruction": reconstruction}
             output.row(record, reconstruction)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from textvae.cli.output import Output
 from textvae.errors import UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from textvae.api import TextVAE
     from textvae.data.readers import Row
 
@@ -62,10 +59,10 @@ def prepared(vae: TextVAE, rows: Iterator[Row]) -> Iterator[Row]:
     return clean_rows(rows, lowercase=data.lowercase, normalization=data.normalization)
 
 
-def in_chunks(rows: Iterator[Row]) -> Iterator[tuple[int, list[Row]]]:
-    """(index of the first row, rows), `CHUNK` rows at a time."""
+def in_chunks(rows: Iterator[Row], size: int | None = None) -> Iterator[tuple[int, list[Row]]]:
+    """(index of the first row, rows), `size` rows at a time; by default `CHUNK`."""
     start = 0
-    while chunk := list(itertools.islice(rows, CHUNK)):
+    while chunk := list(itertools.islice(rows, size or CHUNK)):
         yield start, chunk
         start += len(chunk)
 
@@ -82,30 +79,6 @@ def load_encoder(name: str, device: str, what: str) -> TextVAE:
     if vae.kind == "lm":
         raise UsageError(f"{name} is a language model: it has no latent to {what} by")
     return vae
-
-
-def encode_chunk(
-    vae: TextVAE, texts: Sequence[str], start: int, *, sample: bool, seed: int
-) -> NDArray[np.float32]:
-    """The posterior mean of each text, or a sample of its posterior, (N, Z).
-
-    A sample is that of the stream (seed, index), whatever the chunks.
-
-    Args:
-        start: index of the first text in the whole input.
-
-    Raises:
-        UsageError: a sample of an autoencoder, which has a point for each text, no posterior.
-    """
-    if not sample:
-        return vae.encode(texts)
-    from textvae.latent.streams import SampleStreams
-
-    if vae.kind != "vae":
-        raise UsageError("--sample: an autoencoder has no posterior to sample; leave it out")
-    posterior = vae.posterior(texts)
-    noise = SampleStreams(seed, range(start, start + len(texts))).prior_noise(vae.latent_size)
-    return posterior.sample(noise.to(posterior.mean.device)).cpu().numpy()
 
 
 def tell_cut(n: int, vae: TextVAE, output: Output) -> None:

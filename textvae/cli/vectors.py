@@ -1,192 +1,334 @@
-"""Files of sentence vectors: one writer a format, each written beside its place and renamed."""
+"""Files of sentence vectors: a writer for each format, each reading its blocks as a stream."""
 
 from __future__ import annotations
 
-import contextlib
-import csv
-from collections.abc import Callable, Iterator, Sequence
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from textvae.cli.files import check_folder, replacing
-from textvae.cli.output import to_json
 from textvae.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow
     from numpy.typing import NDArray
 
     from textvae.data.readers import Row
 
-
-class VectorWriter(Protocol):
-    """Takes vectors chunk by chunk, in the order of the input."""
-
-    def write(self, start: int, rows: Sequence[Row], vectors: NDArray[np.float32]) -> None:
-        """Append `vectors` (N, Z) of `rows`; `start` is the index of the first."""
-
-    def close(self) -> None:
-        """Finish the file."""
+NEEDS_QUOTES = frozenset('",\r\n')
+LARGEST_TEXTS = 4 << 30  # bytes of an array that gives each text the place of the longest
 
 
-def check_destination(path: Path) -> None:
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Sentences that follow each other in the input, with their vectors."""
+
+    start: int  # index of the first
+    texts: Sequence[str]
+    labels: Sequence[str | None]
+    vectors: NDArray[Any]  # (N, D) float32 or int8; (N, ceil(D / 8)) uint8 for bits
+    variances: NDArray[np.float32] | None = None  # (N, Z)
+
+    @property
+    def indices(self) -> range:
+        """The index of each sentence in the input."""
+        return range(self.start, self.start + len(self.texts))
+
+
+@dataclass
+class Extent:
+    """How many rows there are, and the characters of the longest text and label."""
+
+    n: int = 0
+    longest_text: int = 0
+    longest_label: int = 0  # 0: none has a label
+
+    def watch(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """The rows, counted as they pass."""
+        for row in rows:
+            self.n += 1
+            self.longest_text = max(self.longest_text, len(row.text))
+            if row.label is not None:
+                self.longest_label = max(self.longest_label, len(row.label))
+            yield row
+
+
+@dataclass(frozen=True, eq=False)
+class VectorTable:
+    """All that goes into a file: small values at hand, the rows as often as they are asked for."""
+
+    extent: Extent
+    blocks: Callable[[], Iterator[Block]]  # from the first row on, at each call
+    pattern: Block  # a block without rows: widths and types of the arrays
+    constants: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # e.g. scales, offsets
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what the vectors are, for readers
+
+    def arrays(self) -> list[ArrayStream]:
+        """The numbers: vectors, variances where there are any, and the constants."""
+        found = [self._stream("vectors", self.pattern.vectors)]
+        if self.pattern.variances is not None:
+            found.append(self._stream("variances", self.pattern.variances))
+        return found + [_at_once(name, array) for name, array in self.constants.items()]
+
+    def _stream(self, name: str, like: NDArray[Any]) -> ArrayStream:
+        shape = (self.extent.n, like.shape[1])
+        return ArrayStream(
+            name, like.dtype, shape, lambda: (getattr(block, name) for block in self.blocks())
+        )
+
+
+@dataclass(frozen=True)
+class ArrayStream:
+    """An array that comes in pieces along its first axis."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    pieces: Callable[[], Iterator[NDArray[Any]]]
+
+    def write_npy(self, file: IO[bytes]) -> None:
+        """Write it as NumPy does, little-endian."""
+        from numpy.lib import format as npy
+
+        header = {"descr": self._little().str, "fortran_order": False, "shape": self.shape}
+        npy.write_array_header_1_0(file, header)
+        self.write_values(file)
+
+    def write_values(self, file: IO[bytes]) -> None:
+        """Write the values alone, little-endian."""
+        for piece in self.pieces():
+            file.write(piece.astype(self._little(), order="C", copy=False).tobytes())
+
+    @property
+    def size(self) -> int:
+        """Bytes of all values."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def _little(self) -> np.dtype[Any]:
+        return self.dtype.newbyteorder("<")
+
+
+def _at_once(name: str, array: NDArray[Any]) -> ArrayStream:
+    return ArrayStream(name, array.dtype, array.shape, lambda: iter([array]))
+
+
+def check_destination(path: Path, *, scales: bool = False, variances: bool = False) -> None:
     """Raise now what would else be noticed when all vectors are computed.
 
     Raises:
-        UsageError: the ending of the name is not that of a known format.
+        UsageError: the ending of the name is not that of a known format, or of one that has no
+            place for what is asked for.
         NotFoundError: the folder does not exist.
     """
-    if path.suffix.lower() not in WRITERS:
+    suffix = path.suffix.lower()
+    if suffix not in WRITERS:
         raise UsageError(f"--out {path}: the name must end in {', '.join(WRITERS)}")
+    if scales and suffix not in WITH_CONSTANTS:
+        raise UsageError(
+            f"--quantize int8: a {suffix} file has no place for the scales; name one that ends "
+            f"in {', '.join(WITH_CONSTANTS)}"
+        )
+    if variances and suffix == ".npy":
+        raise UsageError(
+            f"--with-variance: a {suffix} file holds one array; name one that ends "
+            f"in {', '.join(s for s in WRITERS if s != suffix)}"
+        )
     check_folder(path)
 
 
-@contextlib.contextmanager
-def vector_writer(path: Path, latent_size: int) -> Iterator[VectorWriter]:
-    """The writer for the format that the name of `path` ends in; an error leaves no file."""
-    writer_of = WRITERS[path.suffix.lower()]
-    with replacing(path) as file, contextlib.closing(writer_of(file, latent_size)) as writer:
-        yield writer
+def check_extent(path: Path, extent: Extent) -> None:
+    """Raise UsageError where the format would blow texts up beyond all reason."""
+    longest = max(extent.longest_text, extent.longest_label)
+    size = 4 * longest * extent.n
+    if path.suffix.lower() == ".npz" and size > LARGEST_TEXTS:
+        raise UsageError(
+            f"--out {path}: an .npz file gives each text the place of the longest, here "
+            f"{extent.n:,} times {longest:,} characters, {size / 2**30:,.1f} GiB; name a "
+            ".parquet file"
+        )
 
 
-def json_row(index: int, row: Row, vector: NDArray[np.float32]) -> dict[str, Any]:
-    """A vector as a JSON record, with the shortest decimals that give the same float32."""
-    values = [float(str(value)) for value in vector]
-    return {"index": index, "text": row.text, "label": row.label, "vector": values}
+def write_table(path: Path, table: VectorTable) -> None:
+    """Write the file in the format that its name ends in; an error leaves `path` as it was."""
+    with replacing(path) as file:
+        WRITERS[path.suffix.lower()](file, table)
 
 
-class NpyWriter:
-    """`.npy`: the matrix (N, Z) alone."""
-
-    def __init__(self, file: IO[bytes], latent_size: int) -> None:
-        self._file = file
-        self._latent_size = latent_size
-        self._n = 0
-        self._write_header()
-
-    def write(self, start: int, rows: Sequence[Row], vectors: NDArray[np.float32]) -> None:
-        self._file.write(vectors.astype("<f4", order="C").tobytes())
-        self._n += len(vectors)
-
-    def close(self) -> None:
-        # NumPy pads the header for a growing first axis, so that its length stays the same.
-        self._file.seek(0)
-        self._write_header()
-
-    def _write_header(self) -> None:
-        from numpy.lib import format as npy
-
-        shape = (self._n, self._latent_size)
-        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-        npy.write_array_header_1_0(self._file, header)
+# the formats
 
 
-class TextWriter:
-    """What the writers of text files share: UTF-8 on the open file."""
-
-    def __init__(self, file: IO[bytes], latent_size: int) -> None:
-        import io
-
-        self._text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-
-    def close(self) -> None:
-        self._text.detach()
+def write_npy(file: IO[bytes], table: VectorTable) -> None:
+    """`.npy`: the vectors alone."""
+    table.arrays()[0].write_npy(file)
 
 
-class CsvWriter(TextWriter):
-    """`.csv`: columns index, text, label, z0 ... ; RFC 4180."""
+def write_npz(file: IO[bytes], table: VectorTable) -> None:
+    """`.npz`: arrays vectors, texts and, where there are any, labels (none is empty), ..."""
+    import zipfile
 
-    def __init__(self, file: IO[bytes], latent_size: int) -> None:
-        super().__init__(file, latent_size)
-        self._rows = csv.writer(self._text)
-        self._rows.writerow(["index", "text", "label", *(f"z{i}" for i in range(latent_size))])
+    import numpy as np
 
-    def write(self, start: int, rows: Sequence[Row], vectors: NDArray[np.float32]) -> None:
-        for index, (row, vector) in enumerate(zip(rows, vectors, strict=True), start):
-            self._rows.writerow([index, row.text, row.label, *map(str, vector)])
+    def strings(
+        name: str, longest: int, of: Callable[[Block], Sequence[str | None]]
+    ) -> ArrayStream:
+        dtype = np.dtype(f"<U{max(longest, 1)}")
+
+        def pieces() -> Iterator[NDArray[np.str_]]:
+            for block in table.blocks():
+                yield np.array([text or "" for text in of(block)], dtype=dtype)
+
+        return ArrayStream(name, dtype, (extent.n,), pieces)
+
+    extent = table.extent
+    arrays = [*table.arrays(), strings("texts", extent.longest_text, lambda block: block.texts)]
+    if extent.longest_label:
+        arrays.append(strings("labels", extent.longest_label, lambda block: block.labels))
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for array in arrays:
+            # A member opened by its name gets a fixed date: the same vectors, the same bytes.
+            with archive.open(f"{array.name}.npy", "w", force_zip64=True) as member:
+                array.write_npy(member)
 
 
-class JsonlWriter(TextWriter):
+def write_csv(file: IO[bytes], table: VectorTable) -> None:
+    """`.csv`: columns index, text, label, z0 ... (bytes of bits: b0 ...), v0 ...; RFC 4180."""
+    import numpy as np
+
+    vectors, variances = table.pattern.vectors, table.pattern.variances
+    letter = "b" if vectors.dtype == np.uint8 else "z"
+    names = [f"{letter}{i}" for i in range(vectors.shape[1])]
+    if variances is not None:
+        names += [f"v{i}" for i in range(variances.shape[1])]
+    file.write((",".join(["index", "text", "label", *names]) + "\r\n").encode())
+    for block in table.blocks():
+        numbers = [decimals(block.vectors, ",")]
+        if block.variances is not None:
+            numbers.append(decimals(block.variances, ","))
+        texts, labels = map(csv_field, block.texts), map(csv_field, block.labels)
+        rows = zip(map(str, block.indices), texts, labels, *numbers, strict=True)
+        file.writelines(f"{','.join(row)}\r\n".encode() for row in rows)
+
+
+def csv_field(value: str | None) -> str:
+    """A field of a CSV record, in quotation marks where it needs them. RFC 4180, section 2."""
+    if value is None:
+        return ""
+    if NEEDS_QUOTES.isdisjoint(value):
+        return value
+    return '"' + value.replace('"', '""') + '"'
+
+
+def write_jsonl(file: IO[bytes], table: VectorTable) -> None:
     """`.jsonl`: an object a line."""
-
-    def write(self, start: int, rows: Sequence[Row], vectors: NDArray[np.float32]) -> None:
-        for index, (row, vector) in enumerate(zip(rows, vectors, strict=True), start):
-            self._text.write(to_json(json_row(index, row, vector)) + "\n")
+    for block in table.blocks():
+        file.writelines(f"{line}\n".encode() for line in json_lines(block))
 
 
-class ParquetWriter:
-    """`.parquet`: columns index, text, label, vector; a row group for each chunk."""
+def json_lines(block: Block) -> Iterator[str]:
+    """A JSON object for each row: index, text, label, vector and, where it is there, variance.
 
-    def __init__(self, file: IO[bytes], latent_size: int) -> None:
-        import pyarrow
-        from pyarrow import parquet
-
-        vector = pyarrow.list_(pyarrow.float32(), latent_size)
-        text = pyarrow.string()
-        fields = {"index": pyarrow.int64(), "text": text, "label": text, "vector": vector}
-        self._schema = pyarrow.schema(list(fields.items()))
-        self._parquet = parquet.ParquetWriter(file, self._schema)
-
-    def write(self, start: int, rows: Sequence[Row], vectors: NDArray[np.float32]) -> None:
-        import pyarrow
-
-        columns = [
-            pyarrow.array(range(start, start + len(rows)), pyarrow.int64()),
-            pyarrow.array([row.text for row in rows], pyarrow.string()),
-            pyarrow.array([row.label for row in rows], pyarrow.string()),
-            pyarrow.FixedSizeListArray.from_arrays(vectors.ravel(), vectors.shape[1]),
-        ]
-        self._parquet.write_table(pyarrow.Table.from_arrays(columns, schema=self._schema))
-
-    def close(self) -> None:
-        self._parquet.close()
+    Vectors have the shortest decimals that give the same float32; what is not finite is null.
+    """
+    vectors = decimals(block.vectors, ", ", nonfinite="null")
+    if block.variances is not None:
+        variances = decimals(block.variances, ", ", nonfinite="null")
+        vectors = [f'{v}], "variance": [{s}' for v, s in zip(vectors, variances, strict=True)]
+    for index, text, label, vector in zip(
+        block.indices, block.texts, block.labels, vectors, strict=True
+    ):
+        # By hand, because to write floats one by one takes longer than to compute the vectors.
+        text, label = (json.dumps(value, ensure_ascii=False) for value in (text, label))
+        yield f'{{"index": {index}, "text": {text}, "label": {label}, "vector": [{vector}]}}'
 
 
-class CollectingWriter:
-    """What the writers share whose formats must know all rows first."""
+def decimals(values: NDArray[Any], separator: str, *, nonfinite: str | None = None) -> list[str]:
+    """Each row of numbers (N, D) as one string; `nonfinite` stands for what is not finite."""
+    import pyarrow
+    from pyarrow import compute
 
-    def __init__(self, file: IO[bytes], latent_size: int) -> None:
-        import numpy as np
-
-        self._file = file
-        self._rows: list[Row] = []
-        self._vectors = [np.empty((0, latent_size), dtype=np.float32)]
-
-    def write(self, start: int, rows: Sequence[Row], vectors: NDArray[np.float32]) -> None:
-        self._rows += rows
-        self._vectors.append(vectors)
-
-
-class NpzWriter(CollectingWriter):
-    """`.npz`: arrays vectors, texts and, where there are any, labels (none is empty)."""
-
-    def close(self) -> None:
-        import numpy as np
-
-        arrays: dict[str, Any] = {
-            "vectors": np.concatenate(self._vectors),
-            "texts": np.array([row.text for row in self._rows], dtype=np.str_),
-        }
-        if any(row.label is not None for row in self._rows):
-            arrays["labels"] = np.array([row.label or "" for row in self._rows], dtype=np.str_)
-        np.savez(self._file, **arrays)
+    rows, columns = values.shape
+    flat = pyarrow.array((values + values.dtype.type(0)).ravel())  # + 0 leaves no "-0", an integer
+    strings = flat.cast(pyarrow.string())
+    if nonfinite is not None and values.dtype.kind == "f":
+        strings = compute.if_else(compute.is_finite(flat), strings, nonfinite)
+    ends = pyarrow.array(range(0, rows * columns + 1, columns), pyarrow.int32())
+    joined = compute.binary_join(pyarrow.ListArray.from_arrays(ends, strings), separator)
+    return cast("list[str]", joined.to_pylist())
 
 
-class SafetensorsWriter(CollectingWriter):
-    """`.safetensors`: the tensor `vectors` alone; the format has no place for texts."""
+def write_parquet(file: IO[bytes], table: VectorTable) -> None:
+    """`.parquet`: columns index, text, label, vector, variance; a row group for each block.
 
-    def close(self) -> None:
-        import numpy as np
-        from safetensors.numpy import save
+    The schema's metadata hold, as JSON below `textvae`, what the vectors are, with their scales.
+    """
+    from pyarrow import parquet
 
-        self._file.write(save({"vectors": np.concatenate(self._vectors)}))
+    constants = {name: array.tolist() for name, array in table.constants.items()}
+    schema = parquet_schema(table.pattern, {"textvae": json.dumps({**table.facts, **constants})})
+    # Numbers hardly repeat, so a dictionary of them costs time and brings nothing.
+    with parquet.ParquetWriter(file, schema, use_dictionary=["label"]) as writer:
+        for block in table.blocks():
+            writer.write_table(parquet_table(block, schema))
 
 
-WRITERS: dict[str, Callable[[IO[bytes], int], VectorWriter]] = {
-    ".npy": NpyWriter,
-    ".npz": NpzWriter,
-    ".csv": CsvWriter,
-    ".jsonl": JsonlWriter,
-    ".parquet": ParquetWriter,
-    ".safetensors": SafetensorsWriter,
+def parquet_schema(pattern: Block, metadata: Mapping[str, str]) -> pyarrow.Schema:
+    """The columns of a block; each vector is a list of fixed length, as viewers expect it."""
+    import pyarrow
+
+    def lists(array: NDArray[Any]) -> pyarrow.DataType:
+        return pyarrow.list_(pyarrow.from_numpy_dtype(array.dtype), array.shape[1])
+
+    text = pyarrow.string()
+    fields = {"index": pyarrow.int64(), "text": text, "label": text}
+    fields["vector"] = lists(pattern.vectors)
+    if pattern.variances is not None:
+        fields["variance"] = lists(pattern.variances)
+    return pyarrow.schema(list(fields.items()), metadata)
+
+
+def parquet_table(block: Block, schema: pyarrow.Schema) -> pyarrow.Table:
+    """The rows of a block as a table with this schema."""
+    import pyarrow
+
+    columns = [
+        pyarrow.array(block.indices, pyarrow.int64()),
+        pyarrow.array(block.texts, pyarrow.string()),
+        pyarrow.array(block.labels, pyarrow.string()),
+    ]
+    for array in (block.vectors, block.variances):
+        if array is not None:
+            columns.append(pyarrow.FixedSizeListArray.from_arrays(array.ravel(), array.shape[1]))
+    return pyarrow.Table.from_arrays(columns, schema=schema)
+
+
+def write_safetensors(file: IO[bytes], table: VectorTable) -> None:
+    """`.safetensors`: the tensors vectors, variances, ...; the format has no place for texts."""
+    # The widest types first, as the format's own writer does: each tensor is then aligned.
+    arrays = sorted(table.arrays(), key=lambda array: -array.dtype.itemsize)
+    header: dict[str, Any] = {"__metadata__": {"textvae": json.dumps(table.facts)}}
+    end = 0
+    for array in arrays:
+        start, end = end, end + array.size
+        kind = SAFETENSORS_TYPES[array.dtype.name]
+        header[array.name] = {"dtype": kind, "shape": array.shape, "data_offsets": [start, end]}
+    encoded = json.dumps(header).encode()
+    encoded += b" " * (-len(encoded) % 8)
+    file.write(len(encoded).to_bytes(8, "little") + encoded)
+    for array in arrays:
+        array.write_values(file)
+
+
+SAFETENSORS_TYPES = {"float32": "F32", "int64": "I64", "int8": "I8", "uint8": "U8"}
+WRITERS: dict[str, Callable[[IO[bytes], VectorTable], None]] = {
+    ".npy": write_npy,
+    ".npz": write_npz,
+    ".csv": write_csv,
+    ".jsonl": write_jsonl,
+    ".parquet": write_parquet,
+    ".safetensors": write_safetensors,
 }
+WITH_CONSTANTS = (".npz", ".parquet", ".safetensors")  # formats that have a place for scales

@@ -61,6 +61,9 @@ class Tokenizer:
         if self._unk_text is not None and self.encode([self._unk_text]) != [[self.unk_id]]:
             self._unk_text = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._backend,)  # a pickled backend forgets what __init__ sets
+
     @classmethod
     def train(cls, texts: Iterable[str], *, kind: str, vocab_size: int | None = None) -> Tokenizer:
         """The tokenizer of a kind for these texts; the same texts give the same tokenizer.

@@ -72,7 +72,7 @@ class SampleStreams:
         blocks = np.arange(first // 4, -(-(first + count) // 4), dtype=np.uint64)
         # numpy's Philox counts up before it draws, so its first block has the counter 1.
         raw = philox(self.seed, self.indices[:, None], blocks + np.uint64(1), purpose)
-        lanes = raw.reshape(len(self), -1)[:, :count]  # (N, blocks, 4) -> (N, count)
+        lanes = raw.reshape(len(self), 4 * len(blocks))[:, :count]  # (N, blocks, 4) -> (N, count)
         return (lanes >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 

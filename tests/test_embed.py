@@ -1,0 +1,560 @@
+"""`textvae embed`: the same vectors in each format, whatever interrupts or shares the work."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pytest
+from pyarrow import parquet
+from safetensors import safe_open
+
+from textvae import TextVAE
+from textvae.cli import embed, parts, vectors
+from textvae.cli.main import run
+from textvae.cli.vectors import Block, Extent, VectorTable, write_table
+from textvae.data.readers import Row
+from textvae.latent.quantization import Int8Map, sign_bits, unpacked_signs
+
+FORMATS = tuple(vectors.WRITERS)
+BLOCK = 7  # rows of a part in these tests
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def embeds(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Run `textvae embed ARGUMENTS` in this process, a few rows a part."""
+    monkeypatch.setattr(parts, "PART", BLOCK)
+
+    def invoke(*arguments: object) -> Ran:
+        capsys.readouterr()
+        code = run(["embed", *map(str, arguments)])
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return invoke
+
+
+@pytest.fixture
+def reviews(tmp_path: Path, sentences: list[str]) -> Path:
+    """A file of 24 sentences, two of them odd, with labels for some."""
+    path = tmp_path / "reviews.jsonl"
+    texts = [*sentences[:21], "", 'naïve "日本", quoted', "the cook " * 20]
+    rows = [{"text": text, "label": "ab"[i % 2] if i % 3 else ""} for i, text in enumerate(texts)]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
+    return path
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a file holds; None where its format has no place for it."""
+
+    vectors: np.ndarray
+    variances: np.ndarray | None = None
+    texts: list[str] | None = None
+    labels: list[str] | None = None  # "" where there is none
+
+
+def read_file(path: Path) -> Found:
+    """What a reader of each format finds."""
+    match path.suffix:
+        case ".npy":
+            return Found(np.load(path, allow_pickle=False))
+        case ".npz":
+            with np.load(path, allow_pickle=False) as found:
+                labels = found["labels"].tolist() if "labels" in found else None
+                return Found(
+                    found["vectors"], found.get("variances"), found["texts"].tolist(), labels
+                )
+        case ".csv":
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            columns = {letter: columns_of(rows, letter) for letter in "zvb"}
+            values = columns["z"] if columns["z"] is not None else columns["b"]
+            texts, labels = [row["text"] for row in rows], [row["label"] for row in rows]
+            return Found(values, columns["v"], texts, labels)
+        case ".jsonl":
+            return of_records([json.loads(line) for line in path.open(encoding="utf-8")])
+        case ".parquet":
+            return of_records(parquet.read_table(path).to_pylist())
+        case _:
+            with safe_open(path, "numpy") as file:
+                names = file.keys()
+                variances = file.get_tensor("variances") if "variances" in names else None
+                return Found(file.get_tensor("vectors"), variances)
+
+
+def columns_of(rows: list[dict[str, str]], letter: str) -> np.ndarray | None:
+    names = [name for name in rows[0] if name[1:].isdigit() and name[0] == letter]
+    found = [[np.float32(row[name]) for name in names] for row in rows]
+    return np.array(found, dtype=np.float32) if names else None
+
+
+def of_records(records: list[dict[str, Any]]) -> Found:
+    assert [record["index"] for record in records] == list(range(len(records)))
+    values = np.array([record["vector"] for record in records], dtype=np.float32)
+    variances = None
+    if "variance" in records[0]:
+        variances = np.array([record["variance"] for record in records], dtype=np.float32)
+    texts = [record["text"] for record in records]
+    return Found(values, variances, texts, [record["label"] or "" for record in records])
+
+
+# the formats
+
+
+ROWS = [Row('a "quoted", one', "x"), Row(""), Row("naïve 日本")]
+VECTORS = np.array([[0.1, -2.5e-8], [1 / 3, 3.0], [7.0, 1e10]], dtype=np.float32)
+
+
+def table(n: int) -> VectorTable:
+    """The first rows, one a block."""
+    extent = Extent()
+    rows = list(extent.watch(iter(ROWS[:n])))
+
+    def block(i: int, j: int) -> Block:
+        texts, labels = [row.text for row in rows[i:j]], [row.label for row in rows[i:j]]
+        return Block(i, texts, labels, VECTORS[i:j])
+
+    return VectorTable(extent, lambda: (block(i, i + 1) for i in range(n)), block(0, 0))
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_vectors_come_back_exactly_from_each_format(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"vectors{suffix}"
+    write_table(path, table(3))
+    found = read_file(path)
+    assert found.vectors.dtype == np.float32
+    np.testing.assert_array_equal(found.vectors, VECTORS)
+    assert found.texts in (None, [row.text for row in ROWS])
+    assert found.labels in (None, [row.label or "" for row in ROWS])
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_row_makes_a_file_of_the_right_width(tmp_path: Path) -> None:
+    for suffix in FORMATS:
+        write_table(tmp_path / f"v{suffix}", table(0))
+    assert np.load(tmp_path / "v.npy").shape == (0, 2)
+    assert read_file(tmp_path / "v.npz").texts == []
+    assert read_file(tmp_path / "v.safetensors").vectors.shape == (0, 2)
+    assert parquet.read_schema(tmp_path / "v.parquet").field("vector").type.list_size == 2
+    assert (tmp_path / "v.csv").read_text() == "index,text,label,z0,z1\n"
+    assert (tmp_path / "v.jsonl").read_text() == ""
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.filterwarnings("error")
+def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"vectors{suffix}"
+    path.write_bytes(b"old")
+
+    def failing() -> Iterator[Block]:
+        yield next(table(3).blocks())
+        raise ZeroDivisionError
+
+    whole = table(3)
+    with pytest.raises(ZeroDivisionError):
+        write_table(path, VectorTable(whole.extent, failing, whole.pattern))
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_has_null_for_what_is_not_finite_and_the_shortest_decimals() -> None:
+    values = np.array([[np.nan, -np.inf, -0.0, 0.1, 1e-7, 2.0]], dtype=np.float32)
+    (line,) = vectors.json_lines(Block(3, ['a "b"\n'], [None], values))
+    assert json.loads(line) == {
+        **{"index": 3, "text": 'a "b"\n', "label": None},
+        "vector": [None, None, 0, 0.1, 1e-7, 2],
+    }
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_memory_holds_a_few_parts_whatever_the_number_of_rows(tmp_path: Path, suffix: str) -> None:
+    n, rows, width = 9_000, 200, 64
+    random = np.random.default_rng(0)
+
+    def blocks() -> Iterator[Block]:
+        for start in range(0, n, rows):
+            values = random.normal(size=(rows, width)).astype(np.float32)
+            yield Block(start, ["some text"] * rows, [None] * rows, values)
+
+    extent = Extent(n, len("some text"))
+    pattern = Block(0, [], [], np.empty((0, width), dtype=np.float32))
+    path = tmp_path / f"warm{suffix}"
+    write_table(path, VectorTable(Extent(rows, 9), lambda: iter([next(blocks())]), pattern))
+    held, most_held = pyarrow.total_allocated_bytes(), 0
+
+    def watched() -> Iterator[Block]:
+        nonlocal most_held
+        for block in blocks():
+            yield block
+            most_held = max(most_held, pyarrow.total_allocated_bytes() - held)
+
+    tracemalloc.start()
+    try:
+        write_table(path, VectorTable(extent, watched, pattern))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    whole = 4 * n * width
+    assert pyarrow.total_allocated_bytes() - held < whole / 3
+    assert most_held < whole / 3
+    assert peak < whole / 3
+
+
+# the command
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_formats_agree(embeds, tiny_vae: Path, reviews: Path, suffix: str) -> None:
+    records = [json.loads(line) for line in reviews.open(encoding="utf-8")]
+    vae = TextVAE.from_pretrained(tiny_vae)
+    texts = [record["text"] for record in records]
+    ran = embeds(tiny_vae, reviews, "--out", reviews.with_suffix(suffix).with_stem("v"))
+    assert ran.code == 0
+    assert "1 sentence exceeded 16 tokens" in ran.err
+    found = read_file(reviews.with_suffix(suffix).with_stem("v"))
+    np.testing.assert_allclose(found.vectors, vae.encode(texts), atol=1e-5)
+    assert found.texts in (None, texts)
+    assert found.labels in (None, [record["label"] for record in records])
+    assert not list(reviews.parent.glob(".*"))
+
+
+def test_variances_stand_beside_the_means(embeds, tiny_vae: Path, reviews: Path) -> None:
+    texts = [json.loads(line)["text"] for line in reviews.open(encoding="utf-8")]
+    q = TextVAE.from_pretrained(tiny_vae).posterior(texts)
+    for suffix in FORMATS[1:]:
+        out = reviews.with_name(f"v{suffix}")
+        assert embeds(tiny_vae, reviews, "--with-variance", "--out", out).code == 0
+        found = read_file(out)
+        np.testing.assert_allclose(found.vectors, q.mean, atol=1e-5)
+        np.testing.assert_allclose(found.variances, q.log_variance.exp(), rtol=1e-4)
+    printed = embeds(tiny_vae, reviews, "--with-variance", "--json").out.splitlines()
+    rows = of_records([json.loads(line) for line in printed])
+    np.testing.assert_allclose(rows.variances, q.log_variance.exp(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("layer", ["latent", "encoder"])
+def test_a_layer_and_its_directions(embeds, tiny_ae: Path, reviews: Path, layer: str) -> None:
+    texts = [json.loads(line)["text"] for line in reviews.open(encoding="utf-8")]
+    out = reviews.with_name("v.npy")
+    assert embeds(tiny_ae, reviews, "--layer", layer, "--normalize", "--out", out).code == 0
+    expected = TextVAE.from_pretrained(tiny_ae).encode(texts, layer=layer)
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
+
+
+def test_samples_are_those_of_seed_and_index(embeds, tiny_vae: Path, reviews: Path) -> None:
+    texts = [json.loads(line)["text"] for line in reviews.open(encoding="utf-8")]
+    out = reviews.with_name("v.npy")
+    assert embeds(tiny_vae, reviews, "--sample", "--seed", 3, "--out", out).code == 0
+    expected = TextVAE.from_pretrained(tiny_vae).embed(texts, sample_seed=3).vectors
+    np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
+
+
+# fewer bits
+
+
+def floats_of(path: Path) -> np.ndarray:
+    """The vectors that the codes of a file stand for, by what is documented of the format."""
+    match path.suffix:
+        case ".npz":
+            with np.load(path, allow_pickle=False) as found:
+                codes, scales, offsets = (found[k] for k in ("vectors", "scales", "offsets"))
+        case ".safetensors":
+            with safe_open(path, "numpy") as file:
+                names = ("vectors", "scales", "offsets")
+                codes, scales, offsets = (file.get_tensor(name) for name in names)
+        case _:
+            table = parquet.read_table(path)
+            codes = np.stack(table["vector"].to_pandas())
+            facts = json.loads(table.schema.metadata[b"textvae"])
+            scales, offsets = np.float32(facts["scales"]), np.float32(facts["offsets"])
+    assert codes.dtype == np.int8
+    return scales * codes + offsets
+
+
+@pytest.mark.parametrize("suffix", vectors.WITH_CONSTANTS)
+def test_a_byte_a_dimension_errs_by_half_a_scale(
+    embeds, tiny_vae: Path, reviews: Path, suffix: str
+) -> None:
+    exact, out = reviews.with_name("exact.npy"), reviews.with_name(f"v{suffix}")
+    assert embeds(tiny_vae, reviews, "--out", exact).code == 0
+    assert embeds(tiny_vae, reviews, "--quantize", "int8", "--out", out).code == 0
+    whole = np.load(exact)
+    half_a_scale = (whole.max(0) - whole.min(0)) / 255 / 2
+    assert (abs(floats_of(out) - whole) <= half_a_scale * 1.001).all()
+
+
+def test_the_codes_of_a_range_use_all_of_it_and_one_value_is_kept_exactly() -> None:
+    random = np.random.default_rng(1)
+    x = random.normal(size=(500, 3)).astype(np.float32) * [1e-6, 1, 1e6] + [0, 5, -1e6]
+    x = np.column_stack([x, np.full(500, 0.3)]).astype(np.float32)
+    codes = Int8Map.spanning(x.min(0), x.max(0))
+    q = codes.encode(x)
+    assert (q[:, :3].min(0) == -128).all()
+    assert (q[:, :3].max(0) == 127).all()
+    rounding = np.abs(x) * 2.0**-22  # of float32, in the sum
+    assert (abs(codes.decode(q) - x) <= codes.scales * 0.5001 + rounding).all()
+    np.testing.assert_array_equal(codes.decode(q)[:, 3], x[:, 3])
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_bit_a_dimension_is_the_sign(embeds, tiny_vae: Path, reviews: Path, suffix: str) -> None:
+    exact, out = reviews.with_name("exact.npy"), reviews.with_name(f"v{suffix}")
+    arguments = (tiny_vae, reviews, "--layer", "encoder")
+    assert embeds(*arguments, "--out", exact).code == 0
+    assert embeds(*arguments, "--quantize", "binary", "--out", out).code == 0
+    bits = read_file(out).vectors.astype(np.uint8)
+    assert bits.shape == (24, 2)  # of 16 dimensions
+    np.testing.assert_array_equal(unpacked_signs(bits, 16) > 0, np.load(exact) > 0)
+
+
+def test_bits_beyond_the_last_dimension_are_zero() -> None:
+    x = np.random.default_rng(2).normal(size=(20, 11)).astype(np.float32)
+    bits = sign_bits(x)
+    assert not (bits[:, 1] & 0b11111).any()
+    np.testing.assert_array_equal(unpacked_signs(bits, 11), np.sign(x))
+
+
+# interruptions
+
+
+def stopping_after(
+    count: int,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: type[BaseException] | BaseException = KeyboardInterrupt,
+) -> list[int]:
+    """Let the work be interrupted when it begins part `count`; the parts that were computed."""
+    computed: list[int] = []
+    inner = embed.Job.block
+
+    def block(job: embed.Job, start: int, rows: list[Row]) -> tuple[Block, int]:
+        if rows and len(computed) == count:
+            raise stop
+        if rows:
+            computed.append(start // BLOCK)
+        return inner(job, start, rows)
+
+    monkeypatch.setattr(embed.Job, "block", block)
+    return computed
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("option", [["--sample"], ["--quantize", "binary"]])
+def test_the_same_command_goes_on_and_leaves_the_same_bytes(
+    embeds, tiny_vae: Path, reviews: Path, monkeypatch, suffix: str, option: list[str]
+) -> None:
+    out = reviews.with_name(f"v{suffix}")
+    arguments = (tiny_vae, reviews, *option, "--out", out)
+    assert embeds(*arguments).code == 0
+    whole = out.read_bytes()
+    out.unlink()
+    with monkeypatch.context() as patch:
+        stopping_after(2, patch)
+        ran = embeds(*arguments)
+    assert ran.code == 130
+    assert "14 sentences are done and kept" in ran.err
+    assert not out.exists()
+    with monkeypatch.context() as patch:
+        computed = stopping_after(-1, patch)
+        ran = embeds(*arguments)
+    assert ran.code == 0
+    assert "going on: 14 of 24" in ran.err
+    assert computed == [2, 3]
+    assert out.read_bytes() == whole
+    assert not list(reviews.parent.glob(".*"))
+
+
+def test_a_termination_keeps_the_parts_too(
+    embeds, tiny_vae: Path, reviews: Path, monkeypatch
+) -> None:
+    stopping_after(1, monkeypatch, SystemExit(143))
+    ran = embeds(tiny_vae, reviews, "--out", reviews.with_name("v.npy"))
+    assert ran.code == 143
+    assert "7 sentences are done and kept" in ran.err
+    assert len(list(reviews.parent.glob(".v.npy.parts/part-*.parquet"))) == 1
+
+
+def test_a_failure_before_the_first_part_leaves_no_folder(
+    embeds, tiny_vae: Path, reviews: Path, monkeypatch
+) -> None:
+    stopping_after(0, monkeypatch)
+    assert embeds(tiny_vae, reviews, "--out", reviews.with_name("v.npy")).code == 130
+    assert list(reviews.parent.iterdir()) == [reviews]
+
+
+def another_seed(arguments: list[Any], reviews: Path) -> None:
+    arguments += ["--sample", "--seed", 1]
+
+
+def another_layer(arguments: list[Any], reviews: Path) -> None:
+    arguments += ["--layer", "encoder"]
+
+
+def another_text(arguments: list[Any], reviews: Path) -> None:
+    reviews.write_text(reviews.read_text().replace("the cook", "my sister"))
+
+
+def a_retrained_model(arguments: list[Any], reviews: Path) -> None:
+    vae = TextVAE.from_pretrained(arguments[0])
+    vae.model.encoder.head.bias.data += 1
+    vae.save_pretrained(reviews.parent / "retrained")
+    arguments[0] = reviews.parent / "retrained"
+
+
+@pytest.mark.parametrize("change", [another_seed, another_layer, another_text, a_retrained_model])
+def test_what_changes_the_vectors_starts_over(
+    embeds, tiny_vae: Path, reviews: Path, monkeypatch, change: Callable[..., None]
+) -> None:
+    out = reviews.with_name("v.npy")
+    with monkeypatch.context() as patch:
+        stopping_after(2, patch)
+        assert embeds(tiny_vae, reviews, "--sample", "--out", out).code == 130
+    arguments: list[Any] = [tiny_vae, reviews]
+    change(arguments, reviews)
+    ran = embeds(*arguments, "--out", out)
+    assert ran.code == 0
+    assert "starting over" in ran.err
+    left = out.read_bytes()
+    out.unlink()
+    assert embeds(*arguments, "--out", out).code == 0
+    assert out.read_bytes() == left
+
+
+def test_a_damaged_part_is_computed_again_and_other_files_are_left(
+    embeds, tiny_vae: Path, reviews: Path, monkeypatch
+) -> None:
+    out = reviews.with_name("v.npy")
+    assert embeds(tiny_vae, reviews, "--out", out).code == 0
+    whole = out.read_bytes()
+    with monkeypatch.context() as patch:
+        stopping_after(2, patch)
+        embeds(tiny_vae, reviews, "--out", out)
+    folder = parts.Parts(out).folder
+    (folder / "part-000001.parquet").write_bytes(b"torn")
+    (folder / "notes.txt").write_text("mine")
+    assert embeds(tiny_vae, reviews, "--out", out).code == 0
+    assert out.read_bytes() == whole
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_an_input_that_changes_meanwhile_is_an_error(
+    embeds, tiny_vae: Path, reviews: Path, monkeypatch
+) -> None:
+    inner = embed.Job.block
+
+    def block(job: embed.Job, start: int, rows: list[Row]) -> tuple[Block, int]:
+        if start == BLOCK:
+            os.utime(reviews, (1, 1))
+        return inner(job, start, rows)
+
+    monkeypatch.setattr(embed.Job, "block", block)
+    ran = embeds(tiny_vae, reviews, "--out", reviews.with_name("v.npy"))
+    assert ran.code == 4
+    assert "changed while it was read" in ran.err
+    assert list(reviews.parent.iterdir()) == [reviews]
+
+
+# several processes
+
+
+def test_two_processes_write_the_bytes_of_one(embeds, tiny_vae: Path, reviews: Path) -> None:
+    script = reviews.with_name("small_parts.py")
+    script.write_text(f"from textvae.cli import main, parts\nparts.PART = {BLOCK}\nmain.main()\n")
+    one, two = reviews.with_name("one.npz"), reviews.with_name("two.npz")
+    arguments = [str(tiny_vae), str(reviews), "--sample", "--device", "cpu", "--out"]
+    assert embeds(*arguments, one).code == 0
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [sys.executable, *launcher, str(script), "embed", *arguments, str(two)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("24 vectors of 4 dimensions") == 1
+    assert two.read_bytes() == one.read_bytes()
+    assert not list(reviews.parent.glob(".*"))
+
+
+def test_what_cannot_be_shared_is_refused(embeds, tiny_vae: Path, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    refused = embeds(tiny_vae, "--out", tmp_path / "v.npy")
+    assert refused.code == 2
+    assert "stdin cannot be shared" in refused.err
+
+
+# errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--quantize", "int8", "--out", "v.csv"], "no place for the scales"),
+        (["--quantize", "int8", "--out", "v.npy"], ".npz, .parquet, .safetensors"),
+        (["--quantize", "int8", "--json"], "scales need a file"),
+        (["--with-variance", "--out", "v.npy"], "holds one array"),
+        (["--with-variance", "--normalize", "--out", "v.npz"], "--normalize"),
+        (["--with-variance", "--sample", "--out", "v.npz"], "--sample"),
+        (["--with-variance", "--layer", "encoder", "--out", "v.npz"], "--layer encoder"),
+        (["--sample", "--layer", "encoder", "--out", "v.npz"], "--layer encoder"),
+    ],
+)
+def test_contradictions_are_told_before_any_model_is_loaded(
+    embeds, arguments: list[str], said: str
+) -> None:
+    ran = embeds("no-such-model", "no-such-file.txt", *arguments)
+    assert ran.code == 2
+    assert said in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_an_autoencoder_has_no_variances(embeds, tiny_ae: Path, reviews: Path) -> None:
+    ran = embeds(tiny_ae, reviews, "--with-variance", "--out", reviews.with_name("v.npz"))
+    assert ran.code == 2
+    assert "no posterior" in ran.err
+    assert list(reviews.parent.iterdir()) == [reviews]
+
+
+def test_an_absurd_array_of_texts_is_refused_before_the_work(
+    embeds, tiny_vae: Path, reviews: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(vectors, "LARGEST_TEXTS", 24 * 4 * 100)
+    refused = embeds(tiny_vae, reviews, "--out", reviews.with_name("v.npz"))
+    assert refused.code == 2
+    assert ".parquet" in refused.err
+    assert list(reviews.parent.iterdir()) == [reviews]
+    assert embeds(tiny_vae, reviews, "--out", reviews.with_name("v.parquet")).code == 0
+
+
+def test_what_is_wrong_at_the_end_of_a_file_is_found_before_the_work(
+    embeds, tiny_vae: Path, reviews: Path, monkeypatch
+) -> None:
+    with reviews.open("a") as file:
+        file.write("{broken\n")
+    computed = stopping_after(-1, monkeypatch)
+    ran = embeds(tiny_vae, reviews, "--out", reviews.with_name("v.npy"))
+    assert ran.code == 4
+    assert computed == []
+    assert list(reviews.parent.iterdir()) == [reviews]

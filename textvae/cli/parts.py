@@ -1,0 +1,175 @@
+"""Finished parts of an embedding, in a folder beside the file that they will become."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textvae.cli.files import replacing
+from textvae.cli.vectors import Block, parquet_schema, parquet_table
+from textvae.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow
+    from numpy.typing import NDArray
+
+PART = 16_384  # rows of a part: sorted by length together, and lost at worst by an interruption
+RUN_FILE = "run.json"
+OURS = re.compile(r"run\.json|part-\d{6}\.parquet|\.(run\.json|part-\d{6}\.parquet)\.\d+\.part")
+
+
+class Parts:
+    """The parts of one run: part k has the rows from k * PART on.
+
+    Each is a file that is complete or not there. A note of what the run computes lies beside
+    them, so that another run does not take them for its own.
+
+    Args:
+        destination: the file that they will become.
+    """
+
+    def __init__(self, destination: Path) -> None:
+        self.folder = destination.with_name(f".{destination.name}.parts")
+
+    def claim(self, fingerprint: str) -> bool:
+        """Make the folder one of the run `fingerprint`; False where it held those of another.
+
+        Whatever another run left there is removed.
+        """
+        self.folder.mkdir(exist_ok=True)
+        mine = {"fingerprint": fingerprint}
+        left = self._run()
+        for path in self.folder.glob(".*.part") if left == mine else self._files():
+            path.unlink(missing_ok=True)
+        with replacing(self.folder / RUN_FILE) as file:
+            file.write(json.dumps(mine).encode())
+        return left in (mine, None)
+
+    def count(self, rows: int) -> int:
+        """How many parts so many rows make."""
+        return -(-rows // PART)
+
+    def holds(self, number: int, rows: int) -> bool:
+        """Whether a part is there with so many rows."""
+        from pyarrow import ArrowException, parquet
+
+        try:
+            found: int = parquet.read_metadata(self._path(number)).num_rows
+        except (OSError, ArrowException):  # not there, or damaged by a crash of the machine
+            return False
+        return found == rows
+
+    def rows_done(self) -> int:
+        """Rows of all parts that are there."""
+        from pyarrow import ArrowException, parquet
+
+        done = 0
+        for path in self.folder.glob("part-*.parquet"):
+            with contextlib.suppress(OSError, ArrowException):
+                done += parquet.read_metadata(path).num_rows
+        return done
+
+    def write(self, number: int, block: Block, cut: int) -> None:
+        """Write a part, of whose sentences `cut` were cut."""
+        from pyarrow import parquet
+
+        schema = parquet_schema(block, {"start": str(block.start), "cut": str(cut)})
+        table = parquet_table(block, schema)
+        with replacing(self._path(number)) as file:
+            parquet.write_table(table, file, compression="none", use_dictionary=False)
+
+    def blocks(self, count: int) -> Iterator[Block]:
+        """The first `count` parts, one after the other.
+
+        Raises:
+            DataError: one is missing or damaged.
+        """
+        for number in range(count):
+            yield self._read(number)
+
+    def cut(self, count: int) -> int:
+        """How many sentences of the first `count` parts were cut."""
+        from pyarrow import parquet
+
+        metadata = (parquet.read_schema(self._path(number)).metadata for number in range(count))
+        return sum(int(found[b"cut"]) for found in metadata)
+
+    def remove(self) -> None:
+        """Remove the parts, and the folder where nothing else lies in it."""
+        for path in self._files():
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
+    def _read(self, number: int) -> Block:
+        from pyarrow import ArrowException, parquet
+
+        path = self._path(number)
+        try:
+            table = parquet.read_table(path)
+        except (OSError, ArrowException) as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(
+                f"{path}: cannot be read ({reason}); run the same command again, and where "
+                "several machines share the work, on a file system that all of them see"
+            ) from None
+        names = table.column_names
+        return Block(
+            int(table.schema.metadata[b"start"]),
+            table["text"].to_pylist(),
+            table["label"].to_pylist(),
+            _matrix(table["vector"]),
+            _matrix(table["variance"]) if "variance" in names else None,
+        )
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"part-{number:06d}.parquet"
+
+    def _files(self) -> list[Path]:
+        return [path for path in self.folder.glob("*") if OURS.fullmatch(path.name)]
+
+    def _run(self) -> Any:
+        """What the folder says about its run; None where it says nothing."""
+        try:
+            return json.loads((self.folder / RUN_FILE).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+
+def input_state(file: str) -> list[tuple[str, int, int]] | None:
+    """Path, bytes and time of change of each file of an input; None: it can be read but once."""
+    from textvae.data.files import find_sources
+
+    state = []
+    for source in find_sources([file]):
+        if source.path is None or not source.path.is_file():
+            return None
+        found = source.path.stat()
+        state.append((str(source.path.resolve()), found.st_size, found.st_mtime_ns))
+    return state
+
+
+def folder_digest(folder: Path | None) -> list[str]:
+    """A digest of each file that makes a model what it computes."""
+    from textvae.models.folder import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+
+    if folder is None:
+        raise ValueError("a model that was never saved has no files")
+    digests = []
+    for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE):
+        with (folder / name).open("rb") as file:
+            digests.append(hashlib.file_digest(file, "blake2b").hexdigest())
+    return digests
+
+
+def _matrix(column: pyarrow.ChunkedArray) -> NDArray[np.float32]:
+    """The lists of a column as a matrix (N, D)."""
+    lists = column.combine_chunks()
+    matrix: NDArray[np.float32] = lists.flatten().to_numpy().reshape(-1, lists.type.list_size)
+    return matrix

@@ -1,0 +1,308 @@
+"""`textvae probe`: what a linear classifier reads off a model's vectors, by number of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from textvae.cli import options
+from textvae.cli.compare import check_distinct
+from textvae.cli.evaluate import write_json
+from textvae.cli.files import check_folder, replacing
+from textvae.cli.output import Output, human
+from textvae.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from textvae.api import TextVAE
+    from textvae.cli.labelled import Task
+    from textvae.evaluation.probes import Representation, Run
+    from textvae.models.sentence import Layer
+
+EXAMPLES = (
+    "textvae probe runs/mine train.tsv test.tsv --labels 100,1000,all",
+    "textvae probe runs/mine all.tsv --folds 10 --against runs/other",
+    "textvae probe runs/mine train.tsv test.tsv --save sentiment.safetensors",
+)
+
+SUFFIX = ".safetensors"
+ALL = "all"
+SIZES = "50,250,500,1000,5000,all"
+SEEDS = 5
+MAJORITY, TFIDF, WORDS = "majority class", "TF-IDF", "word average"
+FIGURES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
+
+
+def probe(
+    model: options.Model,
+    train: Annotated[
+        str, typer.Argument(metavar="TRAIN", help="Labelled sentences: .tsv .csv .jsonl .parquet.")
+    ],
+    test: Annotated[
+        str | None,
+        typer.Argument(metavar="[TEST]", show_default=False, help="The same; or give --folds."),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            metavar="N,N,all",
+            help=f"How many labelled sentences.  [default: {SIZES}; with --folds: all]",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", min=1, metavar="N", help=f"Draws of each.  [default: {SEEDS}]"),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option("--folds", min=2, metavar="N", help="Cross-validate TRAIN; no TEST then."),
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option("--against", metavar="MODEL", help="Another model; may repeat."),
+    ] = None,
+    layer: options.Layer = "latent",
+    normalize: options.Normalize = False,
+    drop_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--without-duplicates", help="Leave test texts out that also stand in training."
+        ),
+    ] = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            "--save",
+            metavar="FILE.safetensors",
+            help="Write the classifier of all of TRAIN, for textvae classify.",
+        ),
+    ] = None,
+    out: options.ReportFile = None,
+    text_column: options.TextColumn = None,
+    label_column: options.LabelColumn = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train linear classifiers on frozen vectors and test them.
+
+    Logistic regression on standardised vectors, beside the majority class, TF-IDF of words and
+    pairs of words, and the average of the model's word vectors. Its regularisation is chosen on
+    held-out folds of the labelled sentences, never on the test. Figures are means and standard
+    deviations over draws of the labelled sentences, or over folds; with all labels nothing is
+    drawn, so that there is one run and no deviation.
+    """
+    sizes = parsed_sizes((SIZES if folds is None else ALL) if labels is None else labels)
+    check_arguments(train, test, folds, seeds, save, out)
+    names = [model, *(against or [])]
+    check_distinct(names)
+    output = Output(as_json=as_json, quiet=quiet)
+    from textvae.cli.labelled import encode_all, read_task, tell_all_cut, without_duplicates
+    from textvae.cli.progress import progress_bars
+    from textvae.cli.sentences import load_encoder
+    from textvae.evaluation import probes
+
+    models = {name: load_encoder(name, device, "probe") for name in names}
+    task = read_task(
+        train,
+        test,
+        folds,
+        output,
+        text_column=text_column or models[model].config.data.text_column,
+        label_column=label_column,
+        seed=seed,
+    )
+    kept, left_out = probes.usable_sizes(sizes, task.splits)
+    tell_left_out(left_out, kept, task, output)
+    tell_duplicates(task, drop_duplicates, output)
+    if drop_duplicates:
+        task = without_duplicates(task)
+
+    with progress_bars(output) as progress:
+        words = encode_all(models[model], task.texts, progress, layer=None, phase="word vectors")
+        vectors = {}
+        for name, vae in models.items():
+            vectors[name] = encode_all(
+                vae, task.texts, progress, layer=layer, normalize=normalize, phase=name
+            )
+            tell_all_cut(vae, task.texts, output)
+        features = representations_of(task, words, vectors)
+        draws = range(seed, seed + (1 if folds is not None else seeds or SEEDS))
+        runs = probes.probe(features, task.codes, task.splits, kept, draws, progress)
+    report = {
+        "model": model,
+        "train": train,
+        **({"test": test} if folds is None else {"folds": folds}),
+        "n_train": task.n_train,
+        "n_test": sum(len(split.test) for split in task.splits),
+        "n_duplicates": task.n_duplicates,
+        "without_duplicates": drop_duplicates,
+        "classes": task.classes,
+        "layer": layer,
+        "normalize": normalize,
+        "seed": seed,
+        "results": [result(name, size, found) for (name, size), found in runs.items()],
+    }
+    if out is not None:
+        write_json(out, report)
+    if save is not None:
+        save_classifier(save, models[model], vectors[model], task, layer, normalize, seed)
+    print_report(report, output)
+    if save is not None:
+        output.note(f"classifier of {human(task.n_train)} labels in {save}")
+        output.note(f"try: textvae classify {model} {save} FILE")
+
+
+# what is asked for
+
+
+def parsed_sizes(text: str) -> list[int | None]:
+    """The numbers of labels of `--labels`, ascending, each once; None, at the end, is all.
+
+    Raises:
+        UsageError: something that is neither a number above 0 nor `all`.
+    """
+    numbers: set[int] = set()
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        if word != ALL:
+            if not (word.isascii() and word.isdigit() and int(word) > 0):
+                raise UsageError(f"--labels {word!r}: expected numbers above 0 and `all`: {SIZES}")
+            numbers.add(int(word))
+    return [*sorted(numbers), *([None] if ALL in words else [])]
+
+
+def check_arguments(
+    train: str,
+    test: str | None,
+    folds: int | None,
+    seeds: int | None,
+    save: Path | None,
+    out: Path | None,
+) -> None:
+    """Raise now what would else be noticed after all the work."""
+    if test is None and folds is None:
+        raise UsageError("TEST is missing: name a file, or cross-validate TRAIN by --folds 10")
+    if test is not None and folds is not None:
+        raise UsageError(f"--folds {folds} tests on parts of TRAIN: leave out {test}, or --folds")
+    if folds is not None and seeds is not None:
+        raise UsageError("--seeds: with --folds the folds are what varies; leave it out")
+    if train == test == "-":
+        raise UsageError("TRAIN and TEST cannot both be stdin")
+    if save is not None:
+        if save.suffix.lower() != SUFFIX:
+            raise UsageError(f"--save {save}: the name must end in {SUFFIX}")
+        check_folder(save, "--save")
+    if out is not None:
+        check_folder(out)
+
+
+def tell_duplicates(task: Task, dropped: bool, output: Output) -> None:
+    """Say how many test texts stand among the training texts."""
+    if task.n_duplicates:
+        n, n_test = human(task.n_duplicates), human(task.n_test)
+        what = "left out" if dropped else "--without-duplicates leaves them out"
+        output.note(f"{n} of {n_test} test texts also stand in training: {what}")
+
+
+def tell_left_out(
+    left_out: Sequence[int], kept: Sequence[int | None], task: Task, output: Output
+) -> None:
+    """Say which numbers of labels there are too few sentences for.
+
+    Raises:
+        UsageError: none is left.
+    """
+    if not left_out:
+        return
+    n = human(min(len(split.train) for split in task.splits))
+    sizes = ", ".join(map(human, left_out))
+    if not kept:
+        raise UsageError(f"--labels {sizes}: only {n} sentences train; give less, or `all`")
+    output.note(f"left out: {sizes} labels; only {n} sentences train")
+
+
+# what comes of it
+
+
+def representations_of(
+    task: Task, words: NDArray[np.float32], vectors: Mapping[str, NDArray[np.float32]]
+) -> dict[str, Representation]:
+    """What is compared, by its name in the table: the baselines, then the models' vectors."""
+    from textvae.evaluation import probes
+
+    return {
+        MAJORITY: probes.majority,
+        TFIDF: probes.tfidf(task.texts),
+        WORDS: probes.standardised(words),
+        **{name: probes.standardised(matrix) for name, matrix in vectors.items()},
+    }
+
+
+def result(name: str, size: int | None, runs: Sequence[Run]) -> dict[str, Any]:
+    """The figures of a representation at a number of labels, and those of each run."""
+    from textvae.evaluation.probes import summary
+
+    return {
+        "vectors": name,
+        "labels": ALL if size is None else size,
+        **summary(runs),
+        "runs": [asdict(run) for run in runs],
+    }
+
+
+def save_classifier(
+    path: Path,
+    vae: TextVAE,
+    vectors: NDArray[np.float32],
+    task: Task,
+    layer: Layer,
+    normalize: bool,
+    seed: int,
+) -> None:
+    """Write the classifier of all sentences of the training file."""
+    from textvae.evaluation.classifier import train_classifier
+    from textvae.models.fingerprint import fingerprint
+
+    classifier = train_classifier(
+        vectors[: task.n_train],
+        task.codes[: task.n_train],
+        task.classes,
+        layer=layer,
+        normalize=normalize,
+        fingerprint=fingerprint(vae.model, vae.tokenizer, vae.config.data),
+        seed=seed,
+    )
+    with replacing(path) as file:
+        file.write(classifier.to_bytes())
+
+
+def print_report(report: dict[str, Any], output: Output) -> None:
+    """Print the report: as JSON, or as a table of each figure, a column a number of labels."""
+    if output.as_json:
+        output.report(report)
+        return
+    for place, key in enumerate(FIGURES):
+        if place:
+            output.text("")
+        output.table(table_of(report["results"], key))
+
+
+def table_of(results: Sequence[dict[str, Any]], key: str) -> list[list[str]]:
+    """The heading, and a row for each kind of vectors: the figure ± its deviation."""
+    rows: dict[str, list[str]] = {}
+    sizes: dict[str, None] = {}
+    for found in results:
+        size = found["labels"]
+        sizes[human(size) if size != ALL else f"{ALL} {human(found['n_labels'])}"] = None
+        deviation = f" ± {found[f'{key}_sd']:.3f}" if f"{key}_sd" in found else ""
+        rows.setdefault(found["vectors"], []).append(f"{found[key]:.3f}{deviation}")
+    return [[FIGURES[key], *sizes], *([name, *cells] for name, cells in rows.items())]

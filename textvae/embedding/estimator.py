@@ -1,0 +1,179 @@
+"""SentenceEmbedder: a sentence VAE as a step of a scikit-learn pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
+
+from textvae.api import LAYERS, TextVAE
+from textvae.embedding.source import Source, loaded
+from textvae.errors import DataError, UsageError
+from textvae.models.sentence import Layer
+
+
+class SentenceEmbedder(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]  # scikit-learn has no types
+    TransformerMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+):
+    """Sentences -> the vectors of `TextVAE.encode`, and back: a scikit-learn transformer.
+
+    Sentences come as a list, a Series, an array, or one column of a frame or an array. With a
+    model, `fit` only checks, and `transform` also works without it, though it then loads a folder
+    at each call. Without one, `fit` trains a vae on the sentences that it is given; to train on
+    more than those that have labels, call `TextVAE.train` first.
+
+    A pickle, or a joblib worker, that holds a folder or hub id reads the model from there again;
+    any other model is pickled with it.
+
+    Args:
+        model: a `TextVAE`, its folder, or the id of a repository of the Hugging Face hub; none:
+            `fit` trains one.
+        layer: `latent`: posterior means, D = Z; `encoder`: the state before the bottleneck.
+        normalize: give each vector the length 1.
+        batch_size: sentences at a time.
+        device: of a model that is loaded or trained here: auto, cpu, cuda, cuda:1, mps.
+        recipe, max_minutes: of the training; the recipe `small` takes a minute.
+        settings: further fields of the configuration for it, as in `textvae config show`.
+
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> classifier = make_pipeline(SentenceEmbedder("runs/everyday"), LogisticRegression())
+    >>> classifier.fit(texts, labels).predict(["the soup was cold ."])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: Source | None = None,
+        *,
+        layer: Layer = "latent",
+        normalize: bool = False,
+        batch_size: int = 256,
+        device: str = "auto",
+        recipe: str | None = "small",
+        max_minutes: float | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.model = model
+        self.layer = layer
+        self.normalize = normalize
+        self.batch_size = batch_size
+        self.device = device
+        self.recipe = recipe
+        self.max_minutes = max_minutes
+        self.settings = settings
+
+    def fit(self, X: Any, y: Any = None) -> SentenceEmbedder:  # noqa: N803
+        """Check the sentences and the model; where there is none, train it on the sentences.
+
+        Raises:
+            UsageError: a language model, an unknown layer, or more than one column.
+            DataError: something that is no string.
+            NotFoundError, ModelFormatError: as of `TextVAE.from_pretrained`.
+        """
+        texts = sentences(X)
+        if self.layer not in LAYERS:  # before minutes of training
+            raise UsageError(f"layer {self.layer!r} is unknown; try {' or '.join(LAYERS)}")
+        if self.batch_size < 1:
+            raise UsageError(f"batch_size {self.batch_size} must be 1 or more; try 256")
+        vae = self._trained(texts) if self.model is None else loaded(self.model, self.device)
+        vae.vector_size(self.layer)  # a language model has no vectors
+        self.model_ = vae
+        return self
+
+    def transform(self, X: Any) -> NDArray[np.float32]:  # noqa: N803
+        """The vector of each sentence, (N, D).
+
+        Raises:
+            NotFittedError: without a model, before `fit`.
+            UsageError, DataError: as of `fit`.
+        """
+        texts = sentences(X)
+        return self._fitted().encode(
+            texts, layer=self.layer, normalize=self.normalize, batch_size=self.batch_size
+        )
+
+    def inverse_transform(self, X: Any) -> list[str]:  # noqa: N803
+        """A sentence for each vector (N, Z), decoded greedily.
+
+        Raises:
+            UsageError: the vectors are not those of the latent, or are of unit length.
+        """
+        if self.layer != "latent" or self.normalize:
+            chosen = "normalize=True" if self.normalize else f"layer={self.layer!r}"
+            raise UsageError(
+                f"vectors of {chosen} cannot be decoded; "
+                "expected those of layer='latent', normalize=False"
+            )
+        vectors = check_array(X, dtype=np.float32, ensure_min_samples=0, input_name="X")
+        return self._fitted().decode(vectors)
+
+    @property
+    def _n_features_out(self) -> int:
+        # For get_feature_names_out: sentenceembedder0, sentenceembedder1, ...
+        return self._fitted().vector_size(self.layer)
+
+    def _fitted(self) -> TextVAE:
+        if hasattr(self, "model_"):
+            return self.model_
+        if self.model is None:
+            check_is_fitted(self)
+        return loaded(self.model, self.device)  # type: ignore[arg-type]  # checked above
+
+    def _trained(self, texts: list[str]) -> TextVAE:
+        options = {"max_minutes": self.max_minutes, "device": self.device, **(self.settings or {})}
+        return TextVAE.train(texts, recipe=self.recipe, **options)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False  # of numbers; one column of strings is taken
+        tags.transformer_tags.preserves_dtype = []  # float32, whatever comes
+        tags.requires_fit = self.model is None
+        tags.non_deterministic = self.model is None  # minutes of training depend on the machine
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {**super().__getstate__()}  # theirs can be the estimator's own dict
+        if isinstance(self.model, str | Path) and "model_" in state:
+            state["model_"] = None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if vars(self).get("model_", ...) is None:
+            self.model_ = loaded(self.model, self.device)  # type: ignore[arg-type]
+
+
+def sentences(given: Any) -> list[str]:
+    """The sentences of a list, Series or array (N,), or of one column (N, 1).
+
+    Raises:
+        UsageError: one string, several columns, or nothing in rows.
+        DataError: a row that is no string.
+    """
+    if isinstance(given, str):
+        raise UsageError(f"expected sentences, got the string {given[:40]!r}; try [text]")
+    array = np.asarray(given, dtype=object)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise UsageError(
+            f"{type(given).__name__} of shape {array.shape}; expected a list of sentences or one "
+            "column of them, as ColumnTransformer selects it by a column's name"
+        )
+    texts: list[str] = array.tolist()
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise DataError(
+                f"row {row} is {text!r}, expected a string; fill what is missing with ''"
+            )
+    return texts

@@ -1,0 +1,91 @@
+"""The encoder as an input module of sentence-transformers; importing it imports that package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sentence_transformers.base.modules import InputModule
+from torch import Tensor
+
+from textvae.api import TextVAE
+from textvae.data.batches import Tokens, collate
+from textvae.errors import NotFoundError
+from textvae.models.sentence import Layer
+
+
+class SentenceVectors(InputModule):  # type: ignore[misc]  # the package is optional
+    """Texts -> tokens -> `sentence_embedding`, the vectors of `TextVAE.encode`, (B, D).
+
+    Gradients flow, so that trainers and losses of sentence-transformers train the encoder.
+
+    Args:
+        vae: the model; moving the module to a device moves it.
+        layer: `latent` or `encoder`.
+
+    Raises:
+        UsageError: the model is a language model, or an unknown layer.
+    """
+
+    save_in_root = True
+    config_file_name = "sentence_vectors.json"  # config.json is the model's own
+    config_keys = ["layer"]  # noqa: RUF012  # as the parent class has it
+
+    def __init__(self, vae: TextVAE, layer: Layer = "latent") -> None:
+        super().__init__()
+        self.vae = vae
+        self.model = vae.model
+        self.layer = layer
+        self.size = vae.vector_size(layer)
+        self.max_seq_length = vae.max_tokens  # end token included; longer texts are cut
+        self.tokenizer = vae.tokenizer
+
+    def get_embedding_dimension(self) -> int:
+        """D."""
+        return self.size
+
+    def preprocess(
+        self, inputs: Sequence[str], prompt: str | None = None, **kwargs: Any
+    ) -> dict[str, Tensor]:
+        """Token ids and the mask of each text, both (B, T)."""
+        texts = [prompt + text for text in inputs] if prompt else list(inputs)
+        limit = min(self.max_seq_length, self.vae.max_tokens) - 1
+        ids = [sentence[:limit] for sentence in self.vae.token_ids(texts)]
+        tokens = collate(ids, self.vae.tokenizer.eos_id, self.vae.tokenizer.pad_id)
+        return {"input_ids": tokens.ids, "attention_mask": tokens.mask.long()}
+
+    def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """The features with `sentence_embedding` (B, D) among them."""
+        tokens = Tokens(features["input_ids"], features["attention_mask"].sum(1))
+        encode = self.model.code if self.layer == "latent" else self.model.pooled
+        return features | {"sentence_embedding": encode(tokens)}
+
+    def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
+        """Write the model's own folder, and beside it which layer to take."""
+        self.vae.save_pretrained(output_path)
+        self.save_config(output_path)
+
+    @classmethod
+    def load(
+        cls,
+        model_name_or_path: str,
+        subfolder: str = "",
+        token: bool | str | None = None,
+        cache_folder: str | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        **kwargs: Any,
+    ) -> SentenceVectors:
+        """What `save` wrote, from a folder or from the hub."""
+        place: dict[str, Any] = {
+            "subfolder": subfolder,
+            "token": token,
+            "cache_folder": cache_folder,
+            "revision": revision,
+            "local_files_only": local_files_only,
+        }
+        folder = cls.load_dir_path(model_name_or_path, **place)
+        if folder is None:
+            raise NotFoundError(f"{model_name_or_path}: no such folder, nor such a repository")
+        config = cls.load_config(model_name_or_path, **place)
+        return cls(TextVAE.from_pretrained(folder, device="cpu"), **config)
