@@ -51,11 +51,17 @@ class BatchNormalisedMeans(nn.Module):
 
     @torch.no_grad()
     def _remember(self, centre: Tensor, variance: Tensor, total: int) -> None:
-        self.running_weight.lerp_(torch.ones_like(self.running_weight), MOMENTUM)
-        newest = MOMENTUM / self.running_weight  # 1 for the first batch
-        self.running_mean.lerp_(centre, newest)
+        finite = centre.isfinite().all() & variance.isfinite().all()  # else forgotten
+        one = torch.ones_like(self.running_weight)
+        weight = self.running_weight.lerp(one, MOMENTUM)
+        newest = MOMENTUM / weight  # 1 for the first batch
         unbiased = variance * (total / max(total - 1, 1))
-        self.running_variance.lerp_(unbiased, newest)
+        for kept, moved in (
+            (self.running_mean, self.running_mean.lerp(centre, newest)),
+            (self.running_variance, self.running_variance.lerp(unbiased, newest)),
+            (self.running_weight, weight),
+        ):
+            kept.copy_(torch.where(finite, moved, kept))
 
 
 def largest_log_variance(rate: float) -> float:

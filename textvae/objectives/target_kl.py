@@ -65,7 +65,7 @@ class TargetKL:
         return torch.exp(log_weight + PROPORTIONAL * smoothed)
 
     def observe(self, kl: Tensor) -> None:
-        """Take in the mean KL of the sentences of a global batch, in nats."""
+        """Take in the mean KL of the sentences of a global batch, in nats; nan leaves all as is."""
         log_weight, trend, smoothed, total, mass, correction = self._state
         error = kl / (self._target * correction.exp()) - 1
         error = error.clamp(-LARGEST_ERROR, LARGEST_ERROR)
@@ -73,7 +73,7 @@ class TargetKL:
         moved = (trend + TREND * error).clamp(-LARGEST_TREND, LARGEST_TREND)
         trend = torch.where(smoothed.abs() < NEAR, moved, trend)
         low, high = (math.log(weight) for weight in WEIGHTS)
-        self._state = torch.stack(
+        moved_on = torch.stack(
             [
                 (log_weight + INTEGRAL * error + trend).clamp(low, high),
                 trend,
@@ -83,6 +83,7 @@ class TargetKL:
                 correction,
             ]
         ).to(self._state.dtype)
+        self._state = torch.where(kl.isnan(), self._state, moved_on)
 
     def correct(self, valid_kl: float) -> None:
         """Take in the KL of validation, in nats: its ratio to that of the last batches."""

@@ -58,6 +58,8 @@ class Aggressive:
         if self._updates % WINDOW == 0:
             sums = self._window.total()
             self._window.clear()
+            if not sums["tokens"]:  # none of these updates was finite
+                return
             mean = sums["loss"] / sums["tokens"]
             self._decoder_is_due = self._before is not None and not mean < self._before
             self._before = mean

@@ -1,7 +1,12 @@
-"""Checkpoints: all that a resumed run needs to go on bit for bit, as safetensors and JSON."""
+"""Checkpoints: all that a resumed run needs to go on bit for bit, as safetensors and JSON.
+
+Each is a folder of files and of their digests, written beside its place and then renamed; so a
+folder whose digests hold is whole, whatever its name is.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -22,6 +27,7 @@ from textvae.models.sentence import SentenceModel
 FOLDER = "checkpoints"
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
 AUXILIARIES = "auxiliaries.safetensors"  # of the loss, where it has parameters of its own
+DIGESTS = "sha256.json"  # of the other files; written last
 
 
 @dataclass
@@ -46,6 +52,10 @@ class TrainingState:
         pretrained_step: step at which pretraining ended; None before, or without it.
         target_kl: state of the controller of the KL, where there is one.
         aggressive: state of the aggressive training of the encoder, where there is one.
+        skipped, skipped_in_a_row: steps whose loss or gradient was not finite, since the last log
+            line in `window`, of the whole run here; and those at the end of what is done.
+        rollbacks: how often the run went back to a checkpoint, each time with half the learning
+            rate.
     """
 
     step: int = 0
@@ -65,6 +75,9 @@ class TrainingState:
     pretrained_step: int | None = None
     target_kl: list[float] = field(default_factory=list)
     aggressive: dict[str, Any] = field(default_factory=dict)
+    skipped: int = 0
+    skipped_in_a_row: int = 0
+    rollbacks: int = 0
 
 
 def save_checkpoint(
@@ -76,29 +89,74 @@ def save_checkpoint(
     *,
     keep: int,
 ) -> None:
-    """Write checkpoints/step-N, beside and then renamed, and remove all but the newest `keep`."""
+    """Write checkpoints/step-N, beside and then renamed, and remove all but the newest `keep`.
+
+    At any moment the newest checkpoint, or the one before it, is whole. An error leaves the
+    checkpoints that there were.
+    """
     final = out / FOLDER / f"step-{state.step:09d}"
-    beside = final.with_name(final.name + ".part")
+    beside, before = (final.with_name(final.name + suffix) for suffix in (".part", ".old"))
     shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    write_weights(beside / WEIGHTS, model)
-    (beside / OPTIMIZER).write_bytes(save(optimizer_tensors(model, optimizer)))
-    if auxiliaries:
-        (beside / AUXILIARIES).write_bytes(save(auxiliaries))
-    (beside / STATE).write_text(json.dumps(asdict(state)), encoding="utf-8")
-    shutil.rmtree(final, ignore_errors=True)
+    try:
+        beside.mkdir(parents=True)
+        write_weights(beside / WEIGHTS, model)
+        (beside / OPTIMIZER).write_bytes(save(optimizer_tensors(model, optimizer)))
+        if auxiliaries:
+            (beside / AUXILIARIES).write_bytes(save(auxiliaries))
+        (beside / STATE).write_text(json.dumps(asdict(state)), encoding="utf-8")
+        digests = {file.name: digest(file) for file in sorted(beside.iterdir())}
+        (beside / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
+        for file in beside.iterdir():
+            flush_to_disk(file)
+    except OSError:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    if final.exists():
+        shutil.rmtree(before, ignore_errors=True)
+        os.replace(final, before)
     os.replace(beside, final)
-    for old in checkpoint_folders(out)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+    flush_to_disk(final.parent)
+    kept = checkpoint_folders(out)[-keep:]
+    for folder in (out / FOLDER).glob("step-*"):
+        if folder not in kept:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def checkpoint_folders(out: Path) -> list[Path]:
-    """The whole checkpoints of a run, oldest first."""
-    return sorted(
-        folder
-        for folder in (out / FOLDER).glob("step-*")
-        if (folder / STATE).is_file() and not folder.name.endswith(".part")
-    )
+    """The checkpoints of a run, oldest first; torn ones, too."""
+    return sorted((out / FOLDER).glob("step-" + "[0-9]" * 9))
+
+
+def flush_to_disk(path: Path) -> None:
+    """Have the system write a file or the names of a folder, in case the power fails."""
+    if os.name == "nt" and path.is_dir():
+        return  # folders cannot be opened there
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with the files of a checkpoint, or None.
+
+    One without digests was written by an earlier version; its parts are checked as they are read.
+    """
+    if not (folder / DIGESTS).is_file():
+        return None if (folder / STATE).is_file() else f"it has no {DIGESTS}"
+    try:
+        digests = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
+        wrong = [name for name, expected in digests.items() if digest(folder / name) != expected]
+    except (OSError, ValueError, AttributeError) as error:
+        return str(error)
+    return f"{wrong[0]} is not what was written" if wrong else None
 
 
 def load_checkpoint(
@@ -106,20 +164,19 @@ def load_checkpoint(
     model: SentenceModel,
     optimizer: torch.optim.Optimizer,
     restore_auxiliaries: Callable[[dict[str, Tensor]], None],
+    warn: Callable[[str], None],
 ) -> TrainingState:
-    """Fill model and optimizer from the newest checkpoint and return the state beside it.
+    """Fill model and optimizer from the newest whole checkpoint and return the state beside it.
 
     What the loss has of its own is handed to `restore_auxiliaries`, which raises KeyError where
-    something is missing.
+    something is missing. A torn checkpoint is named to `warn` and passed over.
 
     Raises:
         NotFoundError: the folder has no checkpoint.
-        ModelFormatError: the checkpoint is damaged or of another architecture.
+        ModelFormatError: none is whole, or the newest whole one is of another architecture.
     """
-    folders = checkpoint_folders(out)
-    if not folders:
-        raise NotFoundError(f"{out} has no checkpoint to resume from; train without --resume")
-    newest = folders[-1]
+    newest = newest_whole(out, warn)
+    optimizer.state.clear()
     copy_weights(newest / WEIGHTS, model)
     try:
         restore_optimizer(load_file(newest / OPTIMIZER), model, optimizer)
@@ -128,6 +185,31 @@ def load_checkpoint(
         return TrainingState(**json.loads((newest / STATE).read_text(encoding="utf-8")))
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise ModelFormatError(f"{newest}: damaged checkpoint: {error}") from None
+
+
+def newest_whole(out: Path, warn: Callable[[str], None]) -> Path:
+    """The newest checkpoint whose digests hold.
+
+    A run that was killed while it replaced a checkpoint by one of the same step leaves it under
+    one of two other names.
+    """
+    folders = checkpoint_folders(out)
+    steps = {folder.with_suffix("").name for folder in (out / FOLDER).glob("step-*")}
+    named = {folder.name for folder in folders}
+    replaced = [
+        folder
+        for step in steps - named
+        for suffix in (".old", ".part")
+        if ((folder := out / FOLDER / (step + suffix)) / DIGESTS).is_file()
+    ]
+    for folder in sorted([*folders, *replaced], reverse=True):
+        problem = damage(folder)
+        if problem is None:
+            return folder
+        warn(f"{folder} is damaged ({problem}); going on from the checkpoint before it")
+    if folders:
+        raise ModelFormatError(f"{out / FOLDER}: no checkpoint is whole; train without --resume")
+    raise NotFoundError(f"{out} has no checkpoint to resume from; train without --resume")
 
 
 @torch.no_grad()

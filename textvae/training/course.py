@@ -127,7 +127,7 @@ class Course:
 
     def learning_rate(self) -> float:
         """Learning rate of the step at hand."""
-        return schedules.learning_rate(
+        return 0.5**self._state.rollbacks * schedules.learning_rate(
             self._state.step - (self._state.pretrained_step or 0) + 1,
             self.progress(),
             peak=self._peak,
@@ -155,10 +155,12 @@ class Course:
         """Take in the sums of a step over local sentences; `sentences` are those of the batch."""
         if self.pretraining:
             return
+        skipped = sums["skipped"] > 0
         if self._target is not None:
-            self._target.observe(self._processes.sum(sums["kl"]) / sentences)
+            kl = self._processes.sum(sums["kl"]) / sentences
+            self._target.observe(torch.where(skipped, math.nan, kl))
         if self._aggressive is not None:
-            self._aggressive.observe(sums["loss"], tokens)
+            self._aggressive.observe(sums["loss"], torch.where(skipped, 0, tokens))
 
     def judge(self, figures: Mapping[str, float]) -> str | None:
         """Take in the figures of an evaluation; what there is to say about it."""

@@ -39,6 +39,8 @@ from textvae.training.updates import Updates, default_learning_rate
 from textvae.training.window import Window
 
 EVALUATIONS_TO_WARN = 3  # in a row at which the latent looked collapsed
+MOST_SKIPPED = 10  # steps, in a row or of a half of them, that may be skipped
+MOST_ROLLBACKS = 3  # to a checkpoint, each time with half the learning rate
 
 
 def train(
@@ -54,7 +56,7 @@ def train(
 
     Raises:
         InterruptedRun: a signal came; the run is saved and can be resumed.
-        DivergedError: the loss is no longer finite.
+        DivergedError: loss or gradient are no longer finite, and going back did not help.
         NotFoundError: there is no checkpoint to resume from.
     """
     with StopSignal().listening() as stop:
@@ -72,7 +74,7 @@ def train(
                     run.plan_horizon()
                     run.log_if_due()
                     run.evaluate_if_due()
-                    if run.finished(stop):
+                    if run.went_back() or run.finished(stop):
                         break
             interrupted = stop.number is not None and not run.spent()
             run.end(interrupted=interrupted)
@@ -129,9 +131,11 @@ class TrainingRun:
             config, self.peak_learning_rate, self.state, self.processes, self.device
         )
         self.window = Window(self.device, self.processes)
+        self.skipped_in_a_row = torch.tensor(0, device=self.device)
         self.metrics: MetricsFile | None = None
         self.trackers: Trackers | None = None
         self.collapsed = 0  # evaluations in a row that looked so
+        self.trouble: str | None = None  # what is not finite, where that cannot go on
 
     # the story
 
@@ -139,21 +143,13 @@ class TrainingRun:
         """Start afresh, or where the newest checkpoint stands."""
         if resume:
             corpus = self.state.corpus  # of the text at hand
-            self.state = load_checkpoint(
-                self.out,
-                self.model,
-                self.updates.optimizer,
-                self.updates.restore_auxiliaries,
-            )
+            self.load_checkpoint()
             if self.state.corpus != corpus:
                 self.reporter.warn(
                     "the text differs from what this run began with; the resumed run goes on "
                     "with the new text, and its course is no longer that of one run"
                 )
                 self.state.corpus = corpus
-            self.course.resume(self.state)
-            if self.processes.is_main:
-                self.window = Window(self.device, self.processes, self.state.window)
         if self.processes.is_main:
             self.metrics = MetricsFile(self.out / "metrics.jsonl", self.state.metrics_bytes)
             self.trackers = Trackers(self.config.training.track, self.out, self.config)
@@ -163,6 +159,8 @@ class TrainingRun:
         elif self.budget.seconds is not None and self.budget.seconds > self.state.planned_seconds:
             self.state.horizon = self.state.eval_steps = None  # to be estimated, perhaps again
         self.clock = Clock(self.state.step, self.state.seconds)
+        if not resume:
+            self.save_checkpoint()  # so that there is something to go back to
         self.reporter.start(self._facts())
 
     def rest_of_epoch(self) -> Iterator[Batch]:
@@ -194,7 +192,9 @@ class TrainingRun:
             part=self.course.part,
         )
         self.course.observe(sums, batch.total, batch.target.lengths.sum())
-        self.window.add({**sums, "sentences": len(batch.target)})
+        kept = sums["skipped"] == 0
+        self.window.add({**sums, "sentences": torch.where(kept, len(batch.target), 0)})
+        self.skipped_in_a_row = torch.where(kept, 0, self.skipped_in_a_row + 1)
         self.state.step += 1
 
     def end_pretraining(self) -> None:
@@ -233,13 +233,14 @@ class TrainingRun:
         """Report the means since the last report."""
         if self.state.step % self.config.training.log_steps:
             return
-        steps = self.config.training.log_steps
         sums = self.window.total()
         self.window.clear()
         seconds, training_seconds = self.clock.seconds(), self.clock.since_report()
-        sentences = sums.pop("sentences")
-        self._check_finite("loss", sums["loss"])
-        self._check_finite("gradient norm", sums["gradient_norm"])
+        sentences, skipped = sums.pop("sentences"), round(sums.pop("skipped"))
+        steps = self.config.training.log_steps - skipped
+        self._judge_skipped(skipped)
+        if not steps:
+            return
         record = {
             "event": "train",
             "step": self.state.step,
@@ -249,6 +250,7 @@ class TrainingRun:
             **{key: value / sentences for key, value in sums.items()},
             "kl_weight": self.kl_weight(),
             "learning_rate": self.course.learning_rate(),
+            **({"skipped": skipped} if skipped else {}),
             "timing": {
                 "sentences_per_second": sentences / training_seconds,
                 "seconds": seconds,
@@ -260,13 +262,15 @@ class TrainingRun:
     def evaluate_if_due(self) -> None:
         """Evaluate and save at the steps that are set for it."""
         step, every = self.state.step, self.config.training.checkpoint_steps
+        if self.trouble is not None:
+            return
         if self.state.eval_steps is not None and step % self.state.eval_steps == 0:
             if self.state.evaluated_step != step:  # the horizon may just have asked for it
                 self.evaluate()
             if every is None:
-                self.save_checkpoint()
+                self.save_good_checkpoint()
         if every is not None and step % every == 0:
-            self.save_checkpoint()
+            self.save_good_checkpoint()
 
     def evaluate(self) -> None:
         """The figures of the validation slice; the model is saved where they are the best."""
@@ -274,8 +278,12 @@ class TrainingRun:
         figures: dict[str, float] = {}
         if self.processes.is_main:
             figures = monitor(self.model, self.valid, self.config.training.seed)
-            score = self.course.score(figures)
-            self._check_finite("validation bound", score)
+        figures = self.processes.from_main(figures)
+        score = self.course.score(figures)
+        if not math.isfinite(score):
+            self.trouble = f"the validation bound is {score}"
+            return
+        if self.processes.is_main:
             best = self._keep_if_best(score, figures.get("kl"))
             self._report(
                 {
@@ -289,7 +297,7 @@ class TrainingRun:
                 }
             )
             self._warn_of_collapse(figures)
-        self.state.since_best, figures = self.processes.from_main((self.state.since_best, figures))
+        self.state.since_best = self.processes.from_main(self.state.since_best)
         news = self.course.judge(figures)
         if news is not None:
             self.reporter.message(f"{news} at step {self.state.step}")
@@ -334,6 +342,8 @@ class TrainingRun:
         """
         if not interrupted and self.state.evaluated_step != self.state.step:
             self.evaluate()
+            if self.trouble is not None:
+                raise self._diverged()
         elif interrupted and self.processes.is_main and not (self.out / WEIGHTS_FILE).is_file():
             self.save_best()  # so that there is a model at all
         self.save_checkpoint()
@@ -370,9 +380,29 @@ class TrainingRun:
         self.model.fit_prior(training_codes(self.model, self.corpora.train))
         self.save_best()
 
+    def load_checkpoint(self) -> None:
+        """Stand where the newest whole checkpoint does."""
+        self.state = load_checkpoint(
+            self.out,
+            self.model,
+            self.updates.optimizer,
+            self.updates.restore_auxiliaries,
+            self.reporter.warn,
+        )
+        self.course.resume(self.state)
+        own = self.state.window if self.processes.is_main else None
+        self.window = Window(self.device, self.processes, own)
+        self.skipped_in_a_row = torch.tensor(self.state.skipped_in_a_row, device=self.device)
+
+    def save_good_checkpoint(self) -> None:
+        """Write a checkpoint, unless the last steps are skipped ones: one goes back behind them."""
+        if self.trouble is None and not int(self.skipped_in_a_row):
+            self.save_checkpoint()
+
     def save_checkpoint(self) -> None:
         """Write all that --resume needs."""
         self.state.window = self.window.total()
+        self.state.skipped_in_a_row = int(self.skipped_in_a_row)
         self.state.seconds = self.clock.seconds()
         self.course.record()
         if self.processes.is_main and self.metrics is not None:
@@ -386,6 +416,61 @@ class TrainingRun:
                 keep=self.config.training.keep,
             )
         self.processes.wait()
+
+    # steps that are not finite
+
+    def _judge_skipped(self, skipped: int) -> None:
+        """Count the steps since the last report that were skipped, and say when it is too many."""
+        if not skipped:
+            return
+        self.state.skipped += skipped
+        at_end, steps = int(self.skipped_in_a_row), self.config.training.log_steps
+        if at_end >= MOST_SKIPPED or skipped >= max(MOST_SKIPPED, steps / 2):
+            self.trouble = "loss or gradient are not finite"
+            return
+        self.reporter.warn(
+            f"{skipped} of the last {steps} steps were skipped: their loss or gradient was not "
+            f"finite ({self.state.skipped} in all, at step {self.state.step})"
+        )
+
+    def went_back(self) -> bool:
+        """Where the run cannot go on: whether it stands at its newest checkpoint again.
+
+        Raises:
+            DivergedError: it has gone back too often.
+        """
+        if self.trouble is None:
+            return False
+        state = self.state
+        if state.rollbacks == MOST_ROLLBACKS:
+            raise self._diverged()
+        step, trouble, seconds = state.step, self.trouble, self.clock.seconds()
+        self.load_checkpoint()
+        self.state.rollbacks, self.state.skipped = state.rollbacks + 1, state.skipped
+        self.trouble, self.state.skipped_in_a_row = None, 0
+        self.skipped_in_a_row = torch.tensor(0, device=self.device)
+        self.clock = Clock(self.state.step, seconds)
+        rate = 0.5**self.state.rollbacks
+        if self.metrics is not None:
+            self.metrics.truncate(self.state.metrics_bytes)
+            places = {"step": self.state.step, "from_step": step}
+            self.metrics.write({"event": "rollback", **places, "learning_rate_factor": rate})
+        self.reporter.warn(
+            f"{trouble} at step {step}; going back to step {self.state.step} with {rate:g} of the "
+            "learning rate"
+        )
+        self.save_checkpoint()  # a resumed run keeps the lower learning rate
+        return True
+
+    def _diverged(self) -> DivergedError:
+        rate = self.peak_learning_rate * 0.5**self.state.rollbacks
+        saved = f"the model of step {self.state.best_step} is the last good one"
+        return DivergedError(
+            f"training diverged: {self.trouble} at step {self.state.step}, also after going back "
+            f"{self.state.rollbacks} times with ever lower learning rates; "
+            f"{saved if self.state.best is not None else 'no model was saved'}. Try a lower "
+            f"--learning-rate (it was {rate:g} at the end)"
+        )
 
     # time and weight
 
@@ -420,14 +505,6 @@ class TrainingRun:
             return batch.places
         rank, count = self.processes.rank, self.processes.count
         return torch.arange(rank, batch.total, count, device=self.device)
-
-    def _check_finite(self, what: str, value: float) -> None:
-        if not math.isfinite(value):
-            raise DivergedError(
-                f"training diverged: the {what} is {value} at step {self.state.step}; the model "
-                f"of step {self.state.best_step} is the last good one. Try a lower "
-                f"--learning-rate (it was {self.peak_learning_rate:g})"
-            )
 
     # saying
 

@@ -60,8 +60,12 @@ class MetricsFile:
 
     def __init__(self, path: Path, keep_bytes: int) -> None:
         self._file = open(path, "ab")
+        self.truncate(keep_bytes)
+
+    def truncate(self, keep_bytes: int) -> None:
+        """Forget what came after the first so many bytes."""
         if self._file.tell() > keep_bytes:
-            os.truncate(path, keep_bytes)
+            os.truncate(self._file.name, keep_bytes)
             self._file.seek(keep_bytes)
 
     def write(self, record: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from textvae.data.prepare import Corpora, load_corpora
 from textvae.errors import TextVAEError, UsageError
 from textvae.models.folder import load_model, write_atomically
 from textvae.training.card import model_card
+from textvae.training.checkpoints import TrainingState
+from textvae.training.lock import LOCK_FILE, check_not_training, sole_training
 from textvae.training.loop import train
 from textvae.training.reporting import LoggingReporter, Reporter
 from textvae.training.runtime import accelerator_for
@@ -54,6 +57,7 @@ def train_session(
     config, texts, valid_texts = name_sources(config, texts, valid_texts)
     check_trackers(config.training.track)
     if main:
+        check_not_training(out)  # now, and not when all the text is encoded
         check_folder(out, resume=resume, overwrite=overwrite)
     if resume:
         check_unchanged(out, config)
@@ -67,13 +71,19 @@ def train_session(
                 say=reporter.message,
             )
         tell_losses(corpora, config, reporter)
-        if main:
-            prepare_folder(out, resume=resume)
-        state = train(config, corpora, out, accelerator, reporter=reporter, resume=resume)
-    if main:
-        best = load_model(out)
-        card = model_card(best.model, best.tokenizer, config, corpora, state, read_metrics(out))
-        write_atomically(out / "README.md", card)
+        with sole_training(out) if main else nullcontext():
+            if main:
+                prepare_folder(out, resume=resume)
+            state = train(config, corpora, out, accelerator, reporter=reporter, resume=resume)
+            if main:
+                write_card(out, config, corpora, state)
+
+
+def write_card(out: Path, config: Config, corpora: Corpora, state: TrainingState) -> None:
+    """Describe the saved model beside it."""
+    best = load_model(out)
+    card = model_card(best.model, best.tokenizer, config, corpora, state, read_metrics(out))
+    write_atomically(out / "README.md", card)
 
 
 def is_main_process() -> bool:
@@ -137,7 +147,7 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
         if not (out / "checkpoints").is_dir():
             raise UsageError(f"{out} has no checkpoints to resume from; leave --resume out")
         return
-    if out.is_dir() and any(out.iterdir()):
+    if out.is_dir() and any(entry.name != LOCK_FILE for entry in out.iterdir()):
         if not overwrite:
             raise UsageError(
                 f"{out} is not empty; choose another --out, or --resume, or --overwrite"

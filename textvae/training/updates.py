@@ -78,25 +78,35 @@ class Updates:
     ) -> dict[str, Tensor]:
         """Move the parameters of `part` by one batch; the sums over local sentences.
 
-        Beside those of the loss: `loss`, without what the discriminator minimises, and the
-        `gradient_norm`, whose sum over processes is that of the step.
+        Beside those of the loss: `loss`, without what the discriminator minimises, and what adds
+        up over processes to that of the step: `gradient_norm`, and `skipped`, 1 where loss or
+        gradient is not finite. Such a step moves nothing, and all its other sums are 0.
         """
         loss, sums = self.loss(batch, noise, kl_weight)
         # A data-parallel wrapper averages gradients; the losses are parts of a sum.
         self._accelerator.backward(loss * self._processes.count)
         norm = torch.nn.utils.clip_grad_norm_(self._trained, self._clip)
+        finite = self._everywhere(loss.detach().isfinite() & norm.isfinite())
         for parameter in self._resting(part):
             parameter.grad = None  # which Adam leaves alone, its moments too
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
-        self.optimizer.step()
+        step_if(finite, self.optimizer)
         if self._adversary is not None and part != "encoder":
-            self._adversary.step()
+            step_if(finite, self._adversary)
         self.loss.zero_grad(set_to_none=True)
         total = loss.detach() * batch.total
         if "discriminator" in sums:
             total = total - sums["discriminator"]
-        return {**sums, "loss": total, "gradient_norm": norm.detach() / self._processes.count}
+        sums = {**sums, "loss": total, "gradient_norm": norm.detach() / self._processes.count}
+        kept = {name: torch.where(finite, value, 0.0) for name, value in sums.items()}
+        return {**kept, "skipped": (~finite).float() / self._processes.count}
+
+    def _everywhere(self, mine: Tensor) -> Tensor:
+        """Whether it is so on all processes, which must take the same step."""
+        if self._processes.count == 1:
+            return mine
+        return self._processes.sum((~mine).float()) == 0
 
     def _resting(self, part: Part) -> list[nn.Parameter]:
         encoder = {id(parameter) for parameter in encoder_parameters(self._model)}
@@ -151,7 +161,19 @@ class Updates:
             }
             for key, parameter in module.state_dict().items():
                 parameter.copy_(own.pop(key))
+            if optimizer is self._adversary:
+                optimizer.state.clear()
             restore_optimizer(own, module, optimizer)
+
+
+def step_if(finite: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """A step of the optimizer, or none; where it is fused, without waiting for the device."""
+    if optimizer.defaults.get("fused"):
+        # How torch.amp.GradScaler has a fused optimizer leave parameters and state alone.
+        optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+        optimizer.step()
+    elif bool(finite):
+        optimizer.step()
 
 
 def encoder_parameters(model: SentenceModel) -> list[nn.Parameter]:

@@ -1,0 +1,52 @@
+"""One training a folder: a lock that ends with the process that holds it, however it ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from textvae.errors import UsageError
+
+LOCK_FILE = ".lock"
+
+
+@contextmanager
+def sole_training(out: Path) -> Iterator[None]:
+    """Hold the lock of a run's folder, which is made where there is none.
+
+    The system takes the lock back when the process ends, also by a crash, so the file that stays
+    behind means nothing.
+
+    Raises:
+        UsageError: another process trains into the folder.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with open(out / LOCK_FILE, "a+b") as file:
+        try:
+            _lock(file.fileno())
+        except OSError:
+            raise UsageError(
+                f"another process is training into {out}; wait for it, or choose another --out"
+            ) from None
+        yield
+
+
+def check_not_training(out: Path) -> None:
+    """Raise UsageError where another process trains into the folder."""
+    if (out / LOCK_FILE).is_file():
+        with sole_training(out):
+            pass
+
+
+def _lock(descriptor: int) -> None:
+    """Lock an open file or raise OSError at once."""
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
