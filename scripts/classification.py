@@ -1,8 +1,9 @@
 """How well a linear classifier reads the labels of six text collections off frozen vectors.
 
 Trains models on the union of all their training texts and of a further file, without labels and
-without anything that stands among the test texts, then probes them on each collection: on its test
-file, or by ten folds where it has none.
+without the texts of the two test files, however these are tokenized. Then probes them on each
+collection: on its test file, or by ten folds where it has none. Of those without a test file all
+texts, never their labels, are in the union, so also the texts of the folds that test.
 
     python scripts/classification.py --corpora DIR --minutes 20 --out runs/classification \\
         --table scripts/results/classification.json --kinds vae ae -- --latent-size 64
@@ -47,7 +48,8 @@ def main(arguments: list[str]) -> None:
     if options.table:
         kept = {
             "what": "accuracy of logistic regression on frozen vectors; models trained on the "
-            "union of the training texts, without labels and without test texts",
+            "union of the texts without labels: without those of the two test files, with all of "
+            "the collections that are tested by folds",
             "commit": trained_at,
             "command": "python scripts/classification.py " + " ".join(arguments),
             "sentences": counts,
@@ -76,8 +78,8 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
 def write_union(corpora: Path, out: Path) -> dict[str, dict[str, int]]:
     """Write the training texts, each once; how many each file gave, and how many it lost.
 
-    A text is left out that also stands among the test texts, whatever its case and blanks, or
-    that an earlier file has given.
+    A text is left out that has the letters and digits of a test text, or of a text that an earlier
+    file has given: the collections tokenize the same sentences differently.
     """
     tests = {same(text) for name in SPLIT for text in texts(corpora / name / "test.tsv.xz")}
     files = [*(f"{name}/train.tsv.xz" for name in SPLIT), *(f"{name}/all.tsv.xz" for name in WHOLE)]
@@ -106,8 +108,8 @@ def texts(path: Path) -> list[str]:
 
 
 def same(text: str) -> str:
-    """What two texts share that differ in case and blanks only."""
-    return " ".join(text.casefold().split())
+    """What two texts share that differ in case, blanks and punctuation only."""
+    return "".join(filter(str.isalnum, text.casefold())) or "".join(text.split())
 
 
 def train(kind: str, union: Path, options: argparse.Namespace) -> None:

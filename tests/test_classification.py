@@ -14,8 +14,8 @@ TSV = {
     "trec6/train": ["What is it ?", "who knows", "what is it ?", ""],  # one twice, a blank one
     "trec6/test": ["Who  Knows"],
     "sst2/train": ["a fine film", "a dull film"],
-    "sst2/test": ["an odd film"],
-    "mr/all": ["An odd film", "a fine  film", "a new film"],
+    "sst2/test": ["an odd film , it 's long ..."],
+    "mr/all": ["an odd film, it's long . . .", "a fine  film", "a new film", "!", " !"],
     "cr/all": ["it works"],
     "subj/all": ["he sleeps"],
     "mpqa/all": ["very good"],
@@ -34,8 +34,8 @@ def test_what_stands_among_the_test_texts_is_left_out_and_the_rest_is_there_once
             stream.write("\n".join(lines) + "\n")
     counts = write_union(tmp_path, tmp_path / "union.txt")
     assert (tmp_path / "union.txt").read_text(encoding="utf-8").splitlines() == [
-        *("What is it ?", "a fine film", "a dull film", "a new film"),
+        *("What is it ?", "a fine film", "a dull film", "a new film", "!"),
         *("it works", "he sleeps", "very good", "Tom ran."),
     ]
     assert counts["trec6/train.tsv.xz"] == {"sentences": 1, "test_texts": 1, "repeated": 1}
-    assert counts["mr/all.tsv.xz"] == {"sentences": 1, "test_texts": 1, "repeated": 1}
+    assert counts["mr/all.tsv.xz"] == {"sentences": 2, "test_texts": 1, "repeated": 2}

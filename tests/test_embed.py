@@ -10,6 +10,7 @@ import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,36 +22,20 @@ from safetensors import safe_open
 
 from textvae import TextVAE
 from textvae.cli import embed, parts, vectors
-from textvae.cli.main import run
 from textvae.cli.vectors import Block, Extent, VectorTable, write_table
 from textvae.data.readers import Row
 from textvae.latent.quantization import Int8Map, sign_bits, unpacked_signs
+from textvae.training.lock import sole_use
 
 FORMATS = tuple(vectors.WRITERS)
 BLOCK = 7  # rows of a part in these tests
 
 
-@dataclass(frozen=True)
-class Ran:
-    """What a command left."""
-
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def embeds(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def embeds(textvae, monkeypatch: pytest.MonkeyPatch):
     """Run `textvae embed ARGUMENTS` in this process, a few rows a part."""
     monkeypatch.setattr(parts, "PART", BLOCK)
-
-    def invoke(*arguments: object) -> Ran:
-        capsys.readouterr()
-        code = run(["embed", *map(str, arguments)])
-        captured = capsys.readouterr()
-        return Ran(code, captured.out, captured.err)
-
-    return invoke
+    return partial(textvae, "embed")
 
 
 @pytest.fixture
@@ -455,6 +440,51 @@ def test_a_damaged_part_is_computed_again_and_other_files_are_left(
     assert embeds(tiny_vae, reviews, "--out", out).code == 0
     assert out.read_bytes() == whole
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_part_with_other_bytes_inside_is_found_and_the_next_run_mends_it(
+    embeds, tiny_vae: Path, reviews: Path, monkeypatch
+) -> None:
+    out = reviews.with_name("v.npy")
+    assert embeds(tiny_vae, reviews, "--out", out).code == 0
+    whole = out.read_bytes()
+    with monkeypatch.context() as patch:
+        stopping_after(2, patch)
+        embeds(tiny_vae, reviews, "--out", out)
+    part = parts.Parts(out).folder / "part-000001.parquet"
+    content = bytearray(part.read_bytes())
+    place = content.index(b"rain")  # a word of a text, its footer is left alone
+    content[place] ^= 1
+    part.write_bytes(content)
+    ran = embeds(tiny_vae, reviews, "--out", out)
+    assert ran.code == 4
+    assert "run the same command again" in ran.err
+    assert embeds(tiny_vae, reviews, "--out", out).code == 0
+    assert out.read_bytes() == whole
+
+
+def test_two_at_once_into_one_file_are_refused(embeds, tiny_vae: Path, reviews: Path) -> None:
+    out = reviews.with_name("v.npy")
+    with sole_use(parts.Parts(out).folder, "writing vectors by way of"):
+        ran = embeds(tiny_vae, reviews, "--out", out)
+    assert ran.code == 2
+    assert "another process is writing vectors" in ran.err
+    assert embeds(tiny_vae, reviews, "--out", out).code == 0
+
+
+def test_the_input_is_not_replaced(embeds, tiny_vae: Path, reviews: Path, textvae) -> None:
+    before = reviews.read_bytes()
+    for ran in (
+        embeds(tiny_vae, reviews, "--out", reviews),
+        embeds(tiny_vae, reviews.parent / "*.jsonl", "--out", reviews),
+        textvae("cluster", tiny_vae, reviews, "-k", 2, "--out", reviews),
+        textvae("probe", tiny_vae, reviews, "--folds", 2, "--out", reviews),
+        textvae("evaluate", tiny_vae, reviews, "--out", reviews),
+        textvae("compare", tiny_vae, "--on", reviews, "--out", reviews),
+    ):
+        assert ran.code == 2
+        assert "this is the input" in ran.err
+        assert reviews.read_bytes() == before
 
 
 def test_an_input_that_changes_meanwhile_is_an_error(

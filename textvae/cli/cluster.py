@@ -58,7 +58,7 @@ def cluster(
     if out is not None and out.suffix.lower() not in FORMATS:
         raise UsageError(f"--out {out}: the name must end in {' or '.join(FORMATS)}")
     if out is not None:
-        check_folder(out)
+        check_folder(out, file)
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.cli.labelled import encode_all, tell_all_cut
     from textvae.cli.progress import progress_bars

@@ -59,7 +59,7 @@ def compare(
     less that of the first, with the standard error of that difference, sentence by sentence.
     `--json` prints all figures of `textvae evaluate`, and all differences.
     """
-    check_arguments({"--quality": quality}, scorer, out)
+    check_arguments({"--quality": quality}, scorer, out, on)
     check_distinct(models)
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import TextVAE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -76,7 +77,7 @@ def embed(
         raise UsageError("--out X is missing: name a file for the vectors, or print them by --json")
     check_options(sample=sample, with_variance=with_variance, layer=layer, normalize=normalize)
     if out is not None:
-        check_destination(out, scales=quantize == "int8", variances=with_variance)
+        check_destination(out, file, scales=quantize == "int8", variances=with_variance)
     elif quantize == "int8":
         raise UsageError("--quantize int8 with --json: its scales need a file; name one by --out")
     if is_shared() and (file == "-" or out is None):
@@ -186,13 +187,39 @@ def write_vectors(
     before the work and not in its middle.
     """
     from textvae.cli.parts import Parts, input_state
+    from textvae.training.lock import sole_use
+
+    empty, _ = job.block(0, [])  # also raises now what the model cannot do
+    inputs, parts = input_state(job.file), Parts(out)
+    main = processes.is_main
+    with sole_use(parts.folder, "writing vectors by way of") if main else nullcontext():
+        extent = fill(job, out, output, quantize, processes, parts, inputs, empty)
+    if extent is not None:
+        size = empty.vectors.shape[1]
+        how = {None: "", "int8": " of a byte", "binary": " of a bit"}[quantize]
+        output.note(f"{extent.n:,} vectors of {size} dimensions{how} in {out}")
+
+
+def fill(
+    job: Job,
+    out: Path,
+    output: Output,
+    quantize: str | None,
+    processes: Alone | Processes,
+    parts: Parts,
+    inputs: object,
+    empty: Block,
+) -> Extent | None:
+    """Compute the parts and make the file of them; what is in it, where this is the main process.
+
+    An interruption leaves the parts of an input that can be read twice.
+    """
+    from textvae.cli.parts import input_state
     from textvae.cli.progress import progress_bars
     from textvae.cli.sentences import tell_cut
     from textvae.cli.vectors import Extent, check_extent, write_table
 
-    empty, _ = job.block(0, [])  # also raises now what the model cannot do
-    inputs, ahead = input_state(job.file), Extent()
-    parts, keep = Parts(out), inputs is not None
+    ahead, keep = Extent(), inputs is not None
     try:
         with progress_bars(output) as progress:
             if inputs is not None:
@@ -205,7 +232,7 @@ def write_vectors(
             extent = compute(job, parts, out, output, processes, progress, ahead.n)
             processes.wait()
             if not processes.is_main:
-                return
+                return None
             if input_state(job.file) != inputs:
                 keep = False
                 raise DataError(f"{job.file}: changed while it was read; run the command again")
@@ -222,9 +249,7 @@ def write_vectors(
     finally:
         if processes.is_main and not (keep and parts.rows_done()):
             parts.remove()
-    size = empty.vectors.shape[1]
-    how = {None: "", "int8": " of a byte", "binary": " of a bit"}[quantize]
-    output.note(f"{extent.n:,} vectors of {size} dimensions{how} in {out}")
+    return extent
 
 
 def claim(parts: Parts, job: Job, inputs: object, output: Output, total: int) -> None:

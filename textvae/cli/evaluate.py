@@ -68,7 +68,8 @@ def evaluate(
     Nats per sentence unless a name says otherwise; a standard error stands beside each sampled
     figure.
     """
-    check_arguments({"--quality": quality, "--interpolations": interpolations}, scorer, out)
+    by_scorer = {"--quality": quality, "--interpolations": interpolations}
+    check_arguments(by_scorer, scorer, out, file)
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import TextVAE
     from textvae.cli.progress import progress_bars
@@ -109,13 +110,15 @@ def evaluate(
     print_report(report, output)
 
 
-def check_arguments(judged: Mapping[str, int | None], scorer: str | None, out: Path | None) -> None:
+def check_arguments(
+    judged: Mapping[str, int | None], scorer: str | None, out: Path | None, file: str
+) -> None:
     """Raise now what would else be noticed after all the work; `judged` is what a scorer judges."""
     if scorer is not None and all(number is None for number in judged.values()):
         options = " or ".join(f"{option} N" for option in judged)
         raise UsageError(f"--scorer judges what the model writes: say how much by {options}")
     if out is not None:
-        check_folder(out)
+        check_folder(out, file)
 
 
 def write_json(path: Path, report: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from textvae.cli.files import replacing
 from textvae.cli.vectors import Block, parquet_schema, parquet_table
 from textvae.errors import DataError
+from textvae.training.lock import LOCK_FILE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 PART = 16_384  # rows of a part: sorted by length together, and lost at worst by an interruption
 RUN_FILE = "run.json"
-OURS = re.compile(r"run\.json|part-\d{6}\.parquet|\.(run\.json|part-\d{6}\.parquet)\.\d+\.part")
+NAMES = r"run\.json|part-\d{6}\.parquet"
+OURS = re.compile(rf"{NAMES}|\.({NAMES})\.\d+\.part")
 
 
 class Parts:
@@ -82,7 +84,13 @@ class Parts:
         schema = parquet_schema(block, {"start": str(block.start), "cut": str(cut)})
         table = parquet_table(block, schema)
         with replacing(self._path(number)) as file:
-            parquet.write_table(table, file, compression="none", use_dictionary=False)
+            parquet.write_table(
+                table,
+                file,
+                compression="none",
+                use_dictionary=False,
+                write_page_checksum=True,
+            )
 
     def blocks(self, count: int) -> Iterator[Block]:
         """The first `count` parts, one after the other.
@@ -102,7 +110,7 @@ class Parts:
 
     def remove(self) -> None:
         """Remove the parts, and the folder where nothing else lies in it."""
-        for path in self._files():
+        for path in [*self._files(), self.folder / LOCK_FILE]:
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
@@ -112,9 +120,10 @@ class Parts:
 
         path = self._path(number)
         try:
-            table = parquet.read_table(path)
+            table = parquet.read_table(path, page_checksum_verification=True)
         except (OSError, ArrowException) as error:
             reason = str(error).splitlines()[0]
+            path.unlink(missing_ok=True)  # to be computed again
             raise DataError(
                 f"{path}: cannot be read ({reason}); run the same command again, and where "
                 "several machines share the work, on a file system that all of them see"

@@ -189,6 +189,7 @@ def check_arguments(
     out: Path | None,
 ) -> None:
     """Raise now what would else be noticed after all the work."""
+    inputs = [train, *([test] if test is not None else [])]
     if test is None and folds is None:
         raise UsageError("TEST is missing: name a file, or cross-validate TRAIN by --folds 10")
     if test is not None and folds is not None:
@@ -200,9 +201,9 @@ def check_arguments(
     if save is not None:
         if save.suffix.lower() != SUFFIX:
             raise UsageError(f"--save {save}: the name must end in {SUFFIX}")
-        check_folder(save, "--save")
+        check_folder(save, *inputs, option="--save")
     if out is not None:
-        check_folder(out)
+        check_folder(out, *inputs)
 
 
 def tell_duplicates(task: Task, dropped: bool, output: Output) -> None:

@@ -30,7 +30,7 @@ class Alone:
 
 def is_shared() -> bool:
     """Whether `accelerate launch` or `torchrun` started several processes."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return int(os.environ.get("WORLD_SIZE") or 1) > 1
 
 
 @contextmanager

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from textvae.data.readers import Row
 
 NEEDS_QUOTES = frozenset('",\r\n')
-LARGEST_TEXTS = 4 << 30  # bytes of an array that gives each text the place of the longest
+PIECE = 32 << 20  # bytes of such an array that are held at once
+LARGEST_TEXTS = 1 << 30  # bytes of an array that gives each text the place of the longest
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,12 +117,14 @@ def _at_once(name: str, array: NDArray[Any]) -> ArrayStream:
     return ArrayStream(name, array.dtype, array.shape, lambda: iter([array]))
 
 
-def check_destination(path: Path, *, scales: bool = False, variances: bool = False) -> None:
+def check_destination(
+    path: Path, *inputs: str, scales: bool = False, variances: bool = False
+) -> None:
     """Raise now what would else be noticed when all vectors are computed.
 
     Raises:
         UsageError: the ending of the name is not that of a known format, or of one that has no
-            place for what is asked for.
+            place for what is asked for; or the file is one of the `inputs`.
         NotFoundError: the folder does not exist.
     """
     suffix = path.suffix.lower()
@@ -137,7 +140,7 @@ def check_destination(path: Path, *, scales: bool = False, variances: bool = Fal
             f"--with-variance: a {suffix} file holds one array; name one that ends "
             f"in {', '.join(s for s in WRITERS if s != suffix)}"
         )
-    check_folder(path)
+    check_folder(path, *inputs)
 
 
 def check_extent(path: Path, extent: Extent) -> None:
@@ -178,8 +181,11 @@ def write_npz(file: IO[bytes], table: VectorTable) -> None:
         dtype = np.dtype(f"<U{max(longest, 1)}")
 
         def pieces() -> Iterator[NDArray[np.str_]]:
+            at_once = max(1, PIECE // dtype.itemsize)
             for block in table.blocks():
-                yield np.array([text or "" for text in of(block)], dtype=dtype)
+                texts = [text or "" for text in of(block)]
+                for first in range(0, len(texts), at_once):
+                    yield np.array(texts[first : first + at_once], dtype=dtype)
 
         return ArrayStream(name, dtype, (extent.n,), pieces)
 

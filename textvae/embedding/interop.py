@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from textvae.api import TextVAE
@@ -26,7 +28,9 @@ def sentence_transformer(
 
     Its `save` writes a folder that both `TextVAE.from_pretrained` and
     `SentenceTransformer(folder, trust_remote_code=True)` read; no code stands in it, but theirs
-    asks for that word before it imports a module from any package other than its own.
+    asks for that word before it imports a module from any package other than its own. Its name,
+    under which MTEB keeps results, is that of the weights as they are now: after a training with
+    their trainers make it anew.
 
     Args:
         model: a `TextVAE`, its folder, or the id of a repository of the Hugging Face hub.
@@ -60,14 +64,17 @@ def sentence_transformer(
     modules = [vectors, Normalize()] if normalize else [vectors]
     encoder = SentenceTransformer(modules=modules, device=str(vae.model.device), **options)
     if encoder.model_card_data.model_name is None:
-        encoder.model_card_data.model_name = name_of(vae, layer, normalize)
+        encoder.model_card_data.model_name = name_of(vae, layer, normalize, options)
     return encoder
 
 
-def name_of(vae: TextVAE, layer: Layer, normalize: bool) -> str:
+def name_of(vae: TextVAE, layer: Layer, normalize: bool, options: Mapping[str, Any]) -> str:
     """A name that two encoders share only if their vectors are the same.
 
     MTEB keeps results by name, and would take those of one nameless model for another's.
     """
     kind = f"{vae.kind}-{layer}-unit" if normalize else f"{vae.kind}-{layer}"
-    return f"textvae/{kind}-{fingerprint(vae.model, vae.tokenizer, vae.config.data)[:12]}"
+    name = f"textvae/{kind}-{fingerprint(vae.model, vae.tokenizer, vae.config.data)[:12]}"
+    if options:
+        name += "-" + hashlib.sha256(repr(sorted(options.items())).encode()).hexdigest()[:8]
+    return name

@@ -73,9 +73,18 @@ def cross_validation(labels: NDArray[np.intp], folds: int, seed: int) -> list[Sp
 
 
 def in_training(split: Split, texts: Sequence[str]) -> NDArray[np.bool_]:
-    """Whether each test text stands among the training texts too, but for outer white space."""
-    known = {texts[row].strip() for row in split.train}
-    return np.array([texts[row].strip() in known for row in split.test], dtype=bool)
+    """Whether each test text stands among the training texts too, whatever its case and blanks."""
+    known = {same_text(texts[row]) for row in split.train}
+    return np.array([same_text(texts[row]) in known for row in split.test], dtype=bool)
+
+
+def same_text(text: str) -> str:
+    """What texts share that differ in case and white space only.
+
+    >>> same_text("  The soup ")
+    'the soup'
+    """
+    return " ".join(text.casefold().split())
 
 
 def without_duplicates(split: Split, texts: Sequence[str]) -> Split:

@@ -1,10 +1,10 @@
-"""One training a folder: a lock that ends with the process that holds it, however it ends."""
+"""One writer a folder: a lock that ends with the process that holds it, however it ends."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from textvae.errors import UsageError
@@ -13,24 +13,29 @@ LOCK_FILE = ".lock"
 
 
 @contextmanager
-def sole_training(out: Path) -> Iterator[None]:
-    """Hold the lock of a run's folder, which is made where there is none.
+def sole_use(folder: Path, doing: str) -> Iterator[None]:
+    """Hold the lock of a folder, which is made where there is none.
 
     The system takes the lock back when the process ends, also by a crash, so the file that stays
     behind means nothing.
 
     Raises:
-        UsageError: another process trains into the folder.
+        UsageError: another process holds it, as it is `doing` what this one wants to do.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    with open(out / LOCK_FILE, "a+b") as file:
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / LOCK_FILE, "a+b") as file:
         try:
             _lock(file.fileno())
         except OSError:
             raise UsageError(
-                f"another process is training into {out}; wait for it, or choose another --out"
+                f"another process is {doing} {folder}; wait for it, or choose another --out"
             ) from None
         yield
+
+
+def sole_training(out: Path) -> AbstractContextManager[None]:
+    """Hold the lock of a run's folder."""
+    return sole_use(out, "training into")
 
 
 def check_not_training(out: Path) -> None:
