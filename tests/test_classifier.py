@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import struct
@@ -40,7 +41,9 @@ def trained() -> tuple[SentenceClassifier, np.ndarray, np.ndarray]:
 def file_of(description: object = None, **tensors: np.ndarray) -> bytes:
     """A classifier's file with some things other than they should be."""
     arrays = {name: np.ones(shape) for name, shape in TENSORS.items()} | tensors
-    text = json.dumps(DESCRIPTION | (description or {}))  # type: ignore[operator]
+    content = b"".join(np.asarray(arrays[name]).tobytes() for name in sorted(arrays))
+    digest = {"sha256": hashlib.sha256(content).hexdigest()}
+    text = json.dumps(DESCRIPTION | digest | (description or {}))  # type: ignore[operator]
     return save(arrays, metadata={"textvae": text})
 
 
@@ -54,6 +57,15 @@ def test_a_file_gives_back_the_classifier(tmp_path: Path) -> None:
     probabilities = found.probabilities(vectors)
     np.testing.assert_array_equal(probabilities, classifier.probabilities(vectors))
     np.testing.assert_allclose(probabilities.sum(1), 1)
+
+
+def test_a_number_that_is_not_what_was_written_is_found(tmp_path: Path) -> None:
+    content = bytearray(trained()[0].to_bytes())
+    content[-40] ^= 1
+    path = tmp_path / "c.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ModelFormatError, match="damaged"):
+        read_classifier(path, vector_size=SIZES)
 
 
 def test_it_is_the_pipeline_that_scikit_learn_would_make() -> None:

@@ -66,5 +66,6 @@ def classify(
                 "probability": probability,
                 "probabilities": dict(zip(linear.classes, row, strict=True)),
             }
-            output.row(record, f"{label}\t{probability:.4f}\t{text}")
+            cells = (label, f"{probability:.4f}", text)
+            output.row(record, "\t".join(cell.replace("\t", "\\t") for cell in cells))
     tell_cut(n_cut, vae, output)

@@ -31,7 +31,7 @@ FORMATS = (".csv", ".jsonl")
 def cluster(
     model: options.Model,
     file: options.TextFile,
-    k: Annotated[int, typer.Option("-k", min=1, metavar="K", help="Clusters. Required.")],
+    k: Annotated[int, typer.Option("-k", min=1, metavar="K", help="Clusters.")],
     nearest: Annotated[
         int, typer.Option("--nearest", min=0, metavar="N", help="Sentences shown of each.")
     ] = 5,

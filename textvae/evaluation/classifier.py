@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ class SentenceClassifier:
             name: np.ascontiguousarray(getattr(self, name), dtype=np.float64)
             for name in _shapes(len(self.classes), len(self.mean))
         }
+        description["sha256"] = _digest(tensors)
         return save(tensors, metadata={"textvae": json.dumps(description)})
 
 
@@ -109,6 +111,7 @@ def read_classifier(path: Path, *, vector_size: Mapping[Layer, int]) -> Sentence
     try:
         with safe_open(path, framework="numpy") as file:
             described = _description(path, (file.metadata() or {}).get("textvae", ""))
+            digest = described.pop("sha256")
             found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             shapes = {name: tuple(part.get_shape()) for name, part in found.items()}
             K, D = len(described["classes"]), (shapes.get("mean") or (0,))[0]
@@ -132,6 +135,8 @@ def read_classifier(path: Path, *, vector_size: Mapping[Layer, int]) -> Sentence
         raise ModelFormatError(f"{path}: holds numbers that are not finite")
     if not (tensors["scale"] > 0).all():
         raise ModelFormatError(f"{path}: a scale is not above 0")
+    if _digest(tensors) != digest:
+        raise ModelFormatError(f"{path}: damaged: its numbers are not those that were written")
     return SentenceClassifier(**described, **tensors)
 
 
@@ -139,12 +144,20 @@ def _shapes(K: int, D: int) -> dict[str, tuple[int, ...]]:  # noqa: N803
     return {"bias": (K,), "mean": (D,), "scale": (D,), "weights": (K, D)}
 
 
+def _digest(tensors: Mapping[str, NDArray[np.float64]]) -> str:
+    """SHA-256 of the numbers, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(tensors[name].astype("<f8").tobytes())
+    return digest.hexdigest()
+
+
 def _shown(shapes: dict[str, tuple[int, ...]]) -> str:
     return ", ".join(f"{name} {shapes[name]}" for name in sorted(shapes)[:8]) or "no tensor"
 
 
 def _description(path: Path, text: str) -> dict[str, Any]:
-    """Classes, layer, normalize and fingerprint, each of its type.
+    """Classes, layer, normalize and fingerprint, each of its type, and the digest.
 
     Raises:
         ModelFormatError: they are not.
@@ -179,4 +192,5 @@ def _description(path: Path, text: str) -> dict[str, Any]:
         "layer": layer,
         "normalize": normalize,
         "fingerprint": fingerprint,
+        "sha256": described.get("sha256"),
     }
