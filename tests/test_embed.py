@@ -425,15 +425,20 @@ def test_what_changes_the_vectors_starts_over(
     assert out.read_bytes() == left
 
 
+def stopped(embeds, model: Path, file: Path, monkeypatch) -> tuple[Path, bytes]:
+    """A file whose second making was stopped after two parts, and what was in the first."""
+    out = file.with_name("v.npy")
+    assert embeds(model, file, "--out", out).code == 0
+    with monkeypatch.context() as patch:
+        stopping_after(2, patch)
+        embeds(model, file, "--out", out)
+    return out, out.read_bytes()
+
+
 def test_a_damaged_part_is_computed_again_and_other_files_are_left(
     embeds, tiny_vae: Path, reviews: Path, monkeypatch
 ) -> None:
-    out = reviews.with_name("v.npy")
-    assert embeds(tiny_vae, reviews, "--out", out).code == 0
-    whole = out.read_bytes()
-    with monkeypatch.context() as patch:
-        stopping_after(2, patch)
-        embeds(tiny_vae, reviews, "--out", out)
+    out, whole = stopped(embeds, tiny_vae, reviews, monkeypatch)
     folder = parts.Parts(out).folder
     (folder / "part-000001.parquet").write_bytes(b"torn")
     (folder / "notes.txt").write_text("mine")
@@ -445,12 +450,7 @@ def test_a_damaged_part_is_computed_again_and_other_files_are_left(
 def test_a_part_with_other_bytes_inside_is_found_and_the_next_run_mends_it(
     embeds, tiny_vae: Path, reviews: Path, monkeypatch
 ) -> None:
-    out = reviews.with_name("v.npy")
-    assert embeds(tiny_vae, reviews, "--out", out).code == 0
-    whole = out.read_bytes()
-    with monkeypatch.context() as patch:
-        stopping_after(2, patch)
-        embeds(tiny_vae, reviews, "--out", out)
+    out, whole = stopped(embeds, tiny_vae, reviews, monkeypatch)
     part = parts.Parts(out).folder / "part-000001.parquet"
     content = bytearray(part.read_bytes())
     place = content.index(b"rain")  # a word of a text, its footer is left alone
