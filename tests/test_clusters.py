@@ -59,7 +59,7 @@ def test_the_nearest_sentences_come_first_and_equal_ones_once() -> None:
 def test_clusters_that_cannot_be_are_refused() -> None:
     vectors = np.repeat(np.eye(3), 4, axis=0)
     assert clusters.cluster(vectors, 3).sizes == [4, 4, 4]
-    with pytest.raises(DataError, match="only 3 clusters"):
+    with pytest.raises(DataError, match="only 3 of 4 clusters"):
         clusters.cluster(vectors, 4)
     with pytest.raises(DataError, match="smaller k"):
         clusters.cluster(vectors, 13)

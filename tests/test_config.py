@@ -233,17 +233,23 @@ def test_a_configuration_never_changes() -> None:
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("model.latent_size=-3", "model.latent_size = -3"),
+        ("model.latent_size=-3", "latent_size = -3: expected a whole number from 1 to 65,536$"),
         ("model.latent_size=1000000000000", "model.latent_size = 1000000000000"),
-        ("model.latent_size=nan", "model.latent_size = nan"),
+        ("model.latent_size=nan", "model.latent_size = nan: expected a whole number"),
+        ("training.max_steps=0", "max_steps = 0: expected a whole number of 1 or more$"),
+        ("training.epochs=-1", "epochs = -1: expected a number above 0$"),
+        ("data.valid_fraction=0", "expected a number above 0 and less than 1$"),
+        ("data.lowercase=perhaps", "'perhaps': expected true or false$"),
+        ("data.cache_dir=3", "expected text$"),
+        ("data.train=abc", "expected a list of texts$"),
         ("model.encoder=rnn", "model.encoder = 'rnn': .*'gru', 'lstm' or 'transformer'"),
         ("model.latent_sise=3", "model.latent_sise is not a known key, did you mean 'latent_size'"),
-        ("model.word_dropout=1.0", "model.word_dropout = 1.0: .*less than 1"),
-        ("objective.beta=inf", "objective.beta = inf"),
+        ("model.word_dropout=1.0", "model.word_dropout = 1.0: .*from 0 to less than 1$"),
+        ("objective.beta=inf", "objective.beta = inf: expected a number of 0 or more$"),
         ("objective.kl_warmup=1.5", "objective.kl_warmup = 1.5"),
         ("training.seed=9223372036854775808", "training.seed = 9223372036854775808"),
         ("training.precision=a\nb", r"training.precision = 'a\\nb'"),
-        ("data.train=[1]", "data.train.0 = 1"),
+        ("data.train=[1]", "data.train.0 = 1: expected text$"),
         ("modle.latent_size=3", "section.key=value"),
         ("latent_size=3", "section.key=value"),
         ("model.latent_size", "section.key=value"),
@@ -253,6 +259,27 @@ def test_a_refused_assignment_is_named_in_one_line(assignment: str, message: str
     with pytest.raises(ConfigError, match=message) as caught:
         Config.resolve(assignments=(assignment,))
     assert str(caught.value).isprintable()
+
+
+def test_a_value_of_options_over_a_file_is_not_laid_to_the_file_alone(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[model]\nlayers = 2\n")
+    with pytest.raises(ConfigError, match=r"mine\.toml and options: model\.latent_size"):
+        Config.resolve(file=file, options={"latent_size": 0})
+    file.write_text("[model]\nlayers = 0\n")
+    with pytest.raises(ConfigError, match=r"mine\.toml: model\.layers"):
+        Config.resolve(file=file, options={"latent_size": 8})
+    with pytest.raises(ConfigError, match=r"^x: model = 3: expected a table"):
+        Config.validate_values({"model": 3}, where="x")  # type: ignore[dict-item]
+
+
+def test_each_field_says_what_it_holds() -> None:
+    for section, fields in SECTIONS.items():
+        for name in fields.model_fields:
+            with pytest.raises(ConfigError) as caught:
+                Config.validate_values({section: {name: object()}}, where="x")
+            assert "nput should" not in str(caught.value)
+            assert re.search(r": expected .*[\w']$", str(caught.value)), caught.value
 
 
 def test_an_unknown_option_names_its_neighbour() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 import textvae
 
-OPTIONAL = {"textvae.embedding.module": "sentence_transformers"}  # module -> what it needs
+# Modules, and what they need.
+OPTIONAL = {f"textvae.embedding.{name}": "sentence_transformers" for name in ("card", "module")}
 MODULES = [
     name
     for _, name, _ in pkgutil.walk_packages(textvae.__path__, "textvae.")

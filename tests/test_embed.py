@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow
 import pytest
 from pyarrow import parquet
+from running import ONE_LINE_ERROR
 from safetensors import safe_open
 
 from textvae import TextVAE
@@ -82,9 +83,10 @@ def read_file(path: Path) -> Found:
             return of_records(parquet.read_table(path).to_pylist())
         case _:
             with safe_open(path, "numpy") as file:
-                names = file.keys()
-                variances = file.get_tensor("variances") if "variances" in names else None
-                return Found(file.get_tensor("vectors"), variances)
+                found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                classes = [*json.loads(file.metadata()["textvae"]).get("classes", []), ""]
+            labels = [classes[place] for place in found["labels"]] if "labels" in found else None
+            return Found(found["vectors"], found.get("variances"), labels=labels)
 
 
 def columns_of(rows: list[dict[str, str]], letter: str) -> np.ndarray | None:
@@ -221,6 +223,68 @@ def test_formats_agree(embeds, tiny_vae: Path, reviews: Path, suffix: str) -> No
     assert found.texts in (None, texts)
     assert found.labels in (None, [record["label"] for record in records])
     assert not list(reviews.parent.glob(".*"))
+    lost = [name for name in ("texts", "labels") if getattr(found, name) is None]
+    assert ("has no place for" in ran.err) == bool(lost)
+    assert f"no place for {' and '.join(lost)}, " in ran.err or not lost
+
+
+def test_labels_are_places_in_the_classes_of_a_header(
+    embeds, tiny_vae: Path, reviews: Path
+) -> None:
+    out = reviews.with_name("v.safetensors")
+    assert embeds(tiny_vae, reviews, "--out", out).code == 0
+    with safe_open(out, "numpy") as file:
+        labels = file.get_tensor("labels")
+        assert json.loads(file.metadata()["textvae"])["classes"] == ["a", "b"]
+    assert labels.dtype == np.int64
+    assert labels[:4].tolist() == [-1, 1, 0, -1]
+    reviews.write_text('{"text": "us !"}\n')
+    assert embeds(tiny_vae, reviews, "--out", out).code == 0
+    with safe_open(out, "numpy") as file:
+        assert list(file.keys()) == ["vectors"]
+
+
+def test_what_are_no_classes_stays_out_of_a_header_and_out_of_memory(
+    embeds, tiny_vae: Path, reviews: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(vectors, "LARGEST_CLASSES", 30)
+    rows = [{"text": "us !", "label": f"label {i}"} for i in range(40)]
+    reviews.write_text("\n".join(map(json.dumps, rows)))
+    out = reviews.with_name("v.safetensors")
+    ran = embeds(tiny_vae, reviews, "--out", out)
+    assert "no place for texts and labels" in ran.err
+    with safe_open(out, "numpy") as file:
+        assert list(file.keys()) == ["vectors"]
+    extent = Extent()
+    for row in extent.watch(Row("", row["label"]) for row in rows):
+        assert len(extent.labels) < 6, row
+
+
+@pytest.mark.parametrize("option", [[], ["--quantize", "int8"], ["--with-variance"]])
+def test_parquet_opens_where_tables_are_read(
+    embeds, tiny_vae: Path, reviews: Path, tmp_path: Path, option: list[str]
+) -> None:
+    import datasets
+    import pandas
+
+    out, arrays = reviews.with_name("v.parquet"), reviews.with_name("v.npz")
+    for path in (out, arrays):
+        assert embeds(tiny_vae, reviews, *option, "--out", path).code == 0
+    expected = np.load(arrays)
+    tables = (
+        pandas.read_parquet(out),
+        datasets.load_dataset(
+            "parquet", data_files=str(out), split="train", cache_dir=str(tmp_path / "cache")
+        ),
+    )
+    for table in tables:
+        np.testing.assert_array_equal(np.stack(list(table["vector"])), expected["vectors"])
+        assert list(table["text"]) == expected["texts"].tolist()
+        labels = [label if isinstance(label, str) else "" for label in table["label"]]
+        assert labels == expected["labels"].tolist()
+        assert list(table["index"]) == list(range(24))
+        if "variances" in expected:
+            np.testing.assert_array_equal(np.stack(list(table["variance"])), expected["variances"])
 
 
 def test_variances_stand_beside_the_means(embeds, tiny_vae: Path, reviews: Path) -> None:
@@ -388,7 +452,7 @@ def test_a_failure_before_the_first_part_leaves_no_folder(
 
 
 def another_seed(arguments: list[Any], reviews: Path) -> None:
-    arguments += ["--sample", "--seed", 1]
+    arguments.append("--sample")
 
 
 def another_layer(arguments: list[Any], reviews: Path) -> None:
@@ -406,23 +470,78 @@ def a_retrained_model(arguments: list[Any], reviews: Path) -> None:
     arguments[0] = reviews.parent / "retrained"
 
 
-@pytest.mark.parametrize("change", [another_seed, another_layer, another_text, a_retrained_model])
-def test_what_changes_the_vectors_starts_over(
-    embeds, tiny_vae: Path, reviews: Path, monkeypatch, change: Callable[..., None]
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (another_seed, "another --sample or --seed has"),
+        (another_layer, "another --layer has"),
+        (another_text, "another input has"),
+        (a_retrained_model, "another model has"),
+    ],
+)
+def test_what_changes_the_vectors_drops_no_part_unasked(
+    embeds, tiny_vae: Path, reviews: Path, monkeypatch, change: Callable[..., None], named: str
 ) -> None:
     out = reviews.with_name("v.npy")
     with monkeypatch.context() as patch:
         stopping_after(2, patch)
-        assert embeds(tiny_vae, reviews, "--sample", "--out", out).code == 130
+        assert embeds(tiny_vae, reviews, "--out", out).code == 130
+    left = {path: path.read_bytes() for path in parts.Parts(out).folder.glob("part-*")}
+    assert len(left) == 2
     arguments: list[Any] = [tiny_vae, reviews]
     change(arguments, reviews)
-    ran = embeds(*arguments, "--out", out)
+    ran = embeds(*arguments, "--quiet", "--out", out)
+    assert ran.code == 2
+    assert ONE_LINE_ERROR.match(ran.err)
+    assert "holds 14 sentences" in ran.err
+    assert named in ran.err
+    assert "--start-over" in ran.err
+    assert {path: path.read_bytes() for path in left} == left
+    ran = embeds(*arguments, "--start-over", "--out", out)
     assert ran.code == 0
-    assert "starting over" in ran.err
-    left = out.read_bytes()
+    assert "going on" not in ran.err
+    started_over = out.read_bytes()
     out.unlink()
     assert embeds(*arguments, "--out", out).code == 0
-    assert out.read_bytes() == left
+    assert out.read_bytes() == started_over
+
+
+def test_parts_of_nobody_knows_what_are_not_dropped_unasked(
+    embeds, tiny_vae: Path, reviews: Path, monkeypatch
+) -> None:
+    out, _ = stopped(embeds, tiny_vae, reviews, monkeypatch)
+    (parts.Parts(out).folder / parts.RUN_FILE).write_bytes(b"[1]")
+    assert embeds(tiny_vae, reviews, "--out", out).code == 2
+    assert embeds(tiny_vae, reviews, "--out", out, stdin="us !\n").code == 2
+    assert embeds(tiny_vae, "-", "--out", out, stdin="us !\n").code == 2
+    assert parts.Parts(out).rows_done() == 14
+
+
+def test_starting_over_computes_all_parts_again(
+    embeds, tiny_vae: Path, reviews: Path, monkeypatch
+) -> None:
+    out, whole = stopped(embeds, tiny_vae, reviews, monkeypatch)
+    with monkeypatch.context() as patch:
+        computed = stopping_after(-1, patch)
+        assert embeds(tiny_vae, reviews, "--start-over", "--out", out).code == 0
+    assert computed == [0, 1, 2, 3]
+    assert out.read_bytes() == whole
+
+
+def test_parts_of_a_stream_that_is_gone_bar_nobody(
+    embeds, tiny_vae: Path, reviews: Path, monkeypatch
+) -> None:
+    """As a kill leaves them: they cannot be gone on with."""
+    out = reviews.with_name("v.npy")
+    with monkeypatch.context() as patch:
+        stopping_after(2, patch)
+        patch.setattr(parts.Parts, "remove", lambda _: None)
+        embeds(tiny_vae, "-", "--out", out, stdin="us !\n" * 20)
+    assert parts.Parts(out).rows_done() == 14
+    ran = embeds(tiny_vae, "-", "--out", out, stdin="us !\n" * 20)
+    assert ran.code == 0
+    assert "going on" not in ran.err
+    assert np.load(out).shape == (20, 4)
 
 
 def stopped(embeds, model: Path, file: Path, monkeypatch) -> tuple[Path, bytes]:

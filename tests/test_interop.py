@@ -151,6 +151,40 @@ def test_what_their_trainers_learn_is_what_is_saved(tiny_vae: Path, tmp_path: Pa
     assert np.abs(after - before).max() > 1e-3
 
 
+def test_the_name_follows_weights_and_settings(tiny_vae: Path) -> None:
+    """MTEB keeps results by name: one name, one set of vectors."""
+    pytest.importorskip("sentence_transformers")
+    encoder = sentence_transformer(tiny_vae, device="cpu")
+    name = encoder.model_card_data.model_name
+    assert name.startswith("textvae/vae-latent-")
+    assert sentence_transformer(tiny_vae, device="cpu").model_card_data.model_name == name
+    others = [
+        sentence_transformer(tiny_vae, layer="encoder"),
+        sentence_transformer(tiny_vae, normalize=True),
+        sentence_transformer(tiny_vae, prompts={"query": "the "}),
+        sentence_transformer(tiny_vae, similarity_fn_name="dot"),
+        sentence_transformer(tiny_vae, truncate_dim=2),
+    ]
+    names = {name, *(other.model_card_data.model_name for other in others)}
+    assert len(names) == 6
+    encoder.max_seq_length = 3
+    names.add(encoder.model_card_data.model_name)
+    assert len(names) == 7
+    encoder.max_seq_length = TextVAE.from_pretrained(tiny_vae).max_tokens
+    assert encoder.model_card_data.model_name == name
+    before = encoder.encode(TEXTS)
+    with torch.no_grad():  # as a training of theirs does
+        for parameter in encoder.parameters():
+            parameter += 0.01
+    assert np.abs(encoder.encode(TEXTS) - before).max() > 1e-4
+    names.add(encoder.model_card_data.model_name)
+    assert len(names) == 8
+    copy = pickle.loads(pickle.dumps(encoder))
+    assert copy.model_card_data.model_name == encoder.model_card_data.model_name
+    encoder.model_card_data.model_name = "mine/own"
+    assert encoder.model_card_data.model_name == "mine/own"
+
+
 # who takes it
 
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import re
+import tracemalloc
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from running import ONE_LINE_ERROR
 
 from textvae import TextVAE
+from textvae.cli.output import Output
+from textvae.data.readers import Row
+from textvae.data.tokenizers import Tokenizer
 from textvae.evaluation import linear
 from textvae.evaluation.classifier import read_classifier
 
@@ -73,6 +79,9 @@ def test_probe_reports_each_kind_of_vectors_at_each_number_of_labels(
         (size, kind) for size in (4, "all") for kind in kinds
     ]
     for found in results:
+        of_a_model = found["vectors"] in kinds[3:]
+        assert found.get("layer") == ("latent" if of_a_model else None)
+        assert found.get("normalize") == (False if of_a_model else None)
         accuracies = [run["accuracy"] for run in found["runs"]]
         assert found["accuracy"] == pytest.approx(np.mean(accuracies))
         if found["labels"] == "all":
@@ -105,15 +114,57 @@ def test_duplicates_are_left_out_where_asked_for(textvae, tiny_vae, files) -> No
 def test_probe_prints_a_table_of_each_figure(textvae, tiny_vae, files) -> None:
     ran = textvae("probe", tiny_vae, *files, "--labels", "4,9000,all", "--seeds", 2)
     assert ran.code == 0
-    assert "left out: 9,000 labels; only 50 sentences train" in ran.err
+    assert "left out: 9,000 labels; only 50 sentences to train on" in ran.err
     accuracy, f1 = ran.out.split("\n\n")
     for name, table in (("accuracy", accuracy), ("macro F1", f1)):
         heading, *rows = [re.split(r"  +", line) for line in table.splitlines()]
         assert heading == [name, "4", "all 50"]
-        assert [row[0] for row in rows][-1] == str(tiny_vae)
+        names = ["majority class", "TF-IDF", "word average", f"{tiny_vae}, latent"]
+        assert [row[0] for row in rows] == names
         assert all(re.fullmatch(r"\d\.\d{3} ± \d\.\d{3}", row[1]) for row in rows)
         assert all(re.fullmatch(r"\d\.\d{3}", row[2]) for row in rows)
     assert textvae("probe", tiny_vae, *files, *SMALL, "--quiet").err == ""
+
+
+def test_a_model_with_the_name_of_a_baseline_takes_nobodys_row(
+    textvae, tiny_vae, files, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    TextVAE.from_pretrained(tiny_vae).save_pretrained("TF-IDF")
+    options = ("--labels", "all", "--layer", "encoder", "--normalize")
+    ran = textvae("probe", "TF-IDF", *files, *options)
+    names = [re.split(r"  +", line)[0] for line in ran.out.split("\n\n")[0].splitlines()]
+    expected = ["TF-IDF", "word average", "TF-IDF, encoder, length 1"]
+    assert names == ["accuracy", "majority class", *expected]
+    (report,) = textvae("probe", "TF-IDF", *files, *options, "--json").rows
+    of_words, _, of_vectors = report["results"][1:]
+    assert of_words["accuracy"] == 1  # that of the words
+    assert "layer" not in of_words
+    assert (of_vectors["layer"], of_vectors["normalize"]) == ("encoder", True)
+
+
+def test_each_text_is_tokenized_once_for_its_vector(
+    textvae, tiny_vae, files, classifier, monkeypatch
+) -> None:
+    counted: list[str] = []
+    known = {line.split("\t")[1] for file in files for line in lines_of(file)}
+    inner = Tokenizer.encode
+
+    def encode(self: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+        counted.extend(text for text in texts if text in known)
+        return inner(self, texts)
+
+    monkeypatch.setattr(Tokenizer, "encode", encode)
+    n_train, n_test = (len(lines_of(file)) for file in files)
+    for expected, arguments in (
+        (n_test, ("classify", tiny_vae, classifier, files[1])),
+        (n_test, ("cluster", tiny_vae, files[1], "-k", 2)),
+        # and once for the average of its words
+        (2 * (n_train + n_test), ("probe", tiny_vae, *files, "--labels", "4")),
+    ):
+        counted.clear()
+        assert textvae(*arguments).code == 0
+        assert len(counted) == expected, arguments
 
 
 def test_folds_test_each_sentence_once(textvae, tiny_vae, files) -> None:
@@ -168,8 +219,8 @@ def test_rows_without_a_label_and_labels_of_the_test_alone_are_told(
     for file, line in zip(files, ("\tus !\n\n", "plant\ta tree\n"), strict=True):
         file.write_text(file.read_text() + line)
     ran = textvae("probe", tiny_vae, *files, "--labels", "all", "--json")
-    assert "2 of 52 lines, without a label, left out" in ran.err
-    assert "1 test labels do not stand in" in ran.err
+    assert "2 of 52 lines left out, for want of a label" in ran.err
+    assert "1 test label does not stand in" in ran.err
     assert (ran.rows[0]["n_train"], ran.rows[0]["n_test"]) == (50, 58)
 
 
@@ -199,9 +250,49 @@ def test_classify_predicts_what_the_classifier_in_memory_does(
         assert row["probability"] == max(row["probabilities"].values())
         assert row["probabilities"][row["label"]] == row["probability"]
     monkeypatch.setattr("textvae.cli.sentences.CHUNK", 3)
+    for suffix, lines in (
+        (".jsonl", [json.dumps({"text": text}) for text in INPUT]),
+        (".csv", ["label,text", *(f'animal,"{text}"' for text in INPUT)]),
+        (".tsv", ["sentence", *INPUT]),
+    ):
+        other = file.with_suffix(suffix)
+        other.write_text("\n".join(lines) + "\n")
+        again = textvae("classify", tiny_vae, classifier, other, "--json")
+        for row, same in zip(again.rows, ran.rows, strict=True):
+            assert row["probabilities"] == pytest.approx(same["probabilities"], abs=1e-6)
     table = textvae("classify", tiny_vae, classifier, stdin=file.read_text())
     shown = [line.split("\t") for line in table.out.splitlines()]
     assert shown == [[r["label"], f"{r['probability']:.4f}", r["text"]] for r in ran.rows]
+
+
+def test_classify_prints_as_it_reads_and_keeps_nothing(
+    textvae, tiny_vae, classifier, monkeypatch
+) -> None:
+    """A chunk is printed before the next one is read, and nothing of it is held then."""
+    monkeypatch.setattr("textvae.cli.sentences.CHUNK", 100)
+    printed, ahead, held = 0, [], []
+
+    def row(output: Output, record: dict[str, Any], text: str) -> None:
+        nonlocal printed
+        printed += 1
+
+    def rows(*_: object, **__: object) -> Iterator[Row]:
+        for number in range(3_000):
+            ahead.append(number - printed)
+            if number % 100 == 0:
+                held.append(tracemalloc.get_traced_memory()[0])
+            yield Row(f"the dog likes {number} " * 4)
+
+    monkeypatch.setattr(Output, "row", row)
+    monkeypatch.setattr("textvae.cli.sentences.read_rows", rows)
+    tracemalloc.start()
+    try:
+        assert textvae("classify", tiny_vae, classifier, "-", "--quiet").code == 0
+    finally:
+        tracemalloc.stop()
+    assert printed == 3_000
+    assert max(ahead) < 100
+    assert max(held[5:]) - held[4] < 100_000  # a third of what 2,500 texts alone would take
 
 
 def test_a_classifier_of_another_model_is_refused(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -326,9 +326,15 @@ class Config(Section):
         values: dict[str, dict[str, Any]] = read_recipe(recipe) if recipe is not None else {}
         for layer in (read_toml(file) if file is not None else {}, given):
             lay_over(values, layer)
-        where = str(file) if file is not None else "options"
         over = f" over recipe {recipe}" if recipe is not None else ""
-        return cls.validate_values(values, where=where + over)
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            of_options = any(_stands_in(given, item["loc"]) for item in error.errors())
+            where = [*([] if file is None else [str(file)]), *(["options"] if of_options else [])]
+            raise ConfigError(
+                f"{' and '.join(where) or 'options'}{over}: {describe_validation(error)}"
+            ) from None
 
     @classmethod
     def validate_values(cls, values: Mapping[str, Any], *, where: str) -> Config:
@@ -487,11 +493,63 @@ def _describe_one(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         known = list(SECTIONS) if len(item["loc"]) == 1 else all_fields()
         return f"{path} is not a known key{suggestion(str(item['loc'][-1]), known)}"
-    message = item["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    if isinstance(item["input"], Mapping | BaseModel):
+    if item["type"] == "value_error":
+        message = item["msg"].removeprefix("Value error, ")
+        message = message[:1].lower() + message[1:]
         return f"{path}: {message}" if path else message
-    return f"{path} = {item['input']!r}: {message}"
+    return f"{path or 'all'} = {item['input']!r}: expected {_expected(item)}"
+
+
+def _stands_in(given: Mapping[str, Mapping[str, Any]], path: Sequence[str | int]) -> bool:
+    """Whether what stands at a path, or something below it, was given."""
+    section = given.get(str(path[0]), {}) if path else given
+    return bool(section) if len(path) < 2 else path[1] in section
+
+
+def _expected(item: Any) -> str:
+    """What belongs where pydantic found something else: the kind of value, and its range."""
+    if item["type"] in ("model_type", "model_attributes_type"):
+        return "a table of keys and values"
+    if isinstance(item["loc"][-1], int):
+        return "text"
+    name = item["loc"][-1]
+    schema = SECTIONS[section_of(name)].model_json_schema()["properties"][name]
+    return _in_words(schema) or " or ".join(filter(None, map(_in_words, schema["anyOf"])))
+
+
+def _in_words(schema: Mapping[str, Any]) -> str:
+    """The values that a JSON schema allows; nothing for those of `null`.
+
+    >>> _in_words({"type": "integer", "minimum": 1, "maximum": 65536})
+    'a whole number from 1 to 65,536'
+    >>> _in_words({"enum": ["cut", "drop"]})
+    "'cut' or 'drop'"
+    """
+    if "enum" in schema:
+        *most, last = map(repr, schema["enum"])
+        return f"{', '.join(most)} or {last}"
+    kind = KINDS.get(schema.get("type", ""), "")
+    low, high, above, below = (
+        None if key not in schema else f"{schema[key]:,}".removesuffix(".0")
+        for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+    )
+    if low is not None:
+        start = f" from {low}" if high or below else f" of {low} or more"
+    else:
+        start = "" if above is None else f" above {above}"
+    end = f" to {high}" if high is not None else ""
+    if below is not None:
+        end = f" to less than {below}" if low is not None else f" and less than {below}"
+    return kind + start + end
+
+
+KINDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "string": "text",
+    "array": "a list of texts",
+}
 
 
 def suggestion(name: str, known: list[str]) -> str:

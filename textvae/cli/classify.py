@@ -36,6 +36,7 @@ def classify(
     """
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import LAYERS
+    from textvae.cli.labelled import finite
     from textvae.cli.sentences import in_chunks, load_encoder, read_rows, tell_cut
     from textvae.evaluation.classifier import read_classifier
     from textvae.models.fingerprint import fingerprint
@@ -53,9 +54,9 @@ def classify(
     rows = read_rows(vae, file, output, text_column=text_column)
     for start, chunk in in_chunks(rows):
         texts = [row.text for row in chunk]
-        n_cut += vae.overlong(texts)
-        vectors = vae.encode(texts, layer=linear.layer, normalize=linear.normalize)
-        probabilities = linear.probabilities(vectors)
+        found = vae.embed(texts, layer=linear.layer, normalize=linear.normalize)
+        n_cut += found.cut
+        probabilities = linear.probabilities(finite(found.vectors, vae))
         for index, (text, row) in enumerate(zip(texts, probabilities.tolist(), strict=True), start):
             best = max(range(len(row)), key=row.__getitem__)
             label, probability = linear.classes[best], row[best]

@@ -13,7 +13,7 @@ import typer
 from textvae.cli import options
 from textvae.cli.files import check_folder, replacing
 from textvae.cli.output import Output, human, to_json
-from textvae.errors import UsageError
+from textvae.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from textvae.data.readers import Row
@@ -30,7 +30,9 @@ FORMATS = (".csv", ".jsonl")
 
 def cluster(
     model: options.Model,
-    file: options.TextFile,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="Sentences, with labels or not; `-`: stdin.")
+    ],
     k: Annotated[int, typer.Option("-k", min=1, metavar="K", help="Clusters.")],
     nearest: Annotated[
         int, typer.Option("--nearest", min=0, metavar="N", help="Sentences shown of each.")
@@ -60,17 +62,19 @@ def cluster(
     if out is not None:
         check_folder(out, file)
     output = Output(as_json=as_json, quiet=quiet)
-    from textvae.cli.labelled import encode_all, tell_all_cut
+    from textvae.cli.labelled import encode_all, warn_of_alike
     from textvae.cli.progress import progress_bars
     from textvae.cli.sentences import load_encoder, read_rows
     from textvae.evaluation import clusters as groups
 
     vae = load_encoder(model, device, "cluster")
     rows = list(read_rows(vae, file, output, text_column=text_column, label_column=label_column))
+    if not rows:
+        raise DataError(f"{file}: no sentences in it")
+    warn_of_alike({row.label for row in rows if row.label is not None}, output)
     texts = [row.text for row in rows]
     with progress_bars(output) as progress:
-        vectors = encode_all(vae, texts, progress, layer=layer)
-    tell_all_cut(vae, texts, output)
+        vectors = encode_all(vae, texts, output, progress, layer=layer)
     found = groups.cluster(groups.unit(vectors) if normalize else vectors, k, seed=seed)
     agreement = groups.agreement(found, [row.label for row in rows])
     decoded: Sequence[str | None] = [None] * k

@@ -38,7 +38,7 @@ FIGURES = (
 def compare(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL...", help="Folders or Hugging Face ids of models."),
+        typer.Argument(metavar="MODEL", help="Folders or Hugging Face ids of models."),
     ],
     on: Annotated[str, typer.Option("--on", metavar="FILE", help="Test sentences; `-`: stdin.")],
     samples: options.ImportanceSamples = 100,

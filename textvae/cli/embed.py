@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from textvae.cli import options
-from textvae.cli.output import Output
+from textvae.cli.output import Output, counted
 from textvae.cli.sharing import Alone, is_shared, sharing
-from textvae.cli.vectors import check_destination
+from textvae.cli.vectors import WITH_TEXTS, check_destination, without_place
 from textvae.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +60,9 @@ def embed(
             "--quantize", help="A byte a dimension, x = scales * q + offsets; or a bit, x > 0."
         ),
     ] = None,
+    start_over: Annotated[
+        bool, typer.Option("--start-over", help="Drop what an interrupted run has done.")
+    ] = False,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     seed: options.Seed = 0,
@@ -71,7 +74,8 @@ def embed(
 
     The vector of a sentence is its posterior mean; there is one row for each line of input. Texts
     and labels go along where the format has a place for them. A blank line is the empty sentence;
-    one that is too long is cut and counted. When it is interrupted, the same command goes on.
+    one that is too long is cut and counted. When it is interrupted, the same command goes on;
+    with another model, input or other options it refuses to, unless it shall --start-over.
     """
     if out is None and not as_json:
         raise UsageError("--out X is missing: name a file for the vectors, or print them by --json")
@@ -99,7 +103,7 @@ def embed(
             print_vectors(job, output, quantize)
         else:
             output.quiet |= not processes.is_main  # of all that say the same, one does
-            write_vectors(job, out, output, quantize, processes)
+            write_vectors(job, out, output, quantize, processes, start_over)
 
 
 def check_options(*, sample: bool, with_variance: bool, layer: str, normalize: bool) -> None:
@@ -146,16 +150,19 @@ class Job:
         labels = [row.label for row in rows]
         return Block(start, texts, labels, found.vectors, found.variances), found.cut
 
-    def fingerprint(self, inputs: object) -> str:
-        """A digest of all that the vectors depend on; `inputs` says what the input is."""
+    def run(self, inputs: object) -> dict[str, Any]:
+        """All that the vectors depend on; `inputs` says what the input is."""
         from textvae.cli.parts import PART, folder_digest
-        from textvae.data.cache import fingerprint
 
-        device = self.vae.model.device.type  # whose arithmetic differs in the last bits
-        columns = [self.text_column, self.label_column]
-        return fingerprint(
-            folder_digest(self.vae.folder), inputs, columns, self.settings, device, PART
-        )
+        return {
+            "model": folder_digest(self.vae.folder),
+            "input": inputs,
+            "text_column": self.text_column,
+            "label_column": self.label_column,
+            **self.settings,
+            "device": self.vae.model.device.type,  # whose arithmetic differs in the last bits
+            "part": PART,
+        }
 
 
 def print_vectors(job: Job, output: Output, quantize: str | None) -> None:
@@ -179,7 +186,12 @@ def print_vectors(job: Job, output: Output, quantize: str | None) -> None:
 
 
 def write_vectors(
-    job: Job, out: Path, output: Output, quantize: str | None, processes: Alone | Processes
+    job: Job,
+    out: Path,
+    output: Output,
+    quantize: str | None,
+    processes: Alone | Processes,
+    start_over: bool,
 ) -> None:
     """Compute what is not there yet, part by part, then write the file from all parts.
 
@@ -193,11 +205,16 @@ def write_vectors(
     inputs, parts = input_state(job.file), Parts(out)
     main = processes.is_main
     with sole_use(parts.folder, "writing vectors by way of") if main else nullcontext():
-        extent = fill(job, out, output, quantize, processes, parts, inputs, empty)
+        extent = fill(job, out, output, quantize, processes, parts, inputs, empty, start_over)
     if extent is not None:
-        size = empty.vectors.shape[1]
+        size = counted(empty.vectors.shape[1], "dimension")
         how = {None: "", "int8": " of a byte", "binary": " of a bit"}[quantize]
-        output.note(f"{extent.n:,} vectors of {size} dimensions{how} in {out}")
+        output.note(f"{counted(extent.n, 'vector')} of {size}{how} in {out}")
+        if left_out := without_place(out, extent):
+            output.note(
+                f"{out} has no place for {left_out}, its rows are those of the input; "
+                f"{', '.join(WITH_TEXTS)} hold all"
+            )
 
 
 def fill(
@@ -209,6 +226,7 @@ def fill(
     parts: Parts,
     inputs: object,
     empty: Block,
+    start_over: bool,
 ) -> Extent | None:
     """Compute the parts and make the file of them; what is in it, where this is the main process.
 
@@ -219,15 +237,19 @@ def fill(
     from textvae.cli.sentences import tell_cut
     from textvae.cli.vectors import Extent, check_extent, write_table
 
-    ahead, keep = Extent(), inputs is not None
+    ahead, keep, claimed = Extent(), inputs is not None, False
     try:
+        if processes.is_main:
+            parts.claim(job.run(inputs), start_over=start_over)
+            claimed = True
         with progress_bars(output) as progress:
             if inputs is not None:
                 for _ in in_parts(job.rows(output), ahead):
                     progress("reading", ahead.n, 0)
                 check_extent(out, ahead)
-            if processes.is_main:
-                claim(parts, job, inputs, output, ahead.n)
+            if processes.is_main and (done := parts.rows_done()):
+                so_far = f"{done:,} of {counted(ahead.n, 'sentence')}"
+                output.note(f"going on: {so_far} are done in {parts.folder}")
             processes.wait()
             extent = compute(job, parts, out, output, processes, progress, ahead.n)
             processes.wait()
@@ -240,28 +262,18 @@ def fill(
         tell_cut(parts.cut(parts.count(extent.n)), job.vae, output)
         keep = False
     except (KeyboardInterrupt, SystemExit, OSError):
-        if processes.is_main and keep and (done := parts.rows_done()):
+        if claimed and keep and (done := parts.rows_done()):
+            are = "is" if done == 1 else "are"
             output.note(
-                f"{done:,} sentences are done and kept in {parts.folder}; the same command "
-                "goes on from there"
+                f"{counted(done, 'sentence')} {are} done and kept in {parts.folder}; the same "
+                "command goes on from there"
             )
         raise
     finally:
-        if processes.is_main and not (keep and parts.rows_done()):
+        kept = keep or not claimed  # what another run left is not ours to remove
+        if processes.is_main and not (kept and parts.rows_done()):
             parts.remove()
     return extent
-
-
-def claim(parts: Parts, job: Job, inputs: object, output: Output, total: int) -> None:
-    """Make the folder of parts ours, and say what of another run or of this one lay there."""
-    import secrets
-
-    # What cannot be read twice is never the same input again.
-    same = parts.claim(job.fingerprint(inputs if inputs is not None else secrets.token_hex()))
-    if not same:
-        output.note(f"starting over: {parts.folder} held parts for another model, input or options")
-    elif done := parts.rows_done():
-        output.note(f"going on: {done:,} of {total:,} sentences are done in {parts.folder}")
 
 
 def compute(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from textvae.cli import sentences
-from textvae.cli.output import Output, human
-from textvae.errors import DataError
+from textvae.cli.output import Output, counted, human
+from textvae.errors import DataError, ModelFormatError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,11 +69,12 @@ def read_task(
     rows = training + testing
     texts = [row.text for row in rows]
     classes, codes = probes.codes_of([str(row.label) for row in rows])
+    warn_of_alike(classes, output)
     if folds is None:
-        warn_of_unknown(train, training, testing, output)
         splits = [probes.one_split(len(training), len(testing))]
     else:
         splits = probes.cross_validation(codes, folds, seed)
+    warn_of_unseen(probes.unseen(splits, codes), train, folds, output)
     n_duplicates = sum(int(probes.in_training(split, texts).sum()) for split in splits)
     n_test = sum(len(split.test) for split in splits)
     return Task(texts, codes, classes, len(training), splits, n_duplicates, n_test)
@@ -104,14 +105,19 @@ def read_labelled(
         sentences.raw_rows(file, output, text_column=text_column, label_column=label_column)
     )
     kept = [row for row in rows if row.label is not None]
+    if not rows:
+        raise DataError(
+            f"{file}: no sentences in it; expected a labelled one a line, below a header"
+        )
     if not kept:
         raise DataError(
-            f"{file}: no label in {human(len(rows))} lines; expected .tsv, .csv, .jsonl or "
+            f"{file}: no label in {counted(len(rows), 'line')}; expected .tsv, .csv, .jsonl or "
             ".parquet with a column `label`, or one that --label-column names"
         )
     if len(kept) < len(rows):
         n = len(rows) - len(kept)
-        output.warn(f"{file}: {human(n)} of {human(len(rows))} lines, without a label, left out")
+        of = counted(len(rows), "line")
+        output.warn(f"{file}: {human(n)} of {of} left out, for want of a label")
     return kept
 
 
@@ -120,49 +126,104 @@ def check_classes(file: str, rows: Sequence[Row]) -> None:
     known = {row.label for row in rows}
     if len(known) < 2:
         raise DataError(f"{file}: every label is {rows[0].label!r}; a classifier needs two")
-    if len(known) > 20 and 2 * len(known) > len(rows):
+    if len(known) > 20 and (2 * len(known) > len(rows) or is_quantity(known)):
+        numbers = "numbers with fractions" if is_quantity(known) else "different labels"
         raise DataError(
-            f"{file}: {len(known):,} different labels in {len(rows):,} lines are no classes; "
-            "choose another column with --label-column"
+            f"{file}: {len(known):,} {numbers} in {len(rows):,} lines are no classes; "
+            "choose another column with --label-column, or make groups of them"
         )
 
 
-def warn_of_unknown(
-    file: str, training: Sequence[Row], testing: Sequence[Row], output: Output
-) -> None:
-    """Warn of test sentences whose label only the test has."""
-    known = {row.label for row in training}
-    n = sum(row.label not in known for row in testing)
-    if n:
-        output.warn(f"{n:,} test labels do not stand in {file}; each counts as an error")
+def is_quantity(labels: Collection[str | None]) -> bool:
+    """Whether labels are all numbers, some with fractions: measured, more likely than named."""
+    try:
+        return not all(float(str(label)).is_integer() for label in labels)
+    except ValueError:
+        return False
+
+
+def warn_of_unseen(n: int, file: str, folds: int | None, output: Output) -> None:
+    """Warn of `n` test sentences with a class that has nothing to be learnt from."""
+    if not n:
+        return
+    counts = "it counts as an error" if n == 1 else "each counts as an error"
+    if folds is None:
+        does = "does" if n == 1 else "do"
+        output.warn(f"{counted(n, 'test label')} {does} not stand in {file}; {counts}")
+    else:
+        has = "has" if n == 1 else "have"
+        what = f"{counted(n, 'sentence')} of {file} {has} a label that their fold alone has"
+        output.warn(f"{what}; {counts}")
+
+
+def warn_of_alike(labels: Iterable[str], output: Output) -> None:
+    """Warn of labels that are likely to be one, written in several ways."""
+    from textvae.evaluation.probes import alike
+
+    groups = [" and ".join(map(repr, group)) for group in alike(labels)]
+    if groups:
+        more = f", {counted(len(groups) - 3, 'more such group')}" if len(groups) > 3 else ""
+        output.warn(
+            f"these labels count as different classes: {', '.join(groups[:3])}{more}; write them "
+            "alike if they are one"
+        )
 
 
 def encode_all(
     vae: TextVAE,
     texts: Sequence[str],
+    output: Output,
     progress: Progress,
     *,
-    layer: Layer | None = "latent",
+    layer: Layer = "latent",
     normalize: bool = False,
     phase: str = "encoding",
 ) -> NDArray[np.float32]:
-    """The vectors of all texts, (N, D); with no layer, the averages of their words' vectors."""
-    import numpy as np
+    """The vectors of all texts, (N, D); says how many texts exceeded the model's limit."""
+    n_cut = 0
 
     def encode(chunk: Sequence[str]) -> NDArray[np.float32]:
-        if layer is None:
-            return vae.word_average(chunk)
-        return vae.encode(chunk, layer=layer, normalize=normalize)
+        nonlocal n_cut
+        found = vae.embed(chunk, layer=layer, normalize=normalize)
+        n_cut += found.cut
+        return finite(found.vectors, vae)
+
+    vectors = by_chunks(encode, texts, progress, phase)
+    sentences.tell_cut(n_cut, vae, output)
+    return vectors
+
+
+def average_all(
+    vae: TextVAE, texts: Sequence[str], progress: Progress, *, phase: str = "word vectors"
+) -> NDArray[np.float32]:
+    """The average of the vectors of each text's words, (N, E)."""
+    return by_chunks(lambda chunk: finite(vae.word_average(chunk), vae), texts, progress, phase)
+
+
+def finite(vectors: NDArray[np.float32], vae: TextVAE) -> NDArray[np.float32]:
+    """The vectors, if all of their numbers are finite.
+
+    Raises:
+        ModelFormatError: they are not, and no label could be read off them.
+    """
+    import numpy as np
+
+    if not np.isfinite(vectors).all():
+        raise ModelFormatError(f"{vae.folder}: its vectors are not finite; train the model anew")
+    return vectors
+
+
+def by_chunks(
+    encode: Callable[[Sequence[str]], NDArray[np.float32]],
+    texts: Sequence[str],
+    progress: Progress,
+    phase: str,
+) -> NDArray[np.float32]:
+    """What `encode` gives for all texts, some at a time, (N, D)."""
+    import numpy as np
 
     parts = [encode([])]
     for start in range(0, len(texts), sentences.CHUNK):
         parts.append(encode(texts[start : start + sentences.CHUNK]))
         progress(phase, min(start + sentences.CHUNK, len(texts)), len(texts))
     return np.concatenate(parts)
-
-
-def tell_all_cut(vae: TextVAE, texts: Sequence[str], output: Output) -> None:
-    """Say how many of the texts exceed the model's limit."""
-    parts = range(0, len(texts), sentences.CHUNK)
-    n_cut = sum(vae.overlong(texts[start : start + sentences.CHUNK]) for start in parts)
-    sentences.tell_cut(n_cut, vae, output)

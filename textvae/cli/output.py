@@ -158,6 +158,11 @@ def human(value: Any) -> str:
     return str(value)
 
 
+def counted(n: int, noun: str) -> str:
+    """`1 label`, `2 labels`, `1,000 labels`."""
+    return f"{human(n)} {noun}" if n == 1 else f"{human(n)} {noun}s"
+
+
 def prepare_streams() -> None:
     """Make the standard streams fit for any text: data is UTF-8, and no character is an error."""
     _reconfigure(sys.stderr, errors="backslashreplace")

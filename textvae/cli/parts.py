@@ -6,13 +6,14 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textvae.cli.files import replacing
+from textvae.cli.output import counted
 from textvae.cli.vectors import Block, parquet_schema, parquet_table
-from textvae.errors import DataError
+from textvae.errors import DataError, UsageError
 from textvae.training.lock import LOCK_FILE
 
 if TYPE_CHECKING:
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 PART = 16_384  # rows of a part: sorted by length together, and lost at worst by an interruption
 RUN_FILE = "run.json"
-NAMES = r"run\.json|part-\d{6}\.parquet"
-OURS = re.compile(rf"{NAMES}|\.({NAMES})\.\d+\.part")
+FILES = r"run\.json|part-\d{6}\.parquet"
+NAMES = {"sample_seed": "--sample or --seed", "model": "model", "input": "input", "part": "version"}
+OURS = re.compile(rf"{FILES}|\.({FILES})\.\d+\.part")
 
 
 class Parts:
@@ -39,19 +41,41 @@ class Parts:
     def __init__(self, destination: Path) -> None:
         self.folder = destination.with_name(f".{destination.name}.parts")
 
-    def claim(self, fingerprint: str) -> bool:
-        """Make the folder one of the run `fingerprint`; False where it held those of another.
+    def claim(self, run: Mapping[str, Any], *, start_over: bool = False) -> None:
+        """Make the folder that of `run`: all that its vectors depend on, by name.
 
-        Whatever another run left there is removed.
+        Parts of the same run stay. Those of an input that can be read but once, which is `None`
+        in the run, are of no use to another run and are removed.
+
+        Args:
+            start_over: remove whatever parts there are.
+
+        Raises:
+            UsageError: there are parts of another run, which would be lost.
         """
         self.folder.mkdir(exist_ok=True)
-        mine = {"fingerprint": fingerprint}
+        mine = json.loads(json.dumps(run))
         left = self._run()
-        for path in self.folder.glob(".*.part") if left == mine else self._files():
+        same = left == mine and mine["input"] is not None and not start_over
+        if not same and not start_over and (left is None or left.get("input") is not None):
+            self._refuse_to_lose(left or {}, mine)
+        for path in self.folder.glob(".*.part") if same else self._files():
             path.unlink(missing_ok=True)
         with replacing(self.folder / RUN_FILE) as file:
             file.write(json.dumps(mine).encode())
-        return left in (mine, None)
+
+    def _refuse_to_lose(self, left: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
+        if done := self.rows_done():
+            names = [
+                NAMES.get(key, f"--{key.replace('_', '-')}")
+                for key in mine
+                if key not in left or left[key] != mine[key]
+            ]
+            raise UsageError(
+                f"{self.folder} holds {counted(done, 'sentence')} that an interrupted run with "
+                f"another {' and '.join(names)} has done; repeat that command to go on, or add "
+                "--start-over to drop them"
+            )
 
     def count(self, rows: int) -> int:
         """How many parts so many rows make."""
@@ -143,12 +167,13 @@ class Parts:
     def _files(self) -> list[Path]:
         return [path for path in self.folder.glob("*") if OURS.fullmatch(path.name)]
 
-    def _run(self) -> Any:
+    def _run(self) -> dict[str, Any] | None:
         """What the folder says about its run; None where it says nothing."""
         try:
-            return json.loads((self.folder / RUN_FILE).read_bytes())
-        except (OSError, ValueError):
+            found = json.loads((self.folder / RUN_FILE).read_bytes())
+        except (OSError, ValueError, RecursionError):
             return None
+        return found if isinstance(found, dict) else None
 
 
 def input_state(file: str) -> list[tuple[str, int, int]] | None:

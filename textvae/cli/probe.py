@@ -13,7 +13,7 @@ from textvae.cli import options
 from textvae.cli.compare import check_distinct
 from textvae.cli.evaluate import write_json
 from textvae.cli.files import check_folder, replacing
-from textvae.cli.output import Output, human
+from textvae.cli.output import Output, counted, human
 from textvae.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def probe(
     ],
     test: Annotated[
         str | None,
-        typer.Argument(metavar="[TEST]", show_default=False, help="The same; or give --folds."),
+        typer.Argument(metavar="TEST", show_default=False, help="The same; or give --folds."),
     ] = None,
     labels: Annotated[
         str | None,
@@ -105,7 +105,7 @@ def probe(
     names = [model, *(against or [])]
     check_distinct(names)
     output = Output(as_json=as_json, quiet=quiet)
-    from textvae.cli.labelled import encode_all, read_task, tell_all_cut, without_duplicates
+    from textvae.cli.labelled import average_all, encode_all, read_task, without_duplicates
     from textvae.cli.progress import progress_bars
     from textvae.cli.sentences import load_encoder
     from textvae.evaluation import probes
@@ -127,14 +127,15 @@ def probe(
         task = without_duplicates(task)
 
     with progress_bars(output) as progress:
-        words = encode_all(models[model], task.texts, progress, layer=None, phase="word vectors")
-        vectors = {}
-        for name, vae in models.items():
-            vectors[name] = encode_all(
-                vae, task.texts, progress, layer=layer, normalize=normalize, phase=name
+        words = average_all(models[model], task.texts, progress)
+        vectors = {
+            name: encode_all(
+                vae, task.texts, output, progress, layer=layer, normalize=normalize, phase=name
             )
-            tell_all_cut(vae, task.texts, output)
-        features = representations_of(task, words, vectors)
+            for name, vae in models.items()
+        }
+        kinds = kinds_of_vectors(names, layer, normalize)
+        features = representations_of(kinds, task, words, vectors)
         draws = range(seed, seed + (1 if folds is not None else seeds or SEEDS))
         runs = probes.probe(features, task.codes, task.splits, kept, draws, progress)
     report = {
@@ -149,7 +150,7 @@ def probe(
         "layer": layer,
         "normalize": normalize,
         "seed": seed,
-        "results": [result(name, size, found) for (name, size), found in runs.items()],
+        "results": [result(kinds[name], size, found) for (name, size), found in runs.items()],
     }
     if out is not None:
         write_json(out, report)
@@ -157,7 +158,7 @@ def probe(
         save_classifier(save, models[model], vectors[model], task, layer, normalize, seed)
     print_report(report, output)
     if save is not None:
-        output.note(f"classifier of {human(task.n_train)} labels in {save}")
+        output.note(f"classifier of {counted(task.n_train, 'label')} in {save}")
         output.note(f"try: textvae classify {model} {save} FILE")
 
 
@@ -174,7 +175,8 @@ def parsed_sizes(text: str) -> list[int | None]:
     words = [word.strip() for word in text.split(",")]
     for word in words:
         if word != ALL:
-            if not (word.isascii() and word.isdigit() and int(word) > 0):
+            # Beyond so many digits Python refuses the number, as would any amount of text.
+            if not (word.isascii() and word.isdigit() and len(word) < 19 and int(word) > 0):
                 raise UsageError(f"--labels {word!r}: expected numbers above 0 and `all`: {SIZES}")
             numbers.add(int(word))
     return [*sorted(numbers), *([None] if ALL in words else [])]
@@ -209,9 +211,10 @@ def check_arguments(
 def tell_duplicates(task: Task, dropped: bool, output: Output) -> None:
     """Say how many test texts stand among the training texts."""
     if task.n_duplicates:
-        n, n_test = human(task.n_duplicates), human(task.n_test)
+        n, texts = human(task.n_duplicates), counted(task.n_test, "test text")
         what = "left out" if dropped else "--without-duplicates leaves them out"
-        output.note(f"{n} of {n_test} test texts also stand in training: {what}")
+        stand = "stands" if task.n_duplicates == 1 else "stand"
+        output.note(f"{n} of {texts} also {stand} in training: {what}")
 
 
 def tell_left_out(
@@ -224,36 +227,57 @@ def tell_left_out(
     """
     if not left_out:
         return
-    n = human(min(len(split.train) for split in task.splits))
+    n = counted(min(len(split.train) for split in task.splits), "sentence")
     sizes = ", ".join(map(human, left_out))
     if not kept:
-        raise UsageError(f"--labels {sizes}: only {n} sentences train; give less, or `all`")
-    output.note(f"left out: {sizes} labels; only {n} sentences train")
+        raise UsageError(f"--labels {sizes}: only {n} to train on; give less, or `all`")
+    output.note(f"left out: {sizes} labels; only {n} to train on")
 
 
 # what comes of it
 
 
-def representations_of(
-    task: Task, words: NDArray[np.float32], vectors: Mapping[str, NDArray[np.float32]]
-) -> dict[str, Representation]:
+def kinds_of_vectors(
+    models: Sequence[str], layer: Layer, normalize: bool
+) -> dict[str, dict[str, Any]]:
     """What is compared, by its name in the table: the baselines, then the models' vectors."""
+    kinds: list[dict[str, Any]] = [{"vectors": name} for name in (MAJORITY, TFIDF, WORDS)]
+    kinds += [{"vectors": name, "layer": layer, "normalize": normalize} for name in models]
+    return {row_name(kind): kind for kind in kinds}
+
+
+def row_name(kind: Mapping[str, Any]) -> str:
+    """Name, layer and length of vectors; no model's folder has the name of a baseline so."""
+    layer = f", {kind['layer']}" if "layer" in kind else ""
+    return f"{kind['vectors']}{layer}{', length 1' if kind.get('normalize') else ''}"
+
+
+def representations_of(
+    kinds: Mapping[str, Mapping[str, Any]],
+    task: Task,
+    words: NDArray[np.float32],
+    vectors: Mapping[str, NDArray[np.float32]],
+) -> dict[str, Representation]:
+    """The features of each kind of vectors."""
     from textvae.evaluation import probes
 
-    return {
+    baselines = {
         MAJORITY: probes.majority,
         TFIDF: probes.tfidf(task.texts),
         WORDS: probes.standardised(words),
-        **{name: probes.standardised(matrix) for name, matrix in vectors.items()},
+    }
+    return {
+        row: probes.standardised(vectors[kind["vectors"]]) if "layer" in kind else baselines[row]
+        for row, kind in kinds.items()
     }
 
 
-def result(name: str, size: int | None, runs: Sequence[Run]) -> dict[str, Any]:
-    """The figures of a representation at a number of labels, and those of each run."""
+def result(kind: Mapping[str, Any], size: int | None, runs: Sequence[Run]) -> dict[str, Any]:
+    """The figures of a kind of vectors at a number of labels, and those of each run."""
     from textvae.evaluation.probes import summary
 
     return {
-        "vectors": name,
+        **kind,
         "labels": ALL if size is None else size,
         **summary(runs),
         "runs": [asdict(run) for run in runs],
@@ -305,5 +329,5 @@ def table_of(results: Sequence[dict[str, Any]], key: str) -> list[list[str]]:
         size = found["labels"]
         sizes[human(size) if size != ALL else f"{ALL} {human(found['n_labels'])}"] = None
         deviation = f" ± {found[f'{key}_sd']:.3f}" if f"{key}_sd" in found else ""
-        rows.setdefault(found["vectors"], []).append(f"{found[key]:.3f}{deviation}")
+        rows.setdefault(row_name(found), []).append(f"{found[key]:.3f}{deviation}")
     return [[FIGURES[key], *sizes], *([name, *cells] for name, cells in rows.items())]

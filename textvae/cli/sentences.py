@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from textvae.cli.output import Output
+from textvae.cli.output import Output, counted
 from textvae.errors import UsageError
 
 if TYPE_CHECKING:
@@ -84,5 +84,5 @@ def load_encoder(name: str, device: str, what: str) -> TextVAE:
 def tell_cut(n: int, vae: TextVAE, output: Output) -> None:
     """Say how many sentences were cut, if any."""
     if n:
-        sentences = "sentence" if n == 1 else "sentences"
-        output.warn(f"{n:,} {sentences} exceeded {vae.max_tokens} tokens and were cut")
+        were = "was" if n == 1 else "were"
+        output.warn(f"{counted(n, 'sentence')} exceeded {vae.max_tokens} tokens and {were} cut")

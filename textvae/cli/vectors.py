@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NEEDS_QUOTES = frozenset('",\r\n')
 PIECE = 32 << 20  # bytes of such an array that are held at once
+LARGEST_CLASSES = 1 << 18  # characters of a list of all labels, each as long as the longest
 LARGEST_TEXTS = 1 << 30  # bytes of an array that gives each text the place of the longest
 
 
@@ -42,11 +43,12 @@ class Block:
 
 @dataclass
 class Extent:
-    """How many rows there are, and the characters of the longest text and label."""
+    """How many rows there are, the characters of the longest text and label, and the labels."""
 
     n: int = 0
     longest_text: int = 0
     longest_label: int = 0  # 0: none has a label
+    labels: set[str] = field(default_factory=set)  # the different ones, as long as they are few
 
     def watch(self, rows: Iterator[Row]) -> Iterator[Row]:
         """The rows, counted as they pass."""
@@ -55,7 +57,17 @@ class Extent:
             self.longest_text = max(self.longest_text, len(row.text))
             if row.label is not None:
                 self.longest_label = max(self.longest_label, len(row.label))
+                if self._are_few():
+                    self.labels.add(row.label)
             yield row
+
+    @property
+    def classes(self) -> list[str]:
+        """All labels in the order of their names, if a header can hold them; else none."""
+        return sorted(self.labels) if self._are_few() else []
+
+    def _are_few(self) -> bool:
+        return len(self.labels) * self.longest_label <= LARGEST_CLASSES
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +165,15 @@ def check_extent(path: Path, extent: Extent) -> None:
             f"{extent.n:,} times {longest:,} characters, {size / 2**30:,.1f} GiB; name a "
             ".parquet file"
         )
+
+
+def without_place(path: Path, extent: Extent) -> str:
+    """What of texts and labels the format of a file has no place for, in words; empty: nothing."""
+    suffix = path.suffix.lower()
+    if suffix in WITH_TEXTS or not extent.n:
+        return ""
+    labels = extent.longest_label and not (suffix == ".safetensors" and extent.classes)
+    return "texts and labels" if labels else "texts"
 
 
 def write_table(path: Path, table: VectorTable) -> None:
@@ -312,10 +333,25 @@ def parquet_table(block: Block, schema: pyarrow.Schema) -> pyarrow.Table:
 
 
 def write_safetensors(file: IO[bytes], table: VectorTable) -> None:
-    """`.safetensors`: the tensors vectors, variances, ...; the format has no place for texts."""
+    """`.safetensors`: the tensors vectors, variances, labels, ...; no text has a place in it.
+
+    Labels are places in the list `classes` of the metadata, -1 where there is none.
+    """
+    import numpy as np
+
+    arrays, facts = table.arrays(), dict(table.facts)
+    if classes := table.extent.classes:
+        facts["classes"] = classes
+        places: dict[str | None, int] = {name: place for place, name in enumerate(classes)}
+
+        def labels() -> Iterator[NDArray[np.int64]]:
+            for block in table.blocks():
+                yield np.array([places.get(label, -1) for label in block.labels], dtype=np.int64)
+
+        arrays.append(ArrayStream("labels", np.dtype(np.int64), (table.extent.n,), labels))
     # The widest types first, as the format's own writer does: each tensor is then aligned.
-    arrays = sorted(table.arrays(), key=lambda array: -array.dtype.itemsize)
-    header: dict[str, Any] = {"__metadata__": {"textvae": json.dumps(table.facts)}}
+    arrays.sort(key=lambda array: -array.dtype.itemsize)
+    header: dict[str, Any] = {"__metadata__": {"textvae": json.dumps(facts)}}
     end = 0
     for array in arrays:
         start, end = end, end + array.size
@@ -338,3 +374,4 @@ WRITERS: dict[str, Callable[[IO[bytes], VectorTable], None]] = {
     ".safetensors": write_safetensors,
 }
 WITH_CONSTANTS = (".npz", ".parquet", ".safetensors")  # formats that have a place for scales
+WITH_TEXTS = (".npz", ".csv", ".jsonl", ".parquet")  # and for texts and labels

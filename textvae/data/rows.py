@@ -33,7 +33,17 @@ def checked_row(where: str, text: object, label: object = None, log_prob: object
         raise DataError(f"{where}: the text holds half a surrogate pair, which is no character")
     if label is not None and not isinstance(label, str | int | float):
         raise DataError(f"{where}: the label is {_kind(label)}, not a string or a number")
-    return Row(text, None if label is None or label == "" else str(label), _number(where, log_prob))
+    return Row(text, _label(label), _number(where, log_prob))
+
+
+def _label(value: str | float | None) -> str | None:
+    """A label without the white space around it; None where nothing is left, or it is NaN."""
+    if isinstance(value, float):
+        if math.isnan(value):  # what columns of numbers have where nothing is
+            return None
+        if value.is_integer() and abs(value) < 2**53:
+            value = int(value)  # which became a float beside such a gap
+    return None if value is None else str(value).strip() or None
 
 
 def _number(where: str, value: object) -> float | None:

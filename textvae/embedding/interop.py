@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from textvae.api import TextVAE
 from textvae.embedding.source import Source, loaded
 from textvae.errors import UsageError
-from textvae.models.fingerprint import fingerprint
 from textvae.models.sentence import Layer
 
 if TYPE_CHECKING:
@@ -29,8 +25,8 @@ def sentence_transformer(
     Its `save` writes a folder that both `TextVAE.from_pretrained` and
     `SentenceTransformer(folder, trust_remote_code=True)` read; no code stands in it, but theirs
     asks for that word before it imports a module from any package other than its own. Its name,
-    under which MTEB keeps results, is that of the weights as they are now: after a training with
-    their trainers make it anew.
+    under which MTEB keeps results, follows from the weights and settings that it has when it is
+    asked for, so that a training with their trainers changes it.
 
     Args:
         model: a `TextVAE`, its folder, or the id of a repository of the Hugging Face hub.
@@ -39,7 +35,7 @@ def sentence_transformer(
         device: of a model that is loaded here; a `TextVAE` stays where it is, and is the one that
             trainers of theirs then train.
         options: further arguments of `SentenceTransformer`: prompts, truncate_dim,
-            similarity_fn_name, ...
+            similarity_fn_name, model_card_data (with a `model_name` of yours), ...
 
     Raises:
         UsageError: sentence-transformers is not installed, the model is a language model, or an
@@ -53,6 +49,7 @@ def sentence_transformer(
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.base.modules import Normalize
 
+        from textvae.embedding.card import CardNamedByContent
         from textvae.embedding.module import SentenceVectors
     except ImportError as error:
         raise UsageError(
@@ -62,19 +59,5 @@ def sentence_transformer(
     vae = loaded(model, device)
     vectors = SentenceVectors(vae, layer)
     modules = [vectors, Normalize()] if normalize else [vectors]
-    encoder = SentenceTransformer(modules=modules, device=str(vae.model.device), **options)
-    if encoder.model_card_data.model_name is None:
-        encoder.model_card_data.model_name = name_of(vae, layer, normalize, options)
-    return encoder
-
-
-def name_of(vae: TextVAE, layer: Layer, normalize: bool, options: Mapping[str, Any]) -> str:
-    """A name that two encoders share only if their vectors are the same.
-
-    MTEB keeps results by name, and would take those of one nameless model for another's.
-    """
-    kind = f"{vae.kind}-{layer}-unit" if normalize else f"{vae.kind}-{layer}"
-    name = f"textvae/{kind}-{fingerprint(vae.model, vae.tokenizer, vae.config.data)[:12]}"
-    if options:
-        name += "-" + hashlib.sha256(repr(sorted(options.items())).encode()).hexdigest()[:8]
-    return name
+    options.setdefault("model_card_data", CardNamedByContent())
+    return SentenceTransformer(modules=modules, device=str(vae.model.device), **options)

@@ -70,15 +70,17 @@ def cluster(vectors: NDArray[np.floating], k: int, *, seed: int = 0) -> Clusters
     kind = KMeans if len(vectors) <= LARGE else MiniBatchKMeans
     vectors = np.ascontiguousarray(vectors, dtype=np.float64)
     if k > len(vectors):
-        raise DataError(f"{len(vectors):,} vectors do not make {k:,} clusters; take a smaller k")
+        raise DataError(
+            f"{k:,} clusters need as many sentences, there are {len(vectors):,}; take a smaller k"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # said below, as an error
         found = kind(k, n_init=_STARTS, random_state=seed % 2**32).fit(vectors).labels_
     names, of, sizes = np.unique(found, return_inverse=True, return_counts=True)
     if len(names) < k:
         raise DataError(
-            f"{len(vectors):,} vectors make only {len(names):,} clusters that are not empty, "
-            f"{k:,} were asked for; take a smaller k"
+            f"only {len(names):,} of {k:,} clusters are not empty, as too few vectors differ; "
+            "take a smaller k"
         )
     rank = np.empty(k, dtype=np.intp)
     rank[np.argsort(-sizes, kind="stable")] = np.arange(k)

@@ -7,7 +7,8 @@ that were drawn; nothing from the test.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,11 @@ def same_text(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
+def unseen(splits: Sequence[Split], labels: NDArray[np.intp]) -> int:
+    """Test rows whose class no training row of their split has."""
+    return sum(int((~np.isin(labels[s.test], labels[s.train])).sum()) for s in splits)
+
+
 def without_duplicates(split: Split, texts: Sequence[str]) -> Split:
     """The split without the test texts that stand among the training texts.
 
@@ -97,6 +103,29 @@ def without_duplicates(split: Split, texts: Sequence[str]) -> Split:
     if len(kept) == 0:
         raise DataError("every test text also stands in the training file: nothing is left to test")
     return Split(split.train, kept)
+
+
+def alike(labels: Iterable[str]) -> list[list[str]]:
+    """Groups of different labels that differ by no more than a slip of the pen.
+
+    That is case, blanks, the Unicode form, invisible characters, or how a number is written.
+
+    >>> alike(["pos", "neg", "Pos", "1.0", "1"])
+    [['1', '1.0'], ['Pos', 'pos']]
+    """
+    groups: dict[str, list[str]] = {}
+    for label in sorted(set(labels)):
+        groups.setdefault(_rough_form(label), []).append(label)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _rough_form(label: str) -> str:
+    visible = (c for c in unicodedata.normalize("NFKC", label) if unicodedata.category(c) != "Cf")
+    form = same_text("".join(visible))
+    try:
+        return repr(float(form))
+    except ValueError:
+        return form
 
 
 # the features
