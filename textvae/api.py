@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,14 +30,13 @@ from textvae.latent.interpolation import Method, interpolate
 from textvae.latent.settings import Sampling
 from textvae.latent.streams import SampleStreams
 from textvae.models.device import choose_device
-from textvae.models.folder import load_model, save_model
+from textvae.models.folder import load_model, save_model, write_atomically
 from textvae.models.sentence import Layer, SentenceModel
 
 if TYPE_CHECKING:
     from textvae.training.reporting import Reporter
 
 EXPERIMENT_FILE = "experiment.toml"
-METRICS_FILE = "metrics.jsonl"
 LAYERS: tuple[Layer, ...] = get_args(Layer)
 
 
@@ -168,7 +166,7 @@ class TextVAE:
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model into a folder that `from_pretrained` reads."""
         save_model(Path(folder), self.model, self.tokenizer, self.config.data)
-        (Path(folder) / EXPERIMENT_FILE).write_text(self.config.to_toml(), encoding="utf-8")
+        write_atomically(Path(folder) / EXPERIMENT_FILE, self.config.to_toml())
 
     def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
         """Upload the model to the Hugging Face hub; its address."""
@@ -207,15 +205,9 @@ class TextVAE:
     @property
     def metrics(self) -> dict[str, Any]:
         """The validation record of the saved weights, as training wrote it; empty if unknown."""
-        path = self.folder / METRICS_FILE if self.folder is not None else None
-        if path is None or not path.is_file():
-            return {}
-        best: dict[str, Any] = {}
-        for line in path.read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)
-            if record.get("event") == "valid" and record.get("best"):
-                best = record
-        return best
+        from textvae.training.reporting import best_record, read_metrics
+
+        return {} if self.folder is None else best_record(read_metrics(self.folder))
 
     # text -> latent
 

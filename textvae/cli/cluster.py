@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textvae.cli import options
-from textvae.cli.files import check_folder, replacing
+from textvae.cli.evaluate import whatever_happens
+from textvae.cli.files import check_folder
 from textvae.cli.output import Output, human, to_json
+from textvae.data.replacing import replacing
 from textvae.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -98,9 +100,10 @@ def cluster(
     report["clusters"] = [
         described(found, agreement, number, decoded[number], texts, nearest) for number in range(k)
     ]
-    if out is not None:
-        write_assignments(out, rows, found)
-    print_clusters(report, output)
+    with whatever_happens() as afterwards:
+        if out is not None:
+            afterwards(write_assignments, out, rows, found)
+        print_clusters(report, output)
 
 
 def described(

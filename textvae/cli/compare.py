@@ -15,6 +15,7 @@ from textvae.cli.evaluate import (
     quality_of,
     scorer_trainer,
     warn_of,
+    whatever_happens,
     write_json,
 )
 from textvae.cli.output import Output, human
@@ -94,9 +95,10 @@ def compare(
             truncate=truncate,
             progress=progress,
         )
-    if out is not None:
-        write_json(out, report)
-    print_comparison(report, output)
+    with whatever_happens() as afterwards:
+        if out is not None:
+            afterwards(write_json, out, report)
+        print_comparison(report, output)
 
 
 def check_distinct(names: Sequence[str]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textvae.cli import options
-from textvae.cli.files import check_folder, replacing
+from textvae.cli.files import check_folder
 from textvae.cli.output import Output, human, to_json
+from textvae.data.replacing import replacing
 from textvae.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -102,12 +104,13 @@ def evaluate(
             per_sentence=per_sentence,
             progress=progress,
         )
-    if out is not None:
-        write_json(out, report)
     reason = why_no_likelihood(vae.kind, vae.config.objective)
     if reason is not None:
         output.note(reason)
-    print_report(report, output)
+    with whatever_happens() as afterwards:
+        if out is not None:
+            afterwards(write_json, out, report)
+        print_report(report, output)
 
 
 def check_arguments(
@@ -121,10 +124,21 @@ def check_arguments(
         check_folder(out, file)
 
 
+@contextmanager
+def whatever_happens() -> Iterator[Callable[..., Any]]:
+    """Takes functions to call at the end, each also where another or what goes before fails.
+
+    So the work of hours is printed where the file cannot be written, and the reverse.
+    """
+    with ExitStack() as stack:
+        yield stack.callback
+
+
 def write_json(path: Path, report: dict[str, Any]) -> None:
     """Write a report into a file, whole or not at all."""
     with replacing(path) as stream:
-        stream.write(to_json(report).encode() + b"\n")
+        # A name that is not UTF-8 has characters that are none; JSON can say them, by escapes.
+        stream.write(to_json(report).encode(errors="backslashreplace") + b"\n")
 
 
 def print_report(report: dict[str, Any], output: Output) -> None:

@@ -1,14 +1,12 @@
-"""Files that a command writes: beside their place first, then renamed."""
+"""Files that a command writes: what would go wrong with them is told before the work."""
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
+from textvae.data.replacing import check_writable
 from textvae.errors import NotFoundError, UsageError
 
 
@@ -21,10 +19,15 @@ def check_folder(path: Path, *inputs: str, option: str = "--out") -> None:
 
     Raises:
         NotFoundError: the folder of `path` does not exist.
-        UsageError: it is one of the inputs.
+        UsageError: it is one of the inputs, or a folder.
+        OSError: nothing can be written there.
     """
     if not path.parent.is_dir():
         raise NotFoundError(f"{option} {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise UsageError(f"{option} {path}: this is a folder; name a file in it")
+    if not path.exists() or path.is_file():  # and no device or pipe
+        check_writable(Path(os.path.realpath(path)).parent, path)
     if path.exists() and any(path.samefile(name) for spec in inputs for name in existing(spec)):
         raise UsageError(
             f"{option} {path}: this is the input, which it would replace; name another file"
@@ -36,15 +39,3 @@ def existing(spec: str) -> list[str]:
     if os.path.exists(spec):
         return [spec]
     return glob.glob(spec, recursive=True) if glob.has_magic(spec) else []
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A new file that takes the place of `path` at the end; an error leaves `path` as it was."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            yield file
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -27,13 +28,24 @@ from textvae.cli import (
     reconstruct,
     train,
 )
-from textvae.cli.output import ReaderGone, discard_stdout, prepare_streams, say
+from textvae.cli.output import (
+    ReaderGone,
+    discard,
+    lost_data,
+    prepare_streams,
+    say,
+    settle_stdout,
+)
 from textvae.errors import TextVAEError
 
 USAGE = 2
 UNEXPECTED = 1
 INTERRUPTED = 130
 TERMINATED = 143
+ADVICE = (
+    ((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room there, then run the command again"),
+    ((errno.EROFS, errno.EACCES, errno.EPERM), "check the permissions, or choose another place"),
+)
 
 app = typer.Typer(
     name="textvae",
@@ -94,22 +106,34 @@ def run(arguments: Sequence[str] | None = None) -> int:
             prog_name="textvae",
             standalone_mode=False,
         )
-        sys.stdout.flush()
+        flush_data()
     except SystemExit as exit_:  # SIGTERM and shell completion leave this way
+        if isinstance(exit_.__context__, BrokenPipeError):  # typer's own: exit 1
+            return report_error(exit_.__context__)
         result = exit_.code
     except (Exception, KeyboardInterrupt) as error:
         return report_error(error)
     # Without standalone mode, typer returns the code of its own exits: --help, and Ctrl-C as 130.
     if result in (INTERRUPTED, TERMINATED):
+        settle_stdout()
         say("textvae: interrupted")
     return result if isinstance(result, int) else 0
+
+
+def flush_data() -> None:
+    """Write what stdout still holds, while an error can be told."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        raise lost_data(error) from None
 
 
 def report_error(error: BaseException) -> int:
     """The exit code for `error`, after one line about it on stderr."""
     if isinstance(error, ReaderGone | BrokenPipeError):
-        discard_stdout()
+        discard(sys.stdout)
         return 0
+    settle_stdout()
     if isinstance(error, KeyboardInterrupt):
         say("textvae: interrupted")
         return INTERRUPTED
@@ -125,7 +149,8 @@ def report_error(error: BaseException) -> int:
         return USAGE
     if isinstance(error, OSError) and error.strerror is not None:
         where = "" if error.filename is None else f"{error.filename}: "
-        say(f"textvae: error: {where}{error.strerror}")
+        advice = next((f"; {text}" for numbers, text in ADVICE if error.errno in numbers), "")
+        say(f"textvae: error: {where}{error.strerror}{advice}")
         return UNEXPECTED
     say(
         f"textvae: unexpected error: {type(error).__name__}: {error} "

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_origin
 
 import typer
 
+from textvae.cli.output import say
 from textvae.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -23,7 +24,7 @@ def examples(lines: Sequence[str]) -> str:
 def help_without_command(context: typer.Context) -> None:
     """Show the help on stderr and exit 2 where no command was given."""
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help(), err=True)
+        say(context.get_help())
         raise typer.Exit(2)
 
 
@@ -33,10 +34,13 @@ def _or_global_quiet(context: typer.Context, value: bool) -> bool:
 
 def valid_text(value: str | None) -> str | None:
     """`value`, a sentence from the command line, if it is one that can be encoded."""
-    # Bytes of the command line that are not UTF-8 arrive as lone surrogates.
-    if value is not None and any("\ud800" <= character <= "\udfff" for character in value):
-        raise UsageError(f"{value!r}: not valid UTF-8; write the sentence as UTF-8")
-    return value
+    if value is None or value.isascii():
+        return value
+    try:
+        # Bytes of the command line that the locale does not know arrive as lone surrogates.
+        return value.encode(errors="surrogateescape").decode()
+    except UnicodeError:
+        raise UsageError(f"{value!r}: not valid UTF-8; write the sentence as UTF-8") from None
 
 
 GlobalQuiet = Annotated[

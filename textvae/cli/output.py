@@ -74,16 +74,17 @@ class Output:
             line = CONTROLS_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
         try:
             sys.stdout.write(line + "\n")
-        except BrokenPipeError:
-            raise ReaderGone from None
+        except OSError as error:
+            raise lost_data(error) from None
 
 
 def say(text: str) -> None:
     """Write a line to stderr; control characters, which texts and paths may hold, are escaped."""
     lines = [CONTROLS.sub(_escape, line) for line in text.split("\n")]
-    # Nobody is left to tell when stderr itself is closed.
-    with contextlib.suppress(BrokenPipeError):
+    try:
         print("\n".join(lines), file=sys.stderr, flush=True)
+    except (OSError, ValueError):  # closed, a full disk: nobody is left to tell
+        discard(sys.stderr)
 
 
 def to_json(record: Mapping[str, Any]) -> str:
@@ -163,8 +164,28 @@ def counted(n: int, noun: str) -> str:
     return f"{human(n)} {noun}" if n == 1 else f"{human(n)} {noun}s"
 
 
+def lost_data(error: OSError) -> Exception:
+    """What became of data that could not be written to stdout, as an error that names it."""
+    if isinstance(error, BrokenPipeError):
+        return ReaderGone()
+    return OSError(error.errno, error.strerror or str(error), "standard output")
+
+
 def prepare_streams() -> None:
-    """Make the standard streams fit for any text: data is UTF-8, and no character is an error."""
+    """Make the standard streams fit for any text: data is UTF-8, and no character is an error.
+
+    Those that the caller closed (`>&-`) are opened: an empty stdin, a stdout whose reader has gone,
+    a stderr that nobody reads. The next file would else take their place, and what is printed to
+    no stderr would go to stdout.
+    """
+    if sys.stdin is None:
+        sys.stdin = open(_opened(0, os.open(os.devnull, os.O_RDONLY)), encoding="utf-8")
+    if sys.stdout is None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        sys.stdout = open(_opened(1, writer), "w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = open(_opened(2, os.open(os.devnull, os.O_WRONLY)), "w", encoding="utf-8")
     _reconfigure(sys.stderr, errors="backslashreplace")
     if sys.stdout.isatty():
         _reconfigure(sys.stdout, errors="backslashreplace")
@@ -178,10 +199,30 @@ def _reconfigure(stream: IO[str], **settings: str) -> None:
         reconfigure(**settings)
 
 
-def discard_stdout() -> None:
-    """Send the rest of stdout nowhere, so that the interpreter's last flush cannot fail."""
+def _opened(number: int, descriptor: int) -> int:
+    """The open file under the number of a standard stream, where that is free."""
+    with contextlib.suppress(OSError):
+        os.fstat(number)
+        return descriptor  # taken, perhaps by itself
+    os.dup2(descriptor, number)
+    os.close(descriptor)
+    return number
+
+
+def discard(stream: IO[str]) -> None:
+    """Send the rest of a stream nowhere, so that the interpreter's last flush cannot fail."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def settle_stdout() -> None:
+    """Write what data there are before an error is told; what cannot be written is discarded."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        discard(sys.stdout)
 
 
 def _escape(match: re.Match[str]) -> str:

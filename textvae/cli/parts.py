@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textvae.cli.files import replacing
 from textvae.cli.output import counted
 from textvae.cli.vectors import Block, parquet_schema, parquet_table
+from textvae.data.replacing import replacing
 from textvae.errors import DataError, UsageError
 from textvae.training.lock import LOCK_FILE
 

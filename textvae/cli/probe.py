@@ -11,9 +11,10 @@ import typer
 
 from textvae.cli import options
 from textvae.cli.compare import check_distinct
-from textvae.cli.evaluate import write_json
-from textvae.cli.files import check_folder, replacing
+from textvae.cli.evaluate import whatever_happens, write_json
+from textvae.cli.files import check_folder
 from textvae.cli.output import Output, counted, human
+from textvae.data.replacing import replacing
 from textvae.errors import UsageError
 
 if TYPE_CHECKING:
@@ -152,11 +153,13 @@ def probe(
         "seed": seed,
         "results": [result(kinds[name], size, found) for (name, size), found in runs.items()],
     }
-    if out is not None:
-        write_json(out, report)
-    if save is not None:
-        save_classifier(save, models[model], vectors[model], task, layer, normalize, seed)
-    print_report(report, output)
+    with whatever_happens() as afterwards:
+        if out is not None:
+            afterwards(write_json, out, report)
+        if save is not None:
+            own = (models[model], vectors[model])
+            afterwards(save_classifier, save, *own, task, layer, normalize, seed)
+        print_report(report, output)
     if save is not None:
         output.note(f"classifier of {counted(task.n_train, 'label')} in {save}")
         output.note(f"try: textvae classify {model} {save} FILE")

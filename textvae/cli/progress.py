@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from textvae.training.reporting import Reporter
 
 Progress = Callable[[str, int, int], None]  # phase, done, total
+ROOM_FOR_A_BAR = 60  # columns of a terminal
 
 # Keys of the records that are shown, in this order; each model defines some of them.
 FIGURES = ("loss", "rec", "kl", "nll_elbo", "nll_iw", "z_gain", "mi", "active_units")
@@ -80,6 +81,10 @@ class LineReporter:
         pass
 
 
+# A training of days goes on when the terminal that it was started from is closed.
+terminal_may_be_gone = contextlib.suppress(OSError)
+
+
 class LiveReporter:
     """A table that stays in place, the messages above it; made to fit 40 columns."""
 
@@ -94,35 +99,41 @@ class LiveReporter:
         self._valid: dict[str, Any] = {}
 
     def message(self, text: str) -> None:
-        self._console.print(_printable(text), markup=False, highlight=False)
+        with terminal_may_be_gone:
+            self._console.print(_printable(text), markup=False, highlight=False)
 
     def warn(self, text: str) -> None:
-        self._console.print(
-            _printable(f"warning: {text}"), markup=False, highlight=False, style="yellow"
-        )
+        with terminal_may_be_gone:
+            self._console.print(
+                _printable(f"warning: {text}"), markup=False, highlight=False, style="yellow"
+            )
 
     def start(self, info: dict[str, Any]) -> None:
         self._horizon = info.get("horizon")
         self.message(start_line(info))
-        self._live.start()
+        with terminal_may_be_gone:
+            self._live.start()
 
     def log(self, record: dict[str, Any]) -> None:
         if record["event"] == "valid":
             self._valid = record
         else:
             self._train = record
-        self._live.update(self._table(), refresh=True)
+        with terminal_may_be_gone:
+            self._live.update(self._table(), refresh=True)
 
     def close(self) -> None:
-        self._live.stop()
+        with terminal_may_be_gone:
+            self._live.stop()
 
     def _table(self) -> Table:
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False)
-        table.add_column("", style="dim")
-        table.add_column("train", justify="right")
-        table.add_column("valid", justify="right", style="bold")
+        # What does not fit goes on in the next line; by default its end is cut off.
+        table.add_column("", style="dim", overflow="fold")
+        table.add_column("train", justify="right", overflow="fold")
+        table.add_column("valid", justify="right", style="bold", overflow="fold")
         table.add_row("step", step_of(self._train, self._horizon), step_of(self._valid, None))
         for key in FIGURES + TERMS:
             if key in self._train or key in self._valid:
@@ -213,16 +224,17 @@ def progress_bars(output: Output) -> Iterator[Progress]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
+    from rich.table import Column
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
+    console = stderr_console()
+    columns = (  # in a narrow terminal the bar and then the name give way to the figures
+        TextColumn("{task.description}", markup=False, table_column=Column()),
+        BarColumn(bar_width=None if console.width >= ROOM_FOR_A_BAR else 4),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
     )
     # Without the redirection, which would send the data on stdout to stderr.
-    bars_on_stderr = Bars(*columns, console=stderr_console(), transient=True, redirect_stdout=False)
-    with bars_on_stderr as bars:
+    with Bars(*columns, console=console, transient=True, redirect_stdout=False) as bars:
         tasks: dict[str, Any] = {}
 
         def advance(phase: str, done: int, total: int) -> None:
@@ -236,10 +248,11 @@ def progress_bars(output: Output) -> Iterator[Progress]:
 
 
 def stderr_console() -> Console:
-    """A rich console on stderr; rich itself follows NO_COLOR and the terminal's width."""
+    """A rich console on stderr, as wide as the terminal; with NO_COLOR nothing is bold either."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    plain = bool(os.environ.get("NO_COLOR"))
+    return Console(stderr=True, highlight=False, color_system=None if plain else "auto")
 
 
 def _is_live_terminal() -> bool:

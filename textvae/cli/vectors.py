@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from textvae.cli.files import check_folder, replacing
+from textvae.cli.files import check_folder
+from textvae.data.replacing import replacing
 from textvae.errors import UsageError
 
 if TYPE_CHECKING:

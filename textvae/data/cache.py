@@ -10,7 +10,8 @@ from pathlib import Path
 
 from textvae.errors import DataError
 
-_OURS = re.compile(r"[0-9a-f]{32}\.(arrow|json)(\.[0-9a-f]{32}\.tmp)?")
+_NAME = r"[0-9a-f]{32}\.(arrow|json)"
+_OURS = re.compile(rf"{_NAME}|{_NAME}\.[0-9a-f]{{32}}\.tmp|\.{_NAME}\.\d+\.part")
 
 
 def cache_folder(cache_dir: str | Path | None = None) -> Path:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -200,9 +198,7 @@ def _tokenizer(folder: Path, train: Collection, config: TokenizerConfig, say: Sa
             if share == 1.0 or hash_fraction(row.text, purpose="tokenizer") < share
         )
         trained = Tokenizer.train(texts, kind=config.tokenizer, vocab_size=config.vocab_size)
-        unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-        trained.save(unfinished)
-        os.replace(unfinished, path)
+        trained.save(path)
     return Tokenizer.load(path)
 
 

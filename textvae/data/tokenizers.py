@@ -18,6 +18,7 @@ from typing import Any
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, trainers
 
+from textvae.data.replacing import replacing
 from textvae.errors import ConfigError, DataError, NotFoundError
 
 PAD, BOS, EOS, UNK = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")  # with ids 0, 1, 2, 3
@@ -133,7 +134,13 @@ class Tokenizer:
 
     def save(self, path: Path) -> None:
         """Writes `tokenizer.json`, which `transformers` reads as well."""
-        path.write_text(self._backend.to_str(pretty=True), encoding="utf-8")
+        with replacing(path) as file:
+            file.write(self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """The contents of `tokenizer.json`."""
+        content: str = self._backend.to_str(pretty=True)
+        return content.encode()
 
     @classmethod
     def load(cls, path: Path) -> Tokenizer:

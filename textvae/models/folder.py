@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from pydantic import ValidationError
@@ -16,14 +19,17 @@ from safetensors.torch import save
 from torch.overrides import TorchFunctionMode
 
 from textvae.config import DataConfig, ModelConfig, describe_validation
+from textvae.data.replacing import flush, replacing
 from textvae.data.tokenizers import Tokenizer
-from textvae.errors import ModelFormatError, NotFoundError
+from textvae.errors import ModelFormatError, NotFoundError, TextVAEError
 from textvae.models.sentence import SentenceModel
 
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.json"
+SAVE_ID = "save_id"  # in config.json and in the metadata of the weights
+READINGS = 100  # of a folder whose files are being replaced
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,11 @@ def build_model(config: ModelConfig, tokenizer: Tokenizer, max_tokens: int) -> S
 
 
 def save_model(folder: Path, model: SentenceModel, tokenizer: Tokenizer, data: DataConfig) -> None:
-    """Write the three files of a model, each beside its place and then renamed."""
+    """Write the three files of a model, all of them or none.
+
+    They are written beside their places and then renamed, the weights first; a sign of the other
+    two in the weights tells a reader which belong together.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     description = {
         "model_type": "textvae",
@@ -62,22 +72,83 @@ def save_model(folder: Path, model: SentenceModel, tokenizer: Tokenizer, data: D
         "lowercase": data.lowercase,
         "normalization": data.normalization,
     }
-    write_atomically(folder / CONFIG_FILE, json.dumps(description, indent=2) + "\n")
-    beside = folder / f"{TOKENIZER_FILE}.part"
-    tokenizer.save(beside)
-    os.replace(beside, folder / TOKENIZER_FILE)
-    write_weights(folder / WEIGHTS_FILE, model)
+    vocabulary = tokenizer.to_bytes()
+    sign = hashlib.blake2b(json.dumps(description).encode() + vocabulary, digest_size=16)
+    description[SAVE_ID] = sign.hexdigest()
+    with (
+        replacing(folder / CONFIG_FILE) as config_file,  # its place is taken last
+        replacing(folder / TOKENIZER_FILE) as tokenizer_file,
+        replacing(folder / WEIGHTS_FILE) as weights_file,
+    ):
+        config_file.write(json.dumps(description, indent=2).encode() + b"\n")
+        tokenizer_file.write(vocabulary)
+        weights_file.write(weights_bytes(model, {SAVE_ID: sign.hexdigest()}))
+        for file in (config_file, tokenizer_file, weights_file):
+            flush(file)  # now, so that the renaming takes no time
 
 
 def load_model(folder: Path, *, device: torch.device | str = "cpu") -> LoadedModel:
     """The model of a folder, in evaluation mode, on `device`.
 
-    Sizes are checked against the weights' own header before anything is allocated.
+    Sizes are checked against the weights' own header before anything is allocated. Files that
+    are replaced meanwhile, as by a training, are read again until all are of one save.
 
     Raises:
         NotFoundError: no folder, or one of its files is missing.
         ModelFormatError: a file is damaged, of a newer format, or does not fit the others.
     """
+    places = [folder / name for name in (CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE)]
+    problem: Exception | None = None
+    for _ in range(READINGS):
+        files: list[IO[bytes]] = []
+        with ExitStack() as held:
+            try:
+                files = [held.enter_context(p.open("rb")) for p in places if p.is_file()]
+                loaded = read_model(folder, device)
+                check_one_save(folder)
+                problem = None
+            except (TextVAEError, FileNotFoundError) as error:
+                problem = error
+            if unchanged(places, files):
+                if problem is None:
+                    return loaded
+                if not any(folder.glob(f".{CONFIG_FILE}.*.part")):  # it is not being written
+                    raise problem
+        time.sleep(0.01)
+    raise problem or ModelFormatError(f"{folder}: its files are replaced faster than they are read")
+
+
+def unchanged(places: Sequence[Path], files: Sequence[IO[bytes]]) -> bool:
+    """Whether the files at `places` are still those that were opened; none came, none went.
+
+    An open file keeps its number, so that no new one can be mistaken for it.
+    """
+    try:
+        now = [place.stat() for place in places if place.is_file()]
+    except FileNotFoundError:  # between the two looks
+        return False
+    return [(s.st_dev, s.st_ino) for s in now] == [
+        (s.st_dev, s.st_ino) for s in (os.fstat(file.fileno()) for file in files)
+    ]
+
+
+def check_one_save(folder: Path) -> None:
+    """Raise ModelFormatError where config.json is not of the save that the weights are of.
+
+    Folders from before there was a sign of it, and other programs' weights, have none to compare.
+    """
+    own = read_description(folder / CONFIG_FILE).get(SAVE_ID)
+    with safe_open(folder / WEIGHTS_FILE, framework="pt") as file:
+        theirs = (file.metadata() or {}).get(SAVE_ID)
+    if own is not None and theirs is not None and own != theirs:
+        raise ModelFormatError(
+            f"{folder}: {WEIGHTS_FILE} was not saved with this {CONFIG_FILE}; the files belong to "
+            "different models, or the program ended while it wrote them: save the model again"
+        )
+
+
+def read_model(folder: Path, device: torch.device | str) -> LoadedModel:
+    """The model of the files as they stand; see `load_model`."""
     for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE):
         if not (folder / name).is_file():
             raise NotFoundError(f"{folder} is not a textvae model: it has no {name}")
@@ -155,12 +226,22 @@ def own_tensors(model: SentenceModel) -> dict[str, torch.Tensor]:
 
 def write_weights(path: Path, model: SentenceModel) -> None:
     """Write the model's weights, beside and then renamed."""
-    beside = path.with_name(path.name + ".part")
+    with replacing(path) as file:
+        file.write(weights_bytes(model))
+
+
+def weights_bytes(model: SentenceModel, metadata: Mapping[str, str] | None = None) -> bytes:
+    """The contents of a weights file."""
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in own_tensors(model).items()
     }
-    beside.write_bytes(save(tensors, metadata={"format": "pt"}))  # save_file makes it private
-    os.replace(beside, path)
+    content = save(tensors, metadata={"format": "pt", **(metadata or {})})
+    # It writes metadata in any order; here the same model is the same bytes.
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    ordered = json.dumps(header, separators=(",", ":")).encode()
+    return content[:8] + ordered.ljust(size) + content[8 + size :]
 
 
 def read_weights(
@@ -198,6 +279,5 @@ def describe_mismatch(expected: dict[str, list[int]], found: dict[str, list[int]
 
 def write_atomically(path: Path, text: str) -> None:
     """Write text beside its place, then rename, so that no reader sees half of it."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    with replacing(path) as file:
+        file.write(text.encode())

@@ -11,6 +11,7 @@ from textvae.latent.decoding import generate
 from textvae.latent.settings import Sampling
 from textvae.models.sentence import SentenceModel
 from textvae.training.checkpoints import TrainingState
+from textvae.training.reporting import best_record
 
 NAMES = {"vae": "Sentence VAE", "ae": "Sentence autoencoder", "lm": "Language model"}
 FIGURES = ("nll_elbo", "nll_iw", "rec", "kl", "z_gain", "mi", "active_units")
@@ -27,9 +28,7 @@ def model_card(
     metrics: list[dict[str, Any]],
 ) -> str:
     """The card as Markdown, with the metadata block that the Hugging Face hub reads."""
-    best: dict[str, Any] = next(
-        (r for r in reversed(metrics) if r.get("event") == "valid" and r.get("best")), {}
-    )
+    best = best_record(metrics)
     rows = [f"| `{key}` | {best[key]:.3f} |" for key in FIGURES if key in best]
     architecture = model.config
     encoder = "" if model.kind == "lm" else f"{architecture.encoder} encoder, "

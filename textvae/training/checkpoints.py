@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from textvae.data.replacing import naming
 from textvae.errors import ModelFormatError, NotFoundError
 from textvae.models.folder import own_tensors, read_weights, write_weights
 from textvae.models.sentence import SentenceModel
@@ -92,12 +94,15 @@ def save_checkpoint(
     """Write checkpoints/step-N, beside and then renamed, and remove all but the newest `keep`.
 
     At any moment the newest checkpoint, or the one before it, is whole. An error leaves the
-    checkpoints that there were.
+    checkpoints that there were. One of a later step, which was torn and passed over, goes.
+
+    Raises:
+        OSError: it cannot be written; the error names the checkpoint.
     """
     final = out / FOLDER / f"step-{state.step:09d}"
     beside, before = (final.with_name(final.name + suffix) for suffix in (".part", ".old"))
     shutil.rmtree(beside, ignore_errors=True)
-    try:
+    with naming(final), removed_on_error(beside):
         beside.mkdir(parents=True)
         write_weights(beside / WEIGHTS, model)
         (beside / OPTIMIZER).write_bytes(save(optimizer_tensors(model, optimizer)))
@@ -108,18 +113,25 @@ def save_checkpoint(
         (beside / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
         for file in beside.iterdir():
             flush_to_disk(file)
-    except OSError:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
-    if final.exists():
-        shutil.rmtree(before, ignore_errors=True)
-        os.replace(final, before)
-    os.replace(beside, final)
-    flush_to_disk(final.parent)
-    kept = checkpoint_folders(out)[-keep:]
+        if final.exists():
+            shutil.rmtree(before, ignore_errors=True)
+            os.replace(final, before)
+        os.replace(beside, final)
+        flush_to_disk(final.parent)
+    kept = [folder for folder in checkpoint_folders(out) if folder.name <= final.name][-keep:]
     for folder in (out / FOLDER).glob("step-*"):
         if folder not in kept:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def removed_on_error(folder: Path) -> Iterator[None]:
+    """Remove a folder where what fills it fails or is interrupted."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def checkpoint_folders(out: Path) -> list[Path]:

@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import IO
 
+from textvae.data.replacing import naming
 from textvae.errors import UsageError
 
 LOCK_FILE = ".lock"
@@ -21,15 +23,17 @@ def sole_use(folder: Path, doing: str) -> Iterator[None]:
 
     Raises:
         UsageError: another process holds it, as it is `doing` what this one wants to do.
+        OSError: the folder cannot be written into, or its file system has no locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / LOCK_FILE, "a+b") as file:
-        try:
-            _lock(file.fileno())
-        except OSError:
+        with naming(folder):
+            locked = _lock(file.fileno())
+        # One who has just finished may have removed the file that was opened here.
+        if not locked or not _same_file(file):
             raise UsageError(
                 f"another process is {doing} {folder}; wait for it, or choose another --out"
-            ) from None
+            )
         yield
 
 
@@ -45,13 +49,25 @@ def check_not_training(out: Path) -> None:
             pass
 
 
-def _lock(descriptor: int) -> None:
-    """Lock an open file or raise OSError at once."""
-    if os.name == "nt":
-        import msvcrt
+def _lock(descriptor: int) -> bool:
+    """Lock an open file, at once; False where another process holds the lock."""
+    try:
+        if os.name == "nt":
+            import msvcrt
 
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    else:
-        import fcntl
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
 
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # the latter on Windows
+        return False
+    return True
+
+
+def _same_file(file: IO[bytes]) -> bool:
+    """Whether an open file is still the one of its name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(file.name))
+    except FileNotFoundError:
+        return False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ from textvae.training.collapse import collapse_warning, remedy
 from textvae.training.course import Course
 from textvae.training.material import monitored_chunks, resident, training_codes
 from textvae.training.processes import Processes
-from textvae.training.reporting import MetricsFile, Reporter
+from textvae.training.reporting import METRICS_FILE, MetricsFile, Reporter
 from textvae.training.runtime import StopSignal, synchronize
 from textvae.training.tracking import Trackers
 from textvae.training.updates import Updates, default_learning_rate
@@ -80,13 +82,24 @@ def train(
             run.end(interrupted=interrupted)
             if stop.number is not None and interrupted:
                 raise InterruptedRun(
-                    f"stopped at step {run.state.step}; "
-                    f"go on with: textvae train --resume --out {out}",
+                    f"stopped at step {run.state.step}; go on with: {how_to_resume(out)}",
                     stop.number,
                 )
+        except OSError:
+            if run.saved_step is not None:
+                reporter.message(
+                    f"step {run.saved_step} is saved; when the trouble is mended, go on with: "
+                    f"{how_to_resume(out)}"
+                )
+            raise
         finally:
             run.close()
     return run.state
+
+
+def how_to_resume(out: Path) -> str:
+    """The command that goes on with the run in a folder."""
+    return f"textvae train --resume --out {shlex.quote(str(out))}"
 
 
 class TrainingRun:
@@ -134,6 +147,7 @@ class TrainingRun:
         self.skipped_in_a_row = torch.tensor(0, device=self.device)
         self.metrics: MetricsFile | None = None
         self.trackers: Trackers | None = None
+        self.saved_step: int | None = None  # of the newest checkpoint that this process wrote
         self.collapsed = 0  # evaluations in a row that looked so
         self.trouble: str | None = None  # what is not finite, where that cannot go on
 
@@ -151,7 +165,7 @@ class TrainingRun:
                 )
                 self.state.corpus = corpus
         if self.processes.is_main:
-            self.metrics = MetricsFile(self.out / "metrics.jsonl", self.state.metrics_bytes)
+            self.metrics = MetricsFile(self.out / METRICS_FILE, self.state.metrics_bytes)
             self.trackers = Trackers(self.config.training.track, self.out, self.config)
             write_atomically(self.out / "experiment.toml", self.config.to_toml())
         if self.budget.seconds is None and self.budget.steps is not None:
@@ -362,11 +376,12 @@ class TrainingRun:
 
     def close(self) -> None:
         """Close what is open."""
-        if self.metrics is not None:
-            self.metrics.close()
-        if self.trackers is not None:
-            self.trackers.close()
-        self.reporter.close()
+        with ExitStack() as all_of_them:  # also where one fails
+            all_of_them.callback(self.reporter.close)
+            if self.trackers is not None:
+                all_of_them.callback(self.trackers.close)
+            if self.metrics is not None:
+                all_of_them.callback(self.metrics.close)
 
     # saving
 
@@ -389,6 +404,7 @@ class TrainingRun:
             self.updates.restore_auxiliaries,
             self.reporter.warn,
         )
+        self.saved_step = self.state.step
         self.course.resume(self.state)
         own = self.state.window if self.processes.is_main else None
         self.window = Window(self.device, self.processes, own)
@@ -406,6 +422,7 @@ class TrainingRun:
         self.state.seconds = self.clock.seconds()
         self.course.record()
         if self.processes.is_main and self.metrics is not None:
+            self.metrics.flush()  # a checkpoint must not outlive the lines that it counts
             self.state.metrics_bytes = self.metrics.bytes_written
             save_checkpoint(
                 self.out,
@@ -415,6 +432,7 @@ class TrainingRun:
                 self.updates.auxiliary_tensors(),
                 keep=self.config.training.keep,
             )
+            self.saved_step = self.state.step
         self.processes.wait()
 
     # steps that are not finite

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from textvae.data.replacing import naming
+from textvae.errors import ModelFormatError
+
+METRICS_FILE = "metrics.jsonl"
 LOGGER = logging.getLogger("textvae")
 LOGGER.addHandler(logging.NullHandler())  # a library is quiet until someone listens
 
@@ -51,7 +56,7 @@ class LoggingReporter:
 
 
 class MetricsFile:
-    """metrics.jsonl: a line each log and evaluation, flushed as it is written.
+    """metrics.jsonl: a line each log and evaluation, written at once and whole.
 
     Args:
         path: the file.
@@ -59,19 +64,33 @@ class MetricsFile:
     """
 
     def __init__(self, path: Path, keep_bytes: int) -> None:
-        self._file = open(path, "ab")
-        self.truncate(keep_bytes)
+        self._path = path
+        with naming(path):
+            self._file = open(path, "ab", buffering=0)  # a buffer would try again what failed
+            self.truncate(keep_bytes)
 
     def truncate(self, keep_bytes: int) -> None:
         """Forget what came after the first so many bytes."""
         if self._file.tell() > keep_bytes:
-            os.truncate(self._file.name, keep_bytes)
+            self._file.truncate(keep_bytes)
             self._file.seek(keep_bytes)
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append one record."""
-        self._file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
-        self._file.flush()
+        """Append one record, or nothing of it where it cannot be written."""
+        line, before = json.dumps(record, allow_nan=False).encode() + b"\n", self._file.tell()
+        with naming(self._path):
+            try:
+                written = 0
+                while written < len(line):
+                    written += self._file.write(line[written:])
+            except BaseException:
+                self.truncate(before)
+                raise
+
+    def flush(self) -> None:
+        """Have the system write it to the disk."""
+        with naming(self._path):
+            os.fsync(self._file.fileno())
 
     @property
     def bytes_written(self) -> int:
@@ -81,3 +100,31 @@ class MetricsFile:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def read_metrics(out: Path) -> list[dict[str, Any]]:
+    """The records of metrics.jsonl, but for one that is just being written.
+
+    Raises:
+        ModelFormatError: a line is no record.
+    """
+    path = out / METRICS_FILE
+    if not path.is_file():
+        return []
+    records = []
+    *lines, _ = path.read_bytes().split(b"\n")  # what follows the last newline is not whole yet
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if not isinstance(record, dict):
+            raise ModelFormatError(f"{path}, line {number}: not a record of a training")
+        records.append(record)
+    return records
+
+
+def best_record(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The evaluation of the weights that were saved last; empty where there was none."""
+    found = (r for r in reversed(records) if r.get("event") == "valid" and r.get("best"))
+    return next(found, {})

@@ -38,15 +38,15 @@ def cpu_has_bf16() -> bool:
 
 @contextmanager
 def accelerator_for(training: TrainingConfig) -> Iterator[Accelerator]:
-    """An Accelerator for this run; Accelerate's process-wide state is left as it was found.
+    """An Accelerator for this run; afterwards the process is as it was found.
 
-    The number of threads stays as the configuration sets it.
+    That is: Accelerate's state, the environment and the number of threads.
     """
     device = choose_device(training.device)
     precision = choose_precision(training.precision, device)
     was_idle = not AcceleratorState._shared_state
     launched = "LOCAL_RANK" in os.environ  # under a launcher each process has its own device
-    chosen = os.environ.get("ACCELERATE_TORCH_DEVICE")
+    environment, threads = dict(os.environ), torch.get_num_threads()
     if not launched and device.type == "cuda" and device.index is not None:
         os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
     if training.threads is not None:
@@ -60,10 +60,17 @@ def accelerator_for(training: TrainingConfig) -> Iterator[Accelerator]:
             kwargs_handlers=[InitProcessGroupKwargs(timeout=ENCODING_TIMEOUT)],
         )
     finally:
-        if chosen is None:
-            os.environ.pop("ACCELERATE_TORCH_DEVICE", None)
         if was_idle:
             AcceleratorState._reset_state(reset_partial_state=not launched)
+        torch.set_num_threads(threads)
+        restore_environment(environment)
+
+
+def restore_environment(before: dict[str, str]) -> None:
+    """Set the environment to what it was; Accelerate tells itself things by it."""
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
 
 
 def synchronize(device: torch.device) -> None:
@@ -97,4 +104,5 @@ class StopSignal:
             yield self
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                if handler is not None:  # one that was not set from Python cannot be set again
+                    signal.signal(number, handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -12,27 +13,30 @@ from typing import Any
 
 from textvae.config import Config, ModelConfig
 from textvae.data.prepare import Corpora, load_corpora
+from textvae.data.replacing import check_writable
 from textvae.errors import TextVAEError, UsageError
 from textvae.models.folder import load_model, write_atomically
 from textvae.training.card import model_card
 from textvae.training.checkpoints import TrainingState
 from textvae.training.lock import LOCK_FILE, check_not_training, sole_training
 from textvae.training.loop import train
-from textvae.training.reporting import LoggingReporter, Reporter
+from textvae.training.reporting import LoggingReporter, Reporter, read_metrics
 from textvae.training.runtime import accelerator_for
 from textvae.training.tracking import check_trackers
 
+EXPERIMENT_FILE = "experiment.toml"
 # All that textvae writes into a model's folder, and so all that --overwrite removes.
 WRITTEN = (
     "config.json",
     "model.safetensors",
     "tokenizer.json",
-    "experiment.toml",
+    EXPERIMENT_FILE,
     "metrics.jsonl",
     "README.md",
     "checkpoints",
     "tracking",
 )
+HALF_WRITTEN = re.compile(rf"\.({'|'.join(map(re.escape, WRITTEN))})\.\d+\.part")
 Texts = Iterable[str] | str | Path
 
 
@@ -55,10 +59,13 @@ def train_session(
     main = is_main_process()
     reporter = reporter if reporter is not None and main else LoggingReporter()
     config, texts, valid_texts = name_sources(config, texts, valid_texts)
+    check_encodable(config)
     check_trackers(config.training.track)
-    if main:
-        check_not_training(out)  # now, and not when all the text is encoded
+    if main:  # now, and not when all the text is encoded
+        check_not_training(out)
         check_folder(out, resume=resume, overwrite=overwrite)
+        root = out.absolute()
+        check_writable(next(p for p in (root, *root.parents) if p.is_dir()), out)
     if resume:
         check_unchanged(out, config)
     with accelerator_for(config.training) as accelerator:
@@ -111,6 +118,17 @@ def name_sources(
         None if texts is None else list(texts),
         None if valid_texts is None else list(valid_texts),
     )
+
+
+def check_encodable(config: Config) -> None:
+    """Raise UsageError for a value that experiment.toml cannot hold: a name that is not UTF-8."""
+    for line in config.to_toml().splitlines():
+        try:
+            line.encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"{line!a}: not valid UTF-8, which {EXPERIMENT_FILE} is; rename it"
+            ) from None
 
 
 def absolute(specs: tuple[str, ...]) -> tuple[str, ...]:
@@ -174,7 +192,7 @@ METHOD = (
 
 def check_unchanged(out: Path, config: Config) -> None:
     """Raise UsageError where a resumed run is asked for other sizes or another method."""
-    own = Config.resolve(file=out / "experiment.toml")
+    own = Config.resolve(file=out / EXPERIMENT_FILE)
     sizes = {name for name in ModelConfig.model_fields if not name.endswith("dropout")}
     for before, after, fixed in (
         (own.model, config.model, sizes),
@@ -194,6 +212,9 @@ def prepare_folder(out: Path, *, resume: bool) -> None:
         for name in WRITTEN:
             remove(out / name)
     out.mkdir(parents=True, exist_ok=True)
+    for path in out.glob(".*.part"):  # what a killed run was writing
+        if HALF_WRITTEN.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def is_ours(out: Path) -> bool:
@@ -204,7 +225,7 @@ def is_ours(out: Path) -> bool:
     except (OSError, ValueError):
         pass
     try:  # a run that ended before its first evaluation
-        Config.resolve(file=out / "experiment.toml")
+        Config.resolve(file=out / EXPERIMENT_FILE)
         return True
     except TextVAEError:
         return False
@@ -216,11 +237,3 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def read_metrics(out: Path) -> list[dict[str, Any]]:
-    """The records of metrics.jsonl."""
-    path = out / "metrics.jsonl"
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
