@@ -13,7 +13,7 @@ import typer
 from textvae.cli import options
 from textvae.cli.files import check_folder, replacing
 from textvae.cli.output import Output, human, to_json
-from textvae.errors import UsageError
+from textvae.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from textvae.data.readers import Row
@@ -67,6 +67,8 @@ def cluster(
 
     vae = load_encoder(model, device, "cluster")
     rows = list(read_rows(vae, file, output, text_column=text_column, label_column=label_column))
+    if k > len(rows):
+        raise DataError(f"{file}: {len(rows):,} sentences do not make {k:,} clusters; lower -k")
     texts = [row.text for row in rows]
     with progress_bars(output) as progress:
         vectors = encode_all(vae, texts, progress, layer=layer)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from textvae.cli import sentences
 from textvae.cli.output import Output, human
-from textvae.errors import DataError
+from textvae.errors import DataError, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,7 +119,7 @@ def check_classes(file: str, rows: Sequence[Row]) -> None:
     """Raise DataError where the labels are no classes that a classifier could learn."""
     known = {row.label for row in rows}
     if len(known) < 2:
-        raise DataError(f"{file}: every label is {rows[0].label!r}; a classifier needs two")
+        raise DataError(f"{file}: every label is {shown(rows[0].label)}; a classifier needs two")
     if len(known) > 20 and 2 * len(known) > len(rows):
         raise DataError(
             f"{file}: {len(known):,} different labels in {len(rows):,} lines are no classes; "

@@ -27,7 +27,7 @@ from textvae.cli import (
     reconstruct,
     train,
 )
-from textvae.cli.output import ReaderGone, discard_stdout, prepare_streams, say
+from textvae.cli.output import ReaderGone, discard_stdout, one_line, prepare_streams, say
 from textvae.errors import TextVAEError
 
 USAGE = 2
@@ -118,17 +118,17 @@ def report_error(error: BaseException) -> int:
 
         traceback.print_exception(error)
     if isinstance(error, TextVAEError):
-        say(f"textvae: error: {error}")
+        say(f"textvae: error: {one_line(str(error))}")
         return error.exit_code
     if isinstance(error, typer.TyperException):
         say(f"textvae: error: {_usage_message(error)}")
         return USAGE
     if isinstance(error, OSError) and error.strerror is not None:
         where = "" if error.filename is None else f"{error.filename}: "
-        say(f"textvae: error: {where}{error.strerror}")
+        say(f"textvae: error: {one_line(f'{where}{error.strerror}')}")
         return UNEXPECTED
     say(
-        f"textvae: unexpected error: {type(error).__name__}: {error} "
+        f"textvae: unexpected error: {type(error).__name__}: {' '.join(str(error).split())} "
         "(set TEXTVAE_DEBUG=1 for the traceback)"
     )
     return UNEXPECTED

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_origin
 
 import typer
 
-from textvae.errors import UsageError
+from textvae.errors import UsageError, is_utf8, shown
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -34,8 +34,8 @@ def _or_global_quiet(context: typer.Context, value: bool) -> bool:
 def valid_text(value: str | None) -> str | None:
     """`value`, a sentence from the command line, if it is one that can be encoded."""
     # Bytes of the command line that are not UTF-8 arrive as lone surrogates.
-    if value is not None and any("\ud800" <= character <= "\udfff" for character in value):
-        raise UsageError(f"{value!r}: not valid UTF-8; write the sentence as UTF-8")
+    if value is not None and not is_utf8(value):
+        raise UsageError(f"{shown(value)}: not valid UTF-8; write the sentence as UTF-8")
     return value
 
 
