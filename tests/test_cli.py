@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -160,6 +162,24 @@ def test_errors_escape_control_characters(textvae) -> None:
     assert "\\x1b[31m" in err
 
 
+def test_whatever_it_quotes_an_error_or_a_warning_is_one_line(textvae, tmp_path, capsys) -> None:
+    (tmp_path / "a.csv").write_text('"x\n\x1b[31my","z\u202e"\n1,2\n')
+    for arguments in (
+        ["train", "-q", tmp_path / "new\nline.txt", "--out", tmp_path / "new"],
+        ["train", "-q", tmp_path / "a.csv", "--out", tmp_path / "new"],
+    ):
+        ran = textvae(*arguments)
+        assert ran.code == 3
+        assert ONE_LINE_ERROR.match(ran.err)
+        assert "\\n" in ran.err
+        assert ran.err.removesuffix("\n").isprintable()
+    for warn in (Output().warn, progress.LineReporter().warn):
+        warn("a\nb\u202e\x9b")
+        assert capsys.readouterr().err == "textvae: warning: a\\nb\\u202e\\x9b\n"
+    assert report_error(RuntimeError("two\nlines")) == 1
+    assert "RuntimeError: two lines" in capsys.readouterr().err
+
+
 def test_config_show_prints_what_the_options_resolve_to(textvae, tmp_path) -> None:
     file = tmp_path / "base.toml"
     file.write_text("[model]\nlatent_size = 8\nlayers = 2\n[training]\nlearning_rate = 1e-4\n")
@@ -215,14 +235,16 @@ class Terminal(io.StringIO):
 
 
 def test_control_characters_reach_a_file_but_never_a_terminal(capsys, monkeypatch) -> None:
-    text = "bell\x07 clear\x1b[2J c1\x9b and\ttab"
+    text = "bell\x07 clear\x1b[2J c1\x9b and\ttab turned \u202e \u2067"
     Output().row({}, text)
     assert capsys.readouterr().out == text + "\n"
     terminal = Terminal()
     monkeypatch.setattr("sys.stdout", terminal)
     Output().row({}, text)
     Output(as_json=True).row({"text": text}, "")
-    assert not re.search(r"[\x07\x1b\x9b]", terminal.getvalue())
+    Output().table([["name"], [text]])
+    Output().report({"name": text})
+    assert not re.search(r"[\x07\x1b\x9b\u202e\u2067]", terminal.getvalue())
     assert json.loads(terminal.getvalue().splitlines()[1]) == {"text": text}
 
 
@@ -307,6 +329,17 @@ def test_without_a_terminal_training_prints_a_line_for_each_record(capsys) -> No
     assert "z_gain 1.500" in lines[3]
     assert lines[3].endswith("(best)")
     assert lines[4] == "textvae: warning: the latent is collapsing"
+
+
+def test_the_name_of_a_bar_has_no_control_character(monkeypatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress.progress_bars(Output()) as advance:
+        advance("runs/\x1b]0;title\x07", 1, 2)
+    assert "runs/" in terminal.getvalue()
+    assert "\x1b]0;" not in terminal.getvalue()
+    assert "\x07" not in terminal.getvalue()
 
 
 def test_progress_bars_leave_stdout_to_the_data(capsys, monkeypatch) -> None:
@@ -645,6 +678,43 @@ def test_what_is_not_there_is_exit_code_3(textvae, tiny_vae, tmp_path) -> None:
         assert (ran.code, ran.out) == (3, ""), arguments
         assert ONE_LINE_ERROR.match(ran.err), arguments
     assert not (tmp_path / "v.npy").exists()
+
+
+def test_a_name_in_no_utf_8_is_refused_before_the_training(textvae, corpus, tmp_path) -> None:
+    """Neither experiment.toml nor the weights' format could hold it."""
+    name = os.fsdecode(b"\xff")
+    shutil.copy(corpus, tmp_path / f"{name}.txt")
+    for code, arguments in (
+        (4, [tmp_path / f"{name}.txt", "--out", tmp_path / "new"]),
+        (2, [corpus, "--out", tmp_path / name]),
+    ):
+        ran = textvae("train", *arguments, "--max-steps", 2, *SMALL)
+        assert ran.code == code
+        assert ONE_LINE_ERROR.match(ran.err)
+        assert "not valid UTF-8" in ran.err
+    assert [path.name for path in tmp_path.iterdir()] == [f"{name}.txt"]
+
+
+def test_no_sentence_at_all_is_told(textvae, tiny_vae, tmp_path) -> None:
+    for arguments in (["reconstruct", tiny_vae], ["embed", tiny_vae, "--json"]):
+        ran = textvae(*arguments, stdin="")
+        assert (ran.code, ran.out) == (0, "")
+        assert ran.err == "textvae: warning: stdin: no sentence in it\n"
+    (tmp_path / "blank.txt").write_text("\n\n")
+    for arguments in (["evaluate", tiny_vae], ["compare", tiny_vae, "--on"]):
+        ran = textvae(*arguments, tmp_path / "blank.txt")
+        assert ran.code == 4
+        assert ONE_LINE_ERROR.match(ran.err)
+        assert "blank.txt: no sentence to evaluate: 2 lines, none with text" in ran.err
+
+
+def test_a_text_that_is_none_is_named_by_its_place(tiny_vae) -> None:
+    from textvae.api import TextVAE
+
+    vae = TextVAE.from_pretrained(tiny_vae)
+    for text in ("half \ud800", None):
+        with pytest.raises(DataError, match=r"texts\[1\]"):
+            vae.encode(["us !", text])
 
 
 def test_what_cannot_be_used_is_exit_code_4(textvae, tiny_vae, tmp_path) -> None:

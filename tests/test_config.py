@@ -253,6 +253,7 @@ def test_a_configuration_never_changes() -> None:
         ("modle.latent_size=3", "section.key=value"),
         ("latent_size=3", "section.key=value"),
         ("model.latent_size", "section.key=value"),
+        ("data.text_column=\udcff", r"data.text_column = '\\udcff': not valid UTF-8"),
     ],
 )
 def test_a_refused_assignment_is_named_in_one_line(assignment: str, message: str) -> None:
@@ -280,6 +281,27 @@ def test_each_field_says_what_it_holds() -> None:
                 Config.validate_values({section: {name: object()}}, where="x")
             assert "nput should" not in str(caught.value)
             assert re.search(r": expected .*[\w']$", str(caught.value)), caught.value
+
+
+def test_a_long_value_is_quoted_in_part() -> None:
+    for assignment in (f"training.precision={'x' * 9999}", "y" * 9999, f"model.{'z' * 9999}=1"):
+        with pytest.raises(ConfigError, match=r"(xx|yy|zz)\.\.\.") as caught:
+            Config.resolve(assignments=(assignment,))
+        assert len(str(caught.value)) < 400
+
+
+def test_a_value_beyond_arithmetic_is_refused_like_any_other() -> None:
+    options = {"posterior_batch_norm": 1e300, "target_kl": 4}
+    with pytest.raises(ConfigError, match="target_kl = 4: this posterior has a KL of inf nats"):
+        Config.resolve(options=options)
+
+
+def test_toml_has_no_control_character_for_a_terminal(file: Path) -> None:
+    config = Config.resolve(options={"train": ("a\x1b\x7f\x9b\u202e.txt",)})
+    written = config.to_toml()
+    assert written.replace("\n", "").isprintable()
+    file.write_bytes(written.encode())
+    assert Config.resolve(file=file) == config
 
 
 def test_an_unknown_option_names_its_neighbour() -> None:

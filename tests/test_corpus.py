@@ -237,6 +237,44 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path, cache: Path) -> None:
     assert all_texts(load(cache, path).train) == texts
 
 
+def test_a_damaged_tokenizer_in_the_cache_is_trained_again(tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("\n".join(SENTENCES))
+    before = load(cache, path).tokenizer.fingerprint
+    for file in (cache / "tokenizers").iterdir():
+        file.write_bytes(b"")
+    assert load(cache, path).tokenizer.fingerprint == before
+    assert Tokenizer.load(file).fingerprint == before
+
+
+def test_no_place_for_a_cache_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match="cannot be the cache folder"):
+        cache_folder("nul\0")
+    monkeypatch.delenv("TEXTVAE_CACHE", raising=False)
+    monkeypatch.setenv("HOME", "~")  # what a user without a home resolves to
+    with pytest.raises(DataError, match=r"no such home folder; .*TEXTVAE_CACHE"):
+        cache_folder()
+
+
+def test_long_texts_are_encoded_few_at_a_time(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus_module, "_PIECE_CHARACTERS", 100)
+    sizes = []
+
+    class Watched:
+        eos_id, pad_id = tokenizer.eos_id, tokenizer.pad_id
+
+        def encode(self, texts: list[str]) -> list[list[int]]:
+            sizes.append(sum(map(len, texts)))
+            return tokenizer.encode(texts)
+
+    path = tmp_path / "c.arrow"
+    write_corpus(path, map(Row, SENTENCES), Watched(), max_tokens=99, overlong="cut")  # type: ignore[arg-type]
+    assert all_texts(EncodedCorpus(path, tokenizer)) == SENTENCES
+    assert max(sizes) < 100 + max(map(len, SENTENCES))
+
+
 def test_a_full_disk_is_an_error_that_leaves_nothing_behind(
     tmp_path: Path, cache: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,6 +310,8 @@ def test_nothing_left_says_what_to_try(tmp_path: Path, cache: Path) -> None:
     path.write_text("one\ntwo\n")
     with pytest.raises(DataError, match=r"no validation sentences.*--valid"):
         load(cache, path, valid_fraction=0.001)
+    with pytest.raises(DataError, match=r"no training .*, 2 held out\); name a file for"):
+        load(cache, path, valid_fraction=0.9999)
     path.write_text("one two three\n")
     with pytest.raises(DataError, match=r"1 too long.*--max-tokens"):
         load(cache, path, valid=(str(path),), max_tokens=2, overlong="drop", lowercase=True)

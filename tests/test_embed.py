@@ -697,6 +697,20 @@ def test_an_absurd_array_of_texts_is_refused_before_the_work(
     assert embeds(tiny_vae, reviews, "--out", reviews.with_name("v.parquet")).code == 0
 
 
+def test_a_text_that_an_array_would_shorten_is_refused(
+    embeds, tiny_vae: Path, reviews: Path
+) -> None:
+    """NumPy takes NUL characters at the end of a string for filling."""
+    with reviews.open("a") as file:
+        file.write('{"text": "us \\u0000"}\n')
+    ran = embeds(tiny_vae, reviews, "--out", reviews.with_name("v.npz"))
+    assert ran.code == 2
+    assert "NUL" in ran.err
+    out = reviews.with_name("v.jsonl")
+    assert embeds(tiny_vae, reviews, "--out", out).code == 0
+    assert json.loads(out.read_text().splitlines()[-1])["text"] == "us \0"
+
+
 def test_what_is_wrong_at_the_end_of_a_file_is_found_before_the_work(
     embeds, tiny_vae: Path, reviews: Path, monkeypatch
 ) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
 import json
 import lzma
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +23,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textvae.config import DataConfig
+from textvae.data import files
+from textvae.data.files import Source, find_sources, read_chunks
 from textvae.data.readers import Row, open_rows, read_sentences
 from textvae.data.rows import hash_fraction
 from textvae.errors import DataError, NotFoundError, TextVAEError, UsageError
@@ -152,9 +157,29 @@ BAD: list[tuple[str, bytes, str]] = [
     ("a.jsonl", b'{"text": "x", "text": "y"}\n', r"a\.jsonl:1: a name stands twice"),
     ("a.jsonl", b'{"text": "\\ud800"}\n', r"a\.jsonl:1: the text holds half a surrogate pair"),
     ("a.jsonl", b"[" * 100_000, r"a\.jsonl:1: not valid JSON"),
+    (
+        "a.jsonl",
+        b'{"text": "x", "label": "\\udfff"}\n',
+        r":1: the label holds half a surrogate",
+    ),
+    ("a.jsonl", b'{"text": "x", "log_prob": ' + b"9" * 400 + b"}", r":1: log_prob 9{90,}\.\.\. is"),
+    ("a.jsonl", b'{"text": "x"}\n{"text": ?}\n', r":2: not valid JSON: .* at character 10 of the"),
+    ("a.csv", b'text\nx\n"' + b"y" * 140_000, r"a\.csv:3: a field of more than .* never closed\?"),
+    ("a.csv", b",".join(b"%d" % n for n in range(5000)), r"0, 1, .* 8 and 4,991 more; choose"),
+    ("a.csv", b"a" * 9999 + b",b\n", r"its columns are 'a+\.\.\., b; choose"),
     ("a.parquet", b"PAR1 nonsense", r"a\.parquet: damaged or not a Parquet file"),
     ("a.parquet", parquet_bytes(text=["x", None]), r"a\.parquet: row 2: the text is missing"),
+    (
+        "a.parquet",
+        parquet_bytes(text=pa.array([b"ok", b"\xff"]).view(pa.string())),
+        r"a\.parquet: row 2: text that is not valid UTF-8",
+    ),
     ("a.parquet", parquet_bytes(a=["x"], b=["y"]), r"no column 'text'; its columns are a, b"),
+    (
+        "a.parquet",
+        parquet_bytes(text=["x"], label=pa.array([2**31 - 1], pa.date32())),
+        r"a\.parquet: row 1: cannot be read: days=2147483647",
+    ),
     ("a.parquet", parquet_bytes(text=["x" * 999])[:-30], r"damaged or not a Parquet file"),
     ("a.docx", b"x", r"a\.docx: unknown format '\.docx'; expected \.txt"),
 ]
@@ -171,13 +196,131 @@ def test_bad_input_is_one_line_with_file_and_line(
 
 
 @pytest.mark.parametrize("compression", [".gz", ".xz", ".bz2", ".zst"])
-@pytest.mark.parametrize("damage", ["truncated", "not compressed"])
+@pytest.mark.parametrize("damage", ["truncated", "not compressed", "followed by text"])
 def test_damaged_compression_is_an_error(tmp_path: Path, compression: str, damage: str) -> None:
     content = "\n".join(map(str, range(50_000))).encode()
     whole = COMPRESS[compression](content)
     bad = whole[: len(whole) // 2] if damage == "truncated" else content
+    bad = whole + content if damage == "followed by text" else bad
     with pytest.raises(DataError, match=rf"a\.txt\{compression}: .*damaged"):
         rows_from(tmp_path / f"a.txt{compression}", bad)
+
+
+@pytest.mark.parametrize("compression", [".gz", ".xz", ".bz2"])
+def test_zeros_after_compressed_data_are_padding(tmp_path: Path, compression: str) -> None:
+    rows = rows_from(tmp_path / f"a.txt{compression}", COMPRESS[compression](b"a\n") + bytes(512))
+    assert rows == [Row("a")]
+
+
+@pytest.mark.parametrize("compression", [".gz", ".xz", ".bz2", ".zst"])
+def test_a_bomb_goes_off_in_small_pieces_and_not_to_the_end(
+    tmp_path: Path, compression: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_BOMB_BYTES", 1 << 20)
+    monkeypatch.setattr(files, "_PACKED_BYTES", 16)
+    path = tmp_path / f"a.txt{compression}"
+    path.write_bytes(COMPRESS[compression](bytes(8 << 20)))
+    chunks = read_chunks(Source("a.txt", ".txt", compression, path))
+    sizes: list[int] = []
+    with pytest.raises(DataError, match=r"a\.txt.* more than 300 times its size"):
+        sizes.extend(map(len, chunks))
+    assert max(sizes, default=0) <= 1 << 20
+    assert sum(sizes) <= 4 << 20  # of 8
+
+
+def test_what_packs_well_is_no_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_BOMB_BYTES", 1 << 10)
+    text = b"".join(b"the soup was cold on day %d .\n" % day for day in range(9999))
+    for compression in (".gz", ".xz", ".bz2", ".zst"):
+        path = tmp_path / f"a.txt{compression}"
+        assert len(rows_from(path, COMPRESS[compression](text))) == 9999
+
+
+def test_equal_texts_in_parquet_may_be_a_bomb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_BOMB_BYTES", 1 << 20)
+    content = parquet_bytes(text=["the soup " * 99] * 4000)
+    with pytest.raises(DataError, match=r"a\.parquet: unpacks to more than 300 times"):
+        rows_from(tmp_path / "a.parquet", content)
+    monkeypatch.setattr(files, "_BOMB_BYTES", 4 << 20)
+    assert len(rows_from(tmp_path / "a.parquet", content)) == 4000
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".tsv", ".jsonl"])
+def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "LONGEST_TEXT", 1 << 20)
+    monkeypatch.setattr(files, "_CHUNK_BYTES", 1 << 10)
+    read, write = os.pipe()
+
+    def endless() -> None:
+        with contextlib.suppress(BrokenPipeError), open(write, "wb") as stream:
+            stream.write(b"text\n")
+            while True:
+                stream.write(b"a" * 4096)
+
+    writer = threading.Thread(target=endless)
+    writer.start()
+    path = tmp_path / f"pipe{suffix}"
+    path.symlink_to(f"/dev/fd/{read}")
+    with pytest.raises(DataError, match=rf"pipe\{suffix}:[12]: "):
+        list(open_rows([str(path)]))
+    os.close(read)
+    writer.join(timeout=10)
+    assert not writer.is_alive()
+
+
+def test_a_text_beyond_all_length_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textvae.data.rows.LONGEST_TEXT", 9)
+    content = parquet_bytes(text=["123456789", "1234567890"])
+    with pytest.raises(DataError, match=r"row 2: the text has 10 characters; .* 9 at most"):
+        rows_from(tmp_path / "a.parquet", content)
+
+
+def test_a_label_that_is_not_a_number_is_missing(tmp_path: Path) -> None:
+    """As pandas writes a label that a row does not have."""
+    content = parquet_bytes(text=["a", "b"], label=[1.0, float("nan")])
+    assert rows_from(tmp_path / "a.parquet", content) == [Row("a", "1.0"), Row("b")]
+    assert rows_from(tmp_path / "a.jsonl", b'{"text": "a", "label": NaN}') == [Row("a")]
+
+
+def test_a_file_of_a_byte_order_mark_alone_is_empty(tmp_path: Path) -> None:
+    assert rows_from(tmp_path / "a.txt", files.BOM) == []
+
+
+def test_utf_16_is_called_by_its_name(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="iconv -f UTF-16"):
+        rows_from(tmp_path / "a.txt", "the soup".encode("utf-16"))
+
+
+def test_a_closed_stdin_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(DataError, match="stdin: is closed"):
+        list(open_rows(["-"]))
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (PermissionError(13, "Permission denied"), 4, "a.txt: cannot be read: Permission denied"),
+        (NotADirectoryError(20, "Not a directory"), 3, "a.txt: no such file"),
+        (OSError(36, "File name too long"), 4, "a.txt: cannot be read: File name too long"),
+    ],
+)
+def test_a_file_that_the_system_refuses_is_named(
+    error: OSError, code: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stat(name: str) -> None:
+        raise error
+
+    monkeypatch.setattr(files.os, "stat", stat)
+    with pytest.raises(TextVAEError, match=message) as caught:
+        find_sources(["a.txt"])
+    assert caught.value.exit_code == code
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from textvae.config import Config
 from textvae.data.batches import Tokens, collate
-from textvae.data.rows import text_cleaner
+from textvae.data.rows import check_characters, text_cleaner
 from textvae.data.tokenizers import Tokenizer
 from textvae.errors import DataError, InterruptedRun, NotFoundError, UsageError
 from textvae.evaluation.likelihood import (
@@ -444,6 +444,7 @@ class TextVAE:
         for place, text in enumerate(texts):
             if not isinstance(text, str):
                 raise DataError(f"texts[{place}] is {type(text).__name__}, not a string")
+            check_characters(f"texts[{place}]", "text", text)
         clean = text_cleaner(lowercase=data.lowercase, normalization=data.normalization)
         return list(texts) if clean is None else [clean(text) for text in texts]
 

@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from textvae.errors import ConfigError, NotFoundError
+from textvae.errors import ConfigError, NotFoundError, is_utf8, shown
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -26,6 +34,8 @@ DropoutRate = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=1, le=65536)]
 Depth = Annotated[int, Field(ge=1, le=256)]
+# Also those that turn the direction of what follows; json itself escapes those below 0x20.
+_CONTROLS = re.compile(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 MAX_COMMITTED_RATE = 10.0  # nats a dimension: a posterior 36,000 times narrower than the prior
 
 WITHOUT_TARGET = ("beta", "kl_schedule")  # what target_kl replaces
@@ -38,6 +48,14 @@ class Section(BaseModel):
     """A part of the configuration: unknown keys are errors, values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _text_can_be_written(cls, value: Any) -> Any:
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and not is_utf8(text):
+                raise ValueError("not valid UTF-8; rename it, or name files by a pattern")
+        return value
 
 
 class DataConfig(Section):
@@ -256,8 +274,9 @@ class Config(Section):
     @model_validator(mode="after")
     def _the_target_is_within_reach(self) -> Config:
         model, target = self.model, self.objective.target_kl
-        normalised = model.latent_size * model.posterior_batch_norm**2 / 2
-        least = max(model.committed_rate, normalised)
+        # Not by **, which raises an error where * gives infinity.
+        square = model.posterior_batch_norm * model.posterior_batch_norm
+        least = max(model.committed_rate, model.latent_size * square / 2)
         if target is not None and target <= least:
             raise ValueError(
                 f"objective.target_kl = {target:g}: this posterior has a KL of {least:.3g} nats at "
@@ -396,8 +415,9 @@ def lay_over(values: dict[str, dict[str, Any]], layer: Mapping[str, Mapping[str,
 
 
 def toml_value(value: Any) -> str:
-    """A scalar or a list of strings as TOML: its JSON, but for DEL, which TOML escapes."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """A scalar or a list of strings as TOML: its JSON, with no control character as it is."""
+    written = json.dumps(value, ensure_ascii=False)
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", written)
 
 
 def section_of(option: str) -> str:
@@ -405,7 +425,7 @@ def section_of(option: str) -> str:
     for section, fields in SECTIONS.items():
         if option in fields.model_fields:
             return section
-    raise ConfigError(f"unknown option {option!r}{suggestion(option, all_fields())}")
+    raise ConfigError(f"unknown option {shown(option)}{suggestion(option, all_fields())}")
 
 
 def all_fields() -> list[str]:
@@ -419,7 +439,8 @@ def parse_assignment(text: str) -> tuple[str, str, Any]:
     section, dot, key = target.strip().partition(".")
     if not equals or not dot or section not in SECTIONS:
         raise ConfigError(
-            f"--set {text!r}: expected section.key=value with a section of {', '.join(SECTIONS)}"
+            f"--set {shown(text)}: expected section.key=value with a section of "
+            f"{', '.join(SECTIONS)}"
         )
     try:
         value = tomllib.loads(f"value = {raw}")["value"]
@@ -438,7 +459,7 @@ def read_recipe(name: str) -> dict[str, Any]:
     if name not in known:
         own = "; a file of your own goes by --config" if name.endswith(".toml") else ""
         raise ConfigError(
-            f"recipe {name!r}: expected {', '.join(known)}{suggestion(name, known)}{own}"
+            f"recipe {shown(name)}: expected {', '.join(known)}{suggestion(name, known)}{own}"
         )
     return tomllib.loads((_recipes() / f"{name}.toml").read_text(encoding="utf-8"))
 
@@ -473,7 +494,9 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     for name, value in values.items():
         if not isinstance(value, dict):
-            raise ConfigError(f"{path}: {name} = {value!r} stands in no section{_home_of(name)}")
+            raise ConfigError(
+                f"{path}: {_key(name)} = {shown(value)} stands in no section{_home_of(name)}"
+            )
     return values
 
 
@@ -487,9 +510,7 @@ def describe_validation(error: ValidationError) -> str:
 
 
 def _describe_one(item: Any) -> str:
-    path = ".".join(map(str, item["loc"]))
-    if not path.isprintable():
-        path = repr(path)
+    path = _key(".".join(map(str, item["loc"])))
     if item["type"] == "extra_forbidden":
         known = list(SECTIONS) if len(item["loc"]) == 1 else all_fields()
         return f"{path} is not a known key{suggestion(str(item['loc'][-1]), known)}"
@@ -497,7 +518,12 @@ def _describe_one(item: Any) -> str:
         message = item["msg"].removeprefix("Value error, ")
         message = message[:1].lower() + message[1:]
         return f"{path}: {message}" if path else message
-    return f"{path or 'all'} = {item['input']!r}: expected {_expected(item)}"
+    return f"{path or 'all'} = {shown(item['input'])}: expected {_expected(item)}"
+
+
+def _key(name: str) -> str:
+    """The name of a key as messages quote it: plain where it is short and printable."""
+    return name if name == shown(name)[1:-1] else shown(name)
 
 
 def _stands_in(given: Mapping[str, Mapping[str, Any]], path: Sequence[str | int]) -> bool:

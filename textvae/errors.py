@@ -5,6 +5,23 @@ A message says what is wrong, where, and what to try, in one line.
 
 from __future__ import annotations
 
+_LONGEST_SHOWN = 100  # characters of a value in a message
+
+
+def shown(value: object) -> str:
+    """A value as messages quote it: printable, on one line, and no longer than people read.
+
+    >>> shown("a\\nb"), len(shown("a" * 1000))
+    ("'a\\\\nb'", 100)
+    """
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a file can hold `text`: names in no UTF-8 reach us with halves of surrogate pairs."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
 
 class TextVAEError(Exception):
     """Root of all errors that textvae raises on purpose."""

@@ -37,7 +37,13 @@ def classify(
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import LAYERS
     from textvae.cli.labelled import finite
-    from textvae.cli.sentences import in_chunks, load_encoder, read_rows, tell_cut
+    from textvae.cli.sentences import (
+        in_chunks,
+        load_encoder,
+        read_rows,
+        tell_cut,
+        told_if_none,
+    )
     from textvae.evaluation.classifier import read_classifier
     from textvae.models.fingerprint import fingerprint
 
@@ -52,7 +58,7 @@ def classify(
         )
     n_cut = 0
     rows = read_rows(vae, file, output, text_column=text_column)
-    for start, chunk in in_chunks(rows):
+    for start, chunk in in_chunks(told_if_none(rows, file, output)):
         texts = [row.text for row in chunk]
         found = vae.embed(texts, layer=linear.layer, normalize=linear.normalize)
         n_cut += found.cut

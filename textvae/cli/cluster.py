@@ -73,6 +73,8 @@ def cluster(
     rows = list(read_rows(vae, file, output, text_column=text_column, label_column=label_column))
     if not rows:
         raise DataError(f"{file}: no sentences in it")
+    if k > len(rows):
+        raise DataError(f"{file}: {len(rows):,} sentences do not make {k:,} clusters; lower -k")
     warn_of_alike({row.label for row in rows if row.label is not None}, output)
     texts = [row.text for row in rows]
     with progress_bars(output) as progress:

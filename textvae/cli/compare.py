@@ -65,7 +65,7 @@ def compare(
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import TextVAE
     from textvae.cli.progress import progress_bars
-    from textvae.cli.sentences import prepared, raw_rows
+    from textvae.cli.sentences import prepared, raw_rows, with_text
     from textvae.evaluation.comparison import Candidate
     from textvae.evaluation.comparison import compare as measure
     from textvae.models.device import reuse_freed_memory
@@ -75,7 +75,7 @@ def compare(
     lm = None if scorer is None else load_scorer(scorer, device)
     train_scorer = None if lm is None else scorer_trainer(lm, output)
     column = text_column or loaded[0].config.data.text_column
-    lines = list(raw_rows(on, output, text_column=column))
+    lines = list(with_text(raw_rows(on, output, text_column=column), on))
 
     def candidates() -> Iterator[Candidate]:
         for number, (name, vae) in enumerate(zip(models, loaded, strict=True), 1):

@@ -168,13 +168,13 @@ class Job:
 def print_vectors(job: Job, output: Output, quantize: str | None) -> None:
     """Print a JSON object for each row, as soon as it is there."""
     from textvae.cli.progress import progress_bars
-    from textvae.cli.sentences import in_chunks, tell_cut
+    from textvae.cli.sentences import in_chunks, tell_cut, told_if_none
     from textvae.cli.vectors import json_lines
     from textvae.latent.quantization import sign_bits
 
     n_cut = 0
     with progress_bars(output) as progress:
-        for start, rows in in_chunks(job.rows(output)):
+        for start, rows in in_chunks(told_if_none(job.rows(output), job.file, output)):
             block, cut = job.block(start, rows)
             n_cut += cut
             if quantize == "binary":

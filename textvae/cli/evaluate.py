@@ -75,7 +75,7 @@ def evaluate(
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import TextVAE
     from textvae.cli.progress import progress_bars
-    from textvae.cli.sentences import read_rows
+    from textvae.cli.sentences import read_rows, with_text
     from textvae.evaluation.absence import why_no_likelihood
     from textvae.evaluation.paths import Interpolations
     from textvae.evaluation.report import evaluate as measure
@@ -92,7 +92,7 @@ def evaluate(
         report = measure(
             vae.model,
             vae.tokenizer,
-            read_rows(vae, file, output, text_column=text_column),
+            with_text(read_rows(vae, file, output, text_column=text_column), file),
             name=model,
             samples=samples,
             seed=seed,
@@ -137,7 +137,7 @@ def whatever_happens() -> Iterator[Callable[..., Any]]:
 def write_json(path: Path, report: dict[str, Any]) -> None:
     """Write a report into a file, whole or not at all."""
     with replacing(path) as stream:
-        # A name that is not UTF-8 has characters that are none; JSON can say them, by escapes.
+        # A name that is not UTF-8 holds halves of surrogate pairs, which JSON writes as escapes.
         stream.write(to_json(report).encode(errors="backslashreplace") + b"\n")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from textvae.cli import sentences
 from textvae.cli.output import Output, counted, human
-from textvae.errors import DataError, ModelFormatError
+from textvae.errors import DataError, ModelFormatError, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,7 +125,7 @@ def check_classes(file: str, rows: Sequence[Row]) -> None:
     """Raise DataError where the labels are no classes that a classifier could learn."""
     known = {row.label for row in rows}
     if len(known) < 2:
-        raise DataError(f"{file}: every label is {rows[0].label!r}; a classifier needs two")
+        raise DataError(f"{file}: every label is {shown(rows[0].label)}; a classifier needs two")
     if len(known) > 20 and (2 * len(known) > len(rows) or is_quantity(known)):
         numbers = "numbers with fractions" if is_quantity(known) else "different labels"
         raise DataError(

@@ -32,6 +32,7 @@ from textvae.cli.output import (
     ReaderGone,
     discard,
     lost_data,
+    one_line,
     prepare_streams,
     say,
     settle_stdout,
@@ -142,7 +143,7 @@ def report_error(error: BaseException) -> int:
 
         traceback.print_exception(error)
     if isinstance(error, TextVAEError):
-        say(f"textvae: error: {error}")
+        say(f"textvae: error: {one_line(str(error))}")
         return error.exit_code
     if isinstance(error, typer.TyperException):
         say(f"textvae: error: {_usage_message(error)}")
@@ -150,10 +151,10 @@ def report_error(error: BaseException) -> int:
     if isinstance(error, OSError) and error.strerror is not None:
         where = "" if error.filename is None else f"{error.filename}: "
         advice = next((f"; {text}" for numbers, text in ADVICE if error.errno in numbers), "")
-        say(f"textvae: error: {where}{error.strerror}{advice}")
+        say(f"textvae: error: {one_line(f'{where}{error.strerror}{advice}')}")
         return UNEXPECTED
     say(
-        f"textvae: unexpected error: {type(error).__name__}: {error} "
+        f"textvae: unexpected error: {type(error).__name__}: {' '.join(str(error).split())} "
         "(set TEXTVAE_DEBUG=1 for the traceback)"
     )
     return UNEXPECTED

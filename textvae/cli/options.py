@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_origin
 import typer
 
 from textvae.cli.output import say
-from textvae.errors import UsageError
+from textvae.errors import UsageError, shown
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -40,7 +40,7 @@ def valid_text(value: str | None) -> str | None:
         # Bytes of the command line that the locale does not know arrive as lone surrogates.
         return value.encode(errors="surrogateescape").decode()
     except UnicodeError:
-        raise UsageError(f"{value!r}: not valid UTF-8; write the sentence as UTF-8") from None
+        raise UsageError(f"{shown(value)}: not valid UTF-8; write the sentence as UTF-8") from None
 
 
 GlobalQuiet = Annotated[

@@ -14,7 +14,10 @@ from typing import IO, Any
 
 LINE_BREAKS = re.compile(r"[\r\n]")
 CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # all but the tab
-CONTROLS_IN_JSON = re.compile(r"[\x7f-\x9f]")  # json itself escapes those below 0x20
+# With those that turn the direction of all that follows, an error message included.
+CONTROLS_FOR_EYES = re.compile(CONTROLS.pattern[:-1] + r"\u202a-\u202e\u2066-\u2069]")
+# json itself escapes those below 0x20.
+CONTROLS_IN_JSON = re.compile(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class ReaderGone(Exception):
@@ -39,7 +42,7 @@ class Output:
             self._write(to_json(record))
         else:
             # A row is a line whatever the sentence holds.
-            pattern = CONTROLS if sys.stdout.isatty() else LINE_BREAKS
+            pattern = CONTROLS_FOR_EYES if sys.stdout.isatty() else LINE_BREAKS
             self._write(pattern.sub(_escape, text))
 
     def report(self, record: Mapping[str, Any]) -> None:
@@ -48,13 +51,13 @@ class Output:
             self._write(to_json(record))
             return
         for line in table_lines(record):
-            self._write(CONTROLS.sub(_escape, line))
+            self._write(CONTROLS_FOR_EYES.sub(_escape, line))
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
         """Print rows of cells under the first, the heading; in a terminal as wide as that."""
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         for line in grid_lines(rows, width):
-            self._write(CONTROLS.sub(_escape, line))
+            self._write(CONTROLS_FOR_EYES.sub(_escape, line))
 
     def text(self, text: str) -> None:
         """Print a document, such as TOML, as it is."""
@@ -67,7 +70,7 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Tell people on stderr that something may not be what they expect."""
-        self.note(f"textvae: warning: {text}")
+        self.note(f"textvae: warning: {one_line(text)}")
 
     def _write(self, line: str) -> None:
         if self.as_json and sys.stdout.isatty():
@@ -78,9 +81,14 @@ class Output:
             raise lost_data(error) from None
 
 
+def one_line(text: str) -> str:
+    """`text` as one line, whatever the names, columns and texts hold that it quotes."""
+    return CONTROLS.sub(_escape, text.strip())
+
+
 def say(text: str) -> None:
     """Write a line to stderr; control characters, which texts and paths may hold, are escaped."""
-    lines = [CONTROLS.sub(_escape, line) for line in text.split("\n")]
+    lines = [CONTROLS_FOR_EYES.sub(_escape, line) for line in text.split("\n")]
     try:
         print("\n".join(lines), file=sys.stderr, flush=True)
     except (OSError, ValueError):  # closed, a full disk: nobody is left to tell
@@ -226,4 +234,4 @@ def settle_stdout() -> None:
 
 
 def _escape(match: re.Match[str]) -> str:
-    return {"\n": "\\n", "\r": "\\r"}.get(match[0], f"\\x{ord(match[0]):02x}")
+    return ascii(match[0])[1:-1]  # \n, \x1b, \u202e

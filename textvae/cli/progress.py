@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from textvae.cli.output import Output, human, say
+from textvae.cli.output import Output, human, one_line, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,7 +68,7 @@ class LineReporter:
         say(text)
 
     def warn(self, text: str) -> None:
-        say(f"textvae: warning: {text}")
+        say(f"textvae: warning: {one_line(text)}")
 
     def start(self, info: dict[str, Any]) -> None:
         self._horizon = info.get("horizon")
@@ -241,7 +241,8 @@ def progress_bars(output: Output) -> Iterator[Progress]:
             if phase not in tasks:
                 for former in tasks.values():
                     bars.update(former, visible=False)
-                tasks[phase] = bars.add_task(phase, total=total or None)
+                # A phase may be named after a folder, and rich hands escape sequences on.
+                tasks[phase] = bars.add_task(_printable(one_line(phase)), total=total or None)
             bars.update(tasks[phase], completed=done, total=total or None)
 
         yield advance

@@ -33,12 +33,18 @@ def reconstruct(
     that is too long is cut and counted.
     """
     output = Output(as_json=as_json, quiet=quiet)
-    from textvae.cli.sentences import in_chunks, load_encoder, read_rows, tell_cut
+    from textvae.cli.sentences import (
+        in_chunks,
+        load_encoder,
+        read_rows,
+        tell_cut,
+        told_if_none,
+    )
 
     vae = load_encoder(model, device, "reconstruct")
     n_cut = 0
     rows = read_rows(vae, file, output, text_column=text_column)
-    for start, chunk in in_chunks(rows):
+    for start, chunk in in_chunks(told_if_none(rows, file, output)):
         texts = [row.text for row in chunk]
         found = vae.embed(texts, sample_seed=seed if sample else None, first=start)
         n_cut += found.cut

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from textvae.cli.output import Output, counted
-from textvae.errors import UsageError
+from textvae.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from textvae.api import TextVAE
@@ -49,6 +49,32 @@ def raw_rows(
     if file == "-" and sys.stdin is not None and sys.stdin.isatty():
         output.note("reading sentences from the terminal, one a line; end with Ctrl-D")
     return open_rows([file], text_column=text_column, label_column=label_column)
+
+
+def told_if_none(rows: Iterator[Row], file: str, output: Output) -> Iterator[Row]:
+    """The rows; where there is none, people are told why nothing comes of it."""
+    n = 0
+    for n, row in enumerate(rows, start=1):  # noqa: B007  # counted
+        yield row
+    if n == 0:
+        output.warn(f"{'stdin' if file == '-' else file}: no sentence in it")
+
+
+def with_text(rows: Iterator[Row], file: str) -> Iterator[Row]:
+    """The rows, of which one at least has a text.
+
+    Raises:
+        DataError: at the end, where none has.
+    """
+    n, spoken = 0, False
+    for n, row in enumerate(rows, start=1):  # noqa: B007  # counted
+        spoken = spoken or bool(row.text.strip())
+        yield row
+    if not spoken:
+        raise DataError(
+            f"{'stdin' if file == '-' else file}: no sentence to evaluate: {n:,} lines, none "
+            "with text"
+        )
 
 
 def prepared(vae: TextVAE, rows: Iterator[Row]) -> Iterator[Row]:

@@ -50,6 +50,7 @@ class Extent:
     longest_text: int = 0
     longest_label: int = 0  # 0: none has a label
     labels: set[str] = field(default_factory=set)  # the different ones, as long as they are few
+    ends_in_nul: bool = False  # a text or a label
 
     def watch(self, rows: Iterator[Row]) -> Iterator[Row]:
         """The rows, counted as they pass."""
@@ -60,6 +61,7 @@ class Extent:
                 self.longest_label = max(self.longest_label, len(row.label))
                 if self._are_few():
                     self.labels.add(row.label)
+            self.ends_in_nul |= row.text.endswith("\0") or (row.label or "").endswith("\0")
             yield row
 
     @property
@@ -157,7 +159,12 @@ def check_destination(
 
 
 def check_extent(path: Path, extent: Extent) -> None:
-    """Raise UsageError where the format would blow texts up beyond all reason."""
+    """Raise UsageError where the format would blow texts up beyond all reason, or lose a part."""
+    if path.suffix.lower() == ".npz" and extent.ends_in_nul:
+        raise UsageError(
+            f"--out {path}: a text or label ends in a NUL character, which an .npz file loses; "
+            "name a .parquet file"
+        )
     longest = max(extent.longest_text, extent.longest_label)
     size = 4 * longest * extent.n
     if path.suffix.lower() == ".npz" and size > LARGEST_TEXTS:

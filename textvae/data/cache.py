@@ -20,13 +20,21 @@ def cache_folder(cache_dir: str | Path | None = None) -> Path:
     Raises:
         DataError: it cannot be made.
     """
-    chosen = cache_dir or os.environ.get("TEXTVAE_CACHE") or Path.home() / ".cache" / "textvae"
-    folder = Path(chosen).expanduser()
+    chosen = cache_dir or os.environ.get("TEXTVAE_CACHE") or Path("~", ".cache", "textvae")
+    try:
+        folder = Path(chosen).expanduser()
+    except RuntimeError:  # a user without a home, as in a container
+        raise DataError(
+            f"{chosen}: there is no such home folder; name a cache folder by TEXTVAE_CACHE or "
+            "data.cache_dir"
+        ) from None
     try:
         for part in ("corpora", "tokenizers"):
             (folder / part).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{folder}: cannot be the cache folder: {error.strerror}") from None
+    except ValueError as error:  # a NUL in the name
+        raise DataError(f"{folder}: cannot be the cache folder: {error}") from None
     return folder
 
 

@@ -13,7 +13,6 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,8 @@ from textvae.errors import DataError
 
 _SLAB_ROWS = 65_536
 _SLAB_BYTES = 64 << 20
-_PIECE_ROWS = 4_096  # encoded at once
+_PIECE_ROWS = 4_096  # encoded at once, or fewer
+_PIECE_CHARACTERS = 4 << 20
 _DISK_RESERVE = 64 << 20
 _SCHEMA = pa.schema(
     [
@@ -230,8 +230,7 @@ def _encoded(
     rows: Iterable[Row], tokenizer: Tokenizer, max_tokens: int, overlong: str, counts: Counts
 ) -> Iterator[tuple[Row, list[int]]]:
     """(row, its ids with the end token) of the rows that are kept; fills `counts`."""
-    rows = iter(rows)
-    while piece := list(islice(rows, _PIECE_ROWS)):
+    for piece in _pieces(rows):
         kept = [row for row in piece if row.text and not row.text.isspace()]
         counts.n_blank += len(piece) - len(kept)
         encoded = tokenizer.encode([row.text for row in kept])
@@ -248,6 +247,20 @@ def _encoded(
             yield row, ids
 
 
+def _pieces(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """The rows, some at a time."""
+    piece: list[Row] = []
+    n_characters = 0
+    for row in rows:
+        piece.append(row)
+        n_characters += len(row.text)
+        if len(piece) == _PIECE_ROWS or n_characters >= _PIECE_CHARACTERS:
+            yield piece
+            piece, n_characters = [], 0
+    if piece:
+        yield piece
+
+
 def _slabs(sentences: Iterable[tuple[Row, list[int]]]) -> Iterator[pa.RecordBatch]:
     rows: list[Row] = []
     flat: list[np.ndarray] = []
@@ -257,7 +270,7 @@ def _slabs(sentences: Iterable[tuple[Row, list[int]]]) -> Iterator[pa.RecordBatc
         rows.append(row)
         lengths.append(len(ids))
         flat.append(np.array(ids, dtype=np.int32))
-        n_bytes += 4 * len(ids) + len(row.text)
+        n_bytes += 4 * len(ids) + len(row.text) + len(row.label or "")
         if len(rows) == _SLAB_ROWS or n_bytes >= _SLAB_BYTES:
             yield _slab(rows, flat, lengths)
             rows, flat, lengths, n_bytes = [], [], [], 0

@@ -6,20 +6,27 @@ import bz2
 import glob
 import gzip
 import lzma
+import os
+import stat
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from textvae.errors import DataError, NotFoundError
+from textvae.data.rows import LONGEST_TEXT
+from textvae.errors import DataError, NotFoundError, shown
 
 FORMATS = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
-_OPENERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
-COMPRESSIONS = (*_OPENERS, ".zst")
+COMPRESSIONS = (".gz", ".xz", ".bz2", ".zst")
 BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _CHUNK_BYTES = 1 << 20
+_PACKED_BYTES = 4 << 10  # decompressed at once: 128 MiB at most, where nothing else sets a limit
+_XZ_MEMORY = 1 << 29  # as much as a header may ask for; `xz -9` needs an eighth of it
+_BOMB_BYTES = 16 << 20  # a file may unpack to so much, or to so many times its size
+_BOMB_RATIO = 300  # of text, gzip makes a third, of the same line again and again a hundredth
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ def find_sources(specs: Sequence[str]) -> list[Source]:
 
 
 def _matching_files(spec: str) -> list[str]:
-    if Path(spec).exists() or not glob.has_magic(spec):
+    if os.path.exists(spec) or not glob.has_magic(spec):
         return [spec]
     found = sorted(glob.glob(spec, recursive=True))
     if not found:
@@ -61,9 +68,13 @@ def _matching_files(spec: str) -> list[str]:
 
 def _file_source(name: str) -> Source:
     path = Path(name)
-    if not path.exists():
-        raise NotFoundError(f"{name}: no such file")
-    if path.is_dir():
+    try:
+        mode = os.stat(name).st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a NUL in a name
+        raise NotFoundError(f"{name}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read: {error.strerror}") from None
+    if stat.S_ISDIR(mode):
         raise DataError(f"{name}: is a folder; name its files, for example '{path / '*.txt'}'")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else ""
@@ -71,8 +82,8 @@ def _file_source(name: str) -> Source:
         return Source(name, ".txt", compression, path)
     if suffixes[-1] not in FORMATS:
         raise DataError(
-            f"{name}: unknown format {suffixes[-1]!r}; expected {', '.join(FORMATS)}, each also "
-            f"with {', '.join(COMPRESSIONS)}; plain lines can be piped in with `-`"
+            f"{name}: unknown format {shown(suffixes[-1])}; expected {', '.join(FORMATS)}, each "
+            f"also with {', '.join(COMPRESSIONS)}; plain lines can be piped in with `-`"
         )
     return Source(name, suffixes[-1], compression, path)
 
@@ -82,69 +93,145 @@ def read_chunks(source: Source) -> Iterator[bytes]:
 
     Raises:
         NotFoundError: the file is gone.
-        DataError: the file cannot be read, or its compressed data is damaged or truncated.
+        DataError: the file cannot be read, or its compressed data is damaged, truncated, or a
+            small file that unpacks to a vast one.
     """
     try:
         if source.path is None:
+            if sys.stdin is None:
+                raise DataError("stdin: is closed; name a file, or pipe text in")
             yield from _blocks(sys.stdin.buffer)
         else:
             with open(source.path, "rb") as stream:
                 yield from _decompressed(stream, source)
     except FileNotFoundError:
         raise NotFoundError(f"{source.name}: no such file") from None
-    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise DataError(
-            f"{source.name}: damaged or truncated {source.compression} data: {error}"
-        ) from None
+    except _damages() as error:
+        raise _damaged(source, error) from None
     except OSError as error:
-        what = error.strerror or f"damaged {source.compression} data: {error}"
-        raise DataError(f"{source.name}: cannot be read: {what}") from None
+        if error.strerror is None:  # bz2 has no error of its own
+            raise _damaged(source, error) from None
+        raise DataError(f"{source.name}: cannot be read: {error.strerror}") from None
 
 
-def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
+def _damaged(source: Source, error: Exception) -> DataError:
+    return DataError(f"{source.name}: damaged or truncated {source.compression} data: {error}")
+
+
+def _damages() -> tuple[type[Exception], ...]:
+    """What damaged data raises; of .zst, where the package for it was imported."""
+    damages = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+    module = sys.modules.get("compression.zstd") or sys.modules.get("zstandard")
+    return damages if module is None else (*damages, module.ZstdError)
+
+
+def _blocks(stream: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
     while block := stream.read(_CHUNK_BYTES):
         yield block
 
 
+def check_expansion(name: str, packed: int, unpacked: int) -> None:
+    """Raise DataError where `packed` bytes become so many that they are a bomb and no text."""
+    if unpacked > max(_BOMB_BYTES, _BOMB_RATIO * packed):
+        raise DataError(
+            f"{name}: unpacks to more than {_BOMB_RATIO} times its size, which text does not; "
+            "if it is right all the same, unpack it first"
+        )
+
+
+class _Counted:
+    """A binary stream that counts what was read of it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.count = 0
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._stream.read(size)
+        self.count += len(block)
+        return block
+
+
 def _decompressed(stream: IO[bytes], source: Source) -> Iterator[bytes]:
-    if source.compression == ".zst":
-        yield from _zstd_blocks(stream, source.name)
-    elif source.compression:
-        opener = _OPENERS[source.compression]
-        with opener(stream) as unpacked:
-            yield from _blocks(unpacked)
-    else:
+    if not source.compression:
         yield from _blocks(stream)
+        return
+    packed, unpacked = _Counted(stream), 0
+    for block in _unpacked(packed, source):
+        unpacked += len(block)
+        check_expansion(source.name, packed.count, unpacked)
+        yield block
 
 
-def _zstd_blocks(stream: IO[bytes], name: str) -> Iterator[bytes]:
+def _unpacked(packed: Any, source: Source) -> Iterator[bytes]:
+    if source.compression == ".gz":
+        with gzip.open(packed) as unpacked:
+            yield from _blocks(unpacked)
+    elif source.compression == ".xz":
+        yield from _frames(packed, lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY))
+    elif source.compression == ".bz2":
+        yield from _frames(packed, bz2.BZ2Decompressor)
+    else:
+        yield from _frames(packed, _zstd(source.name))
+
+
+def _frames(packed: Any, new_frame: Callable[[], Any]) -> Iterator[bytes]:
+    """What is in the frames of a stream, in blocks of bounded size.
+
+    Frame by frame, because the readers of the libraries take a last frame that is truncated, or
+    something else than a frame, for the end of the data. Zeros after a frame are padding.
+    """
+    frame, block = new_frame(), b""
+    while True:
+        if not block and (frame is None or frame.needs_input):
+            block = packed.read(_PACKED_BYTES)
+            if not block:
+                break
+        if frame is None:
+            block = block.lstrip(b"\0")
+            if not block:
+                continue
+            frame = new_frame()
+        yield frame.decompress(block, _CHUNK_BYTES)
+        block, frame = (frame.unused_data, None) if frame.eof else (b"", frame)
+    if frame is not None:
+        raise EOFError("the last frame is not complete")
+
+
+def _zstd(name: str) -> Callable[[], Any]:
+    """What makes a decompressor for a frame."""
     if sys.version_info >= (3, 14):
         from compression import zstd
 
-        try:
-            yield from _blocks(zstd.open(stream))
-        except zstd.ZstdError as error:
-            raise EOFError(str(error)) from None
-        return
+        return zstd.ZstdDecompressor
     try:
         import zstandard
     except ImportError:
         raise DataError(
             f"{name}: .zst needs the package zstandard; install it with `pip install zstandard`"
         ) from None
-    # Frame by frame: zstandard's stream reader takes a truncated frame for the end of the data.
-    decompressor, frame = zstandard.ZstdDecompressor(), None
-    for block in _blocks(stream):
-        while block:
-            frame = frame or decompressor.decompressobj()
-            try:
-                yield frame.decompress(block)
-            except zstandard.ZstdError as error:
-                raise EOFError(str(error)) from None
-            block = frame.unused_data if frame.eof else b""
-            frame = None if frame.eof else frame
-    if frame is not None:
-        raise EOFError("the last frame is not complete")
+    whole = zstandard.ZstdDecompressor()
+
+    class Frame:
+        """A frame with the interface of those of the standard library."""
+
+        needs_input = True
+
+        def __init__(self) -> None:
+            self._frame = whole.decompressobj()
+
+        def decompress(self, block: bytes, size: int) -> bytes:
+            return self._frame.decompress(block)
+
+        @property
+        def eof(self) -> bool:
+            return self._frame.eof
+
+        @property
+        def unused_data(self) -> bytes:
+            return self._frame.unused_data
+
+    return Frame
 
 
 def read_lines(source: Source) -> Iterator[tuple[int, str]]:
@@ -153,17 +240,22 @@ def read_lines(source: Source) -> Iterator[tuple[int, str]]:
     A byte-order mark at the start is left out; a carriage return at the end of a line stays.
 
     Raises:
-        DataError: bytes that are not UTF-8, or NUL characters, with file and line.
+        DataError: bytes that are not UTF-8, NUL characters, or a line of more than 16 MiB, with
+            file and line.
     """
     for number, raw in enumerate(_raw_lines(source), start=1):
-        if number == 1:
-            raw = raw.removeprefix(BOM)
+        if len(raw) > LONGEST_TEXT:
+            raise DataError(
+                f"{source.name}:{number}: a line of more than {LONGEST_TEXT >> 20} MiB; expected a "
+                "sentence a line"
+            )
         try:
             line = raw.decode()
         except UnicodeDecodeError as error:
             raise DataError(
                 f"{source.name}:{number}: not valid UTF-8 (byte 0x{raw[error.start]:02x} at byte "
-                f"{error.start + 1} of the line); convert the file, for example with iconv"
+                f"{error.start + 1} of the line); convert the file, for example with "
+                f"`iconv -f {'UTF-16' if raw.startswith(_UTF16) else 'LATIN1'} -t UTF-8`"
             ) from None
         if "\0" in line:
             raise DataError(
@@ -172,14 +264,26 @@ def read_lines(source: Source) -> Iterator[tuple[int, str]]:
         yield number, line
 
 
+def _without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The chunks without the byte-order mark that the first may begin with."""
+    start = b""
+    for chunk in chunks:
+        start += chunk
+        if len(start) >= len(BOM):
+            break
+    yield start.removeprefix(BOM)
+    yield from chunks
+
+
 def _raw_lines(source: Source) -> Iterator[bytes]:
+    """The lines as bytes; of one that is too long, a beginning that is too long as well."""
     unfinished: list[bytes] = []
-    for chunk in read_chunks(source):
+    for chunk in _without_mark(read_chunks(source)):
         first, *more = chunk.split(b"\n")
         unfinished.append(first)
-        if more:
+        if more or sum(map(len, unfinished)) > LONGEST_TEXT:
             yield b"".join(unfinished)
-            *complete, last = more
+            *complete, last = more or [b""]
             yield from complete
             unfinished = [last]
     last_line = b"".join(unfinished)

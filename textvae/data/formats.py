@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from textvae.data.files import Source, read_chunks, read_lines
+from textvae.data.files import Source, check_expansion, read_chunks, read_lines
 from textvae.data.rows import Row, checked_row
-from textvae.errors import DataError, NotFoundError
+from textvae.errors import DataError, NotFoundError, shown
 
 if TYPE_CHECKING:
     import pyarrow
 
 LOG_PROB = "log_prob"
+_LISTED, _LONG_NAME = 9, 50  # columns in a message, characters of a name that is cut there
+_PARQUET_ROWS = 128  # decoded at once: few, as each may be as long as a text can be
 
 
 @dataclass(frozen=True)
@@ -41,13 +45,15 @@ class Choice:
         Raises:
             NotFoundError: no such column, or no default for the text; the message lists them all.
         """
-        listing = f"its columns are {', '.join(names) or 'none'}"
+        more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+        first = [name if len(name) < _LONG_NAME else shown(name) for name in names[:_LISTED]]
+        listing = f"its columns are {', '.join(first) or 'none'}{more}"
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
-            raise DataError(f"{where}: column {doubled[0]!r} stands there twice; {listing}")
+            raise DataError(f"{where}: column {shown(doubled[0])} stands there twice; {listing}")
         for wanted in (self.text, self.label):
             if wanted is not None and wanted not in names:
-                raise NotFoundError(f"{where}: no column {wanted!r}; {listing}")
+                raise NotFoundError(f"{where}: no column {shown(wanted)}; {listing}")
         label = self.label or ("label" if "label" in names and self.text != "label" else None)
         log_prob = LOG_PROB if LOG_PROB in names else None
         text = self.text or ("text" if "text" in names else None)
@@ -97,6 +103,13 @@ def _csv_records(source: Source) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
+            # Its limit is one of the whole program, and so not ours to raise.
+            if "field limit" in str(error):
+                raise DataError(
+                    f"{source.name}:{number}: a field of more than {csv.field_size_limit():,} "
+                    "characters; is a quotation mark never closed? .tsv and .jsonl have no such "
+                    "limit"
+                ) from None
             raise DataError(f"{source.name}:{number}: not valid CSV (RFC 4180): {error}") from None
         yield number, record
 
@@ -144,7 +157,7 @@ def _jsonl_rows(source: Source, choice: Choice) -> Iterator[Row]:
             # A later object may have the label that the first one lacks.
             label = columns.label or ("label" if columns.text != "label" else "")
         if columns.text not in record:
-            raise DataError(f"{where}: no {columns.text!r} in this object")
+            raise DataError(f"{where}: no {shown(columns.text)} in this object")
         yield checked_row(
             where,
             record[columns.text],
@@ -162,8 +175,14 @@ def _json_object(line: str, where: str) -> dict[str, Any]:
 
     try:
         record = json.loads(line, object_pairs_hook=without_doubles)
-    except (ValueError, RecursionError) as error:
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{where}: not valid JSON: {error.msg} at character {error.pos + 1} of the line"
+        ) from None
+    except ValueError as error:  # a number of 5,000 digits
         raise DataError(f"{where}: not valid JSON: {error}") from None
+    except RecursionError:
+        raise DataError(f"{where}: not valid JSON: too many brackets inside each other") from None
     if not isinstance(record, dict):
         raise DataError(f"{where}: expected a JSON object, found {type(record).__name__}")
     return record
@@ -175,30 +194,39 @@ def _parquet_rows(source: Source, choice: Choice) -> Iterator[Row]:
 
     with tempfile.TemporaryFile() as spool:
         try:
-            file = pyarrow.parquet.ParquetFile(_seekable(source, spool))
+            place = _seekable(source, spool)
+            packed = os.stat(place if isinstance(place, Path) else place.fileno()).st_size
+            file = pyarrow.parquet.ParquetFile(place)
+            groups = map(file.metadata.row_group, range(file.num_row_groups))
+            check_expansion(source.name, packed, sum(group.total_byte_size for group in groups))
             schema = file.schema_arrow
             textual = [field.name for field in schema if _holds_text(field.type)]
             columns = choice.among(schema.names, textual, source.name)
             wanted = [n for n in (columns.text, columns.label, columns.log_prob) if n is not None]
-            number = 0
-            for batch in file.iter_batches(batch_size=4096, columns=wanted):
-                columns_of_batch = [batch.column(name).to_pylist() for name in wanted]
-                for values in zip(*columns_of_batch, strict=True):
+            number = unpacked = 0
+            for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=wanted):
+                for values in zip(*(batch.column(name) for name in wanted), strict=True):
                     number += 1
-                    record = dict(zip(wanted, values, strict=True))
-                    yield checked_row(
+                    record = {
+                        name: value.as_py() for name, value in zip(wanted, values, strict=True)
+                    }
+                    row = checked_row(
                         f"{source.name}: row {number}",
                         record[columns.text],
                         record.get(columns.label or ""),
                         record.get(LOG_PROB),
                     )
+                    # Equal texts are written once, so a small file may hold billions of rows.
+                    unpacked += len(row.text) + 1
+                    check_expansion(source.name, packed, unpacked)
+                    yield row
+        except UnicodeDecodeError:
+            raise DataError(f"{source.name}: row {number}: text that is not valid UTF-8") from None
         except (pyarrow.ArrowException, OSError) as error:
             message = " ".join(str(error).split())
             raise DataError(f"{source.name}: damaged or not a Parquet file: {message}") from None
-        except UnicodeDecodeError:
-            raise DataError(
-                f"{source.name}: after row {number}: text that is not valid UTF-8"
-            ) from None
+        except (ValueError, OverflowError) as error:  # a date that Python has no number for
+            raise DataError(f"{source.name}: row {number}: cannot be read: {error}") from None
 
 
 def _seekable(source: Source, spool: IO[bytes]) -> Any:

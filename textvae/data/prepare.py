@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -91,21 +92,27 @@ def load_corpora(
             _corpus(folder, train, chosen, data, say),
             _corpus(folder, valid, chosen, data, say),
         )
-    for part, corpus in (("training", corpora.train), ("validation", corpora.valid)):
-        if not len(corpus):
-            raise DataError(_nothing_left(part, corpus, train if part == "training" else valid))
+    if not len(corpora.train):
+        held_out = len(corpora.valid) if valid.name == train.name else 0
+        raise DataError(_nothing_left("training", corpora.train, train, held_out))
+    if not len(corpora.valid):
+        raise DataError(_nothing_left("validation", corpora.valid, valid))
     return corpora
 
 
-def _nothing_left(part: str, corpus: EncodedCorpus, collection: Collection) -> str:
+def _nothing_left(
+    part: str, corpus: EncodedCorpus, collection: Collection, held_out: int = 0
+) -> str:
     message = (
         f"{collection.name}: no {part} sentences are left ({corpus.n_blank} blank, "
-        f"{corpus.n_dropped} too long)"
+        f"{corpus.n_dropped} too long{f', {held_out} held out' if held_out else ''})"
     )
     if corpus.n_dropped:
         return f"{message}; raise --max-tokens or set data.overlong=cut"
     if part == "validation":
         return f"{message}; name a file with --valid, or raise data.valid_fraction"
+    if held_out:
+        return f"{message}; name a file for validation with --valid"
     return f"{message}; expected a sentence a line"
 
 
@@ -188,25 +195,29 @@ def _tokenizer(folder: Path, train: Collection, config: TokenizerConfig, say: Sa
         return _existing_tokenizer(Path(config.tokenizer))
     key = fingerprint("tokenizer", train.digest, config.tokenizer, config.vocab_size)
     path = folder / "tokenizers" / f"{key}.json"
-    if not path.exists():
-        say(f"training the {config.tokenizer} tokenizer")
-        # Bounded memory whatever the corpus: of a large one, a share of the distinct texts.
-        share = min(1.0, _TOKENIZER_BYTES / max(train.text_bytes, 1))
-        texts = (
-            row.text
-            for row in train.rows()
-            if share == 1.0 or hash_fraction(row.text, purpose="tokenizer") < share
-        )
-        trained = Tokenizer.train(texts, kind=config.tokenizer, vocab_size=config.vocab_size)
-        trained.save(path)
+    if path.exists():
+        try:
+            return Tokenizer.load(path)
+        except DataError as error:  # the machine crashed while it was written
+            say(f"{error}; training it again")
+    say(f"training the {config.tokenizer} tokenizer")
+    # Bounded memory whatever the corpus: of a large one, a share of the distinct texts.
+    share = min(1.0, _TOKENIZER_BYTES / max(train.text_bytes, 1))
+    texts = (
+        row.text
+        for row in train.rows()
+        if share == 1.0 or hash_fraction(row.text, purpose="tokenizer") < share
+    )
+    trained = Tokenizer.train(texts, kind=config.tokenizer, vocab_size=config.vocab_size)
+    trained.save(path)
     return Tokenizer.load(path)
 
 
 def _existing_tokenizer(path: Path) -> Tokenizer:
     """The tokenizer of a file, or of a model folder."""
-    if path.is_dir():
+    if os.path.isdir(path):
         path = path / "tokenizer.json"
-    if not path.exists():
+    if not os.path.exists(path):
         raise NotFoundError(f"tokenizer {path}: neither one of {', '.join(KINDS)} nor a file")
     return Tokenizer.load(path)
 

@@ -8,7 +8,9 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from textvae.errors import DataError
+from textvae.errors import DataError, is_utf8, shown
+
+LONGEST_TEXT = 16 << 20  # bytes of a line, characters of a text: more is no sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,26 +26,38 @@ def checked_row(where: str, text: object, label: object = None, log_prob: object
     """A row of values from a file; `where` names file and line in errors.
 
     Raises:
-        DataError: text that is not a string of Unicode characters, a label that is not a
-            single value, a log_prob that is not a finite number.
+        DataError: text that is not a string of Unicode characters or is beyond all length, a
+            label that is not a single value, a log_prob that is not a finite number.
     """
     if not isinstance(text, str):
         raise DataError(f"{where}: the text is {_kind(text)}, not a string")
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise DataError(f"{where}: the text holds half a surrogate pair, which is no character")
+    check_characters(where, "text", text)
     if label is not None and not isinstance(label, str | int | float):
         raise DataError(f"{where}: the label is {_kind(label)}, not a string or a number")
-    return Row(text, _label(label), _number(where, log_prob))
+    return Row(text, _label(where, label), _number(where, log_prob))
 
 
-def _label(value: str | float | None) -> str | None:
+def check_characters(where: str, what: str, text: str) -> None:
+    """Raise DataError where `text` is too long to be one, or holds what is no character of text."""
+    if len(text) > LONGEST_TEXT:
+        raise DataError(
+            f"{where}: the {what} has {len(text):,} characters; expected a sentence, "
+            f"{LONGEST_TEXT:,} at most"
+        )
+    if not is_utf8(text):
+        raise DataError(f"{where}: the {what} holds half a surrogate pair, which is no character")
+
+
+def _label(where: str, value: str | int | float | None) -> str | None:
     """A label without the white space around it; None where nothing is left, or it is NaN."""
     if isinstance(value, float):
         if math.isnan(value):  # what columns of numbers have where nothing is
             return None
         if value.is_integer() and abs(value) < 2**53:
             value = int(value)  # which became a float beside such a gap
-    return None if value is None else str(value).strip() or None
+    label = "" if value is None else str(value).strip()
+    check_characters(where, "label", label)
+    return label or None
 
 
 def _number(where: str, value: object) -> float | None:
@@ -51,10 +65,10 @@ def _number(where: str, value: object) -> float | None:
         return None
     try:
         number = float(value)  # type: ignore[arg-type]  # whatever float() refuses is the error
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise DataError(f"{where}: log_prob {value!r} is not a finite number")
+        raise DataError(f"{where}: log_prob {shown(value)} is not a finite number")
     return number
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ _KNOWN_NAMES = {
     BOS: (BOS, "<s>", "[CLS]", "[BOS]", "<|begin_of_text|>", "<|startoftext|>"),
     EOS: (EOS, "</s>", "[SEP]", "[EOS]", "<|end_of_text|>", "<|endoftext|>", "<|im_end|>"),
 }
+_PIECE_CHARACTERS = 4 << 20  # encoded at once
 _MISSING_BYTE_STEP = 1e-4  # of tokenizers' UnigramTrainer, between bytes that the texts lack
 
 
@@ -86,8 +87,11 @@ class Tokenizer:
         Raises:
             DataError: a tokenizer from elsewhere that takes part of a text for a special token.
         """
-        encodings = self._backend.encode_batch_fast(texts, add_special_tokens=False)
-        return [self._without_reserved(encoding.ids) for encoding in encodings]
+        return [
+            self._without_reserved(encoding.ids)
+            for some in _in_pieces(texts)
+            for encoding in self._backend.encode_batch_fast(some, add_special_tokens=False)
+        ]
 
     def _without_reserved(self, ids: list[int]) -> list[int]:
         """`ids`, where a literal `<pad>`, `<bos>` or `<eos>` is an unknown word like any other."""
@@ -166,6 +170,17 @@ class Tokenizer:
     def fingerprint(self) -> str:
         """A digest of everything that decides how text becomes ids."""
         return hashlib.blake2b(self._backend.to_str().encode(), digest_size=16).hexdigest()
+
+
+def _in_pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The texts, some at a time: the backend takes 140 bytes for each of theirs."""
+    first = characters = 0
+    for place, text in enumerate(texts):
+        if characters and characters + len(text) > _PIECE_CHARACTERS:
+            yield texts[first:place]
+            first, characters = place, 0
+        characters += len(text)
+    yield texts[first:]
 
 
 def _special(content: str) -> AddedToken:

@@ -57,7 +57,7 @@ def prepare(
         first = too_long[0]
         raise DataError(
             f"{len(too_long)} of {len(ids)} sentences exceed the model's limit of {max_tokens} "
-            f"tokens, the first in line {places[first] + 1} with {len(ids[first]) + 1}; "
+            f"tokens, the first of them is number {places[first] + 1}, with {len(ids[first]) + 1}; "
             "cut them with --truncate, or leave them out"
         )
     for i in too_long:

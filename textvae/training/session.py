@@ -14,7 +14,7 @@ from typing import Any
 from textvae.config import Config, ModelConfig
 from textvae.data.prepare import Corpora, load_corpora
 from textvae.data.replacing import check_writable
-from textvae.errors import TextVAEError, UsageError
+from textvae.errors import TextVAEError, UsageError, is_utf8, shown
 from textvae.models.folder import load_model, write_atomically
 from textvae.training.card import model_card
 from textvae.training.checkpoints import TrainingState
@@ -103,6 +103,11 @@ def name_sources(
 ) -> tuple[Config, list[str] | None, list[str] | None]:
     """Names of files go into the configuration; sentences become lists."""
     names: dict[str, Any] = {}
+    if not is_utf8(os.path.abspath(os.curdir)):
+        raise UsageError(
+            f"the name of the folder {shown(os.path.abspath(os.curdir))} is not valid UTF-8, and "
+            "experiment.toml could not hold it; start from another folder"
+        )
     if isinstance(texts, str | Path):
         names["train"], texts = (str(texts),), None
     if isinstance(valid_texts, str | Path):
@@ -159,6 +164,8 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
     """
     if resume and overwrite:
         raise UsageError("--resume and --overwrite contradict each other; give one of them")
+    if not is_utf8(str(out)):  # which safetensors does not open
+        raise UsageError(f"{shown(str(out))}: not valid UTF-8; choose another --out")
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; --out needs a folder")
     if resume:
