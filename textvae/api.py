@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from textvae.config import Config
 from textvae.data.batches import Tokens, collate
 from textvae.data.rows import text_cleaner
 from textvae.data.tokenizers import Tokenizer
-from textvae.errors import DataError, InterruptedRun, NotFoundError, UsageError
+from textvae.errors import DataError, InterruptedRun, ModelFormatError, NotFoundError, UsageError
 from textvae.evaluation.likelihood import (
     chunks_by_length,
     importance_weighted,
@@ -31,14 +30,13 @@ from textvae.latent.interpolation import Method, interpolate
 from textvae.latent.settings import Sampling
 from textvae.latent.streams import SampleStreams
 from textvae.models.device import choose_device
-from textvae.models.folder import load_model, save_model
+from textvae.models.folder import load_model, own_file, read_metrics, save_model, write_atomically
 from textvae.models.sentence import Layer, SentenceModel
 
 if TYPE_CHECKING:
     from textvae.training.reporting import Reporter
 
 EXPERIMENT_FILE = "experiment.toml"
-METRICS_FILE = "metrics.jsonl"
 LAYERS: tuple[Layer, ...] = get_args(Layer)
 
 
@@ -146,7 +144,7 @@ class TextVAE:
         if not folder.is_dir():
             folder = _download(str(name))
         loaded = load_model(folder, device=choose_device(device))
-        experiment = folder / EXPERIMENT_FILE
+        experiment = own_file(folder, EXPERIMENT_FILE)
         if experiment.is_file():
             config = Config.resolve(file=experiment)
         else:
@@ -168,7 +166,7 @@ class TextVAE:
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model into a folder that `from_pretrained` reads."""
         save_model(Path(folder), self.model, self.tokenizer, self.config.data)
-        (Path(folder) / EXPERIMENT_FILE).write_text(self.config.to_toml(), encoding="utf-8")
+        write_atomically(Path(folder) / EXPERIMENT_FILE, self.config.to_toml())
 
     def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
         """Upload the model to the Hugging Face hub; its address."""
@@ -178,7 +176,8 @@ class TextVAE:
         hub.create_repo(repo_id, exist_ok=True, private=private)
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
-            if self.folder is not None and (self.folder / "README.md").is_file():
+            # Not a link to a file of yours: the card becomes public.
+            if self.folder is not None and own_file(self.folder, "README.md").is_file():
                 card = (self.folder / "README.md").read_text(encoding="utf-8")
                 (Path(folder) / "README.md").write_text(card, encoding="utf-8")
             return str(hub.upload_folder(repo_id=repo_id, folder_path=folder))
@@ -206,13 +205,13 @@ class TextVAE:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """The validation record of the saved weights, as training wrote it; empty if unknown."""
-        path = self.folder / METRICS_FILE if self.folder is not None else None
-        if path is None or not path.is_file():
-            return {}
+        """The validation record of the saved weights, as training wrote it; empty if unknown.
+
+        Raises:
+            ModelFormatError: metrics.jsonl is damaged.
+        """
         best: dict[str, Any] = {}
-        for line in path.read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)
+        for record in read_metrics(self.folder) if self.folder is not None else ():
             if record.get("event") == "valid" and record.get("best"):
                 best = record
         return best
@@ -507,6 +506,11 @@ class TextVAE:
         sorted_rows = torch.cat(parts)
         result = torch.empty_like(sorted_rows)
         result[torch.tensor(order, device=result.device)] = sorted_rows
+        if not bool(result.isfinite().all()):
+            raise ModelFormatError(
+                "a sentence has a vector that is not finite: the model's weights are damaged or "
+                "far too large"
+            )
         return result
 
     def _neighbourhood(self, text: str) -> tuple[Tensor, Tensor]:

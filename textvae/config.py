@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from textvae.errors import ConfigError, NotFoundError
+from textvae.limits import LONGEST_NAME, parse_toml, read_text, shown, shown_name
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -26,6 +27,7 @@ DropoutRate = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=1, le=65536)]
 Depth = Annotated[int, Field(ge=1, le=256)]
+MOST_SAID = 10  # problems of a configuration in a message
 MAX_COMMITTED_RATE = 10.0  # nats a dimension: a posterior 36,000 times narrower than the prior
 
 WITHOUT_TARGET = ("beta", "kl_schedule")  # what target_kl replaces
@@ -416,8 +418,8 @@ def parse_assignment(text: str) -> tuple[str, str, Any]:
             f"--set {text!r}: expected section.key=value with a section of {', '.join(SECTIONS)}"
         )
     try:
-        value = tomllib.loads(f"value = {raw}")["value"]
-    except (ValueError, RecursionError):  # no TOML, a number of 5,000 digits, 5,000 brackets
+        value = parse_toml(f"value = {raw}")["value"]
+    except ValueError:  # no TOML, a number of 5,000 digits, 5,000 brackets
         value = raw.strip()
     return section, key.strip(), value
 
@@ -457,17 +459,18 @@ def _recipes() -> Traversable:
 def read_toml(path: str | Path) -> dict[str, Any]:
     """The tables of a TOML file."""
     try:
-        with open(path, "rb") as handle:
-            values = tomllib.load(handle)
+        values = parse_toml(read_text(Path(path)))
     except FileNotFoundError:
         raise NotFoundError(f"{path}: no such configuration file") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     for name, value in values.items():
         if not isinstance(value, dict):
-            raise ConfigError(f"{path}: {name} = {value!r} stands in no section{_home_of(name)}")
+            raise ConfigError(
+                f"{path}: {shown_name(name)} = {shown(value)} stands in no section{_home_of(name)}"
+            )
     return values
 
 
@@ -476,14 +479,16 @@ def _home_of(name: str) -> str:
 
 
 def describe_validation(error: ValidationError) -> str:
-    """All that pydantic found, in one line, each with its dotted path."""
-    return "; ".join(_describe_one(item) for item in error.errors(include_url=False))
+    """What pydantic found first, in one line, each with its dotted path."""
+    found = error.errors(include_url=False)
+    said = [_describe_one(item) for item in found[:MOST_SAID]]
+    if len(found) > MOST_SAID:
+        said.append(f"and {len(found) - MOST_SAID:,} more")
+    return "; ".join(said)
 
 
 def _describe_one(item: Any) -> str:
-    path = ".".join(map(str, item["loc"]))
-    if not path.isprintable():
-        path = repr(path)
+    path = shown_name(".".join(map(str, item["loc"])))
     if item["type"] == "extra_forbidden":
         known = list(SECTIONS) if len(item["loc"]) == 1 else all_fields()
         return f"{path} is not a known key{suggestion(str(item['loc'][-1]), known)}"
@@ -491,10 +496,10 @@ def _describe_one(item: Any) -> str:
     message = message[:1].lower() + message[1:]
     if isinstance(item["input"], Mapping | BaseModel):
         return f"{path}: {message}" if path else message
-    return f"{path} = {item['input']!r}: {message}"
+    return f"{path} = {shown(item['input'])}: {message}"
 
 
 def suggestion(name: str, known: list[str]) -> str:
     """`, did you mean 'x'?` where something known is near, else nothing."""
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name[:LONGEST_NAME], known, n=1)
     return f", did you mean {near[0]!r}?" if near else ""

@@ -13,8 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 LINE_BREAKS = re.compile(r"[\r\n]")
-CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # all but the tab
-CONTROLS_IN_JSON = re.compile(r"[\x7f-\x9f]")  # json itself escapes those below 0x20
+# All but the tab; with what breaks lines, or turns text that follows from right to left.
+_UNSEEN = r"\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+CONTROLS = re.compile(rf"[\x00-\x08\x0a-\x1f{_UNSEEN}]")
+CONTROLS_IN_JSON = re.compile(rf"[{_UNSEEN}]")  # json itself escapes those below 0x20
 
 
 class ReaderGone(Exception):
@@ -45,7 +47,7 @@ class Output:
     def report(self, record: Mapping[str, Any]) -> None:
         """Print one report: `record` as a JSON object, or as a table of names and values."""
         if self.as_json:
-            self._write(to_json(record))
+            self._write(to_json(record), always=True)
             return
         for line in table_lines(record):
             self._write(CONTROLS.sub(_escape, line))
@@ -69,8 +71,8 @@ class Output:
         """Tell people on stderr that something may not be what they expect."""
         self.note(f"textvae: warning: {text}")
 
-    def _write(self, line: str) -> None:
-        if self.as_json and sys.stdout.isatty():
+    def _write(self, line: str, *, always: bool = False) -> None:
+        if self.as_json and (always or sys.stdout.isatty()):
             line = CONTROLS_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
         try:
             sys.stdout.write(line + "\n")
@@ -180,4 +182,6 @@ def discard_stdout() -> None:
 
 
 def _escape(match: re.Match[str]) -> str:
-    return {"\n": "\\n", "\r": "\\r"}.get(match[0], f"\\x{ord(match[0]):02x}")
+    code = ord(match[0])
+    escaped = f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    return {"\n": "\\n", "\r": "\\r"}.get(match[0], escaped)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from textvae.cli.files import replacing
 from textvae.cli.vectors import Block, parquet_schema, parquet_table
 from textvae.errors import DataError
+from textvae.limits import parse_json, read_text
 from textvae.training.lock import LOCK_FILE
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 PART = 16_384  # rows of a part: sorted by length together, and lost at worst by an interruption
 RUN_FILE = "run.json"
 NAMES = r"run\.json|part-\d{6}\.parquet"
+NO_PART = (KeyError, TypeError, ValueError, AttributeError)  # by a table of other columns
 OURS = re.compile(rf"{NAMES}|\.({NAMES})\.\d+\.part")
 
 
@@ -121,21 +123,20 @@ class Parts:
         path = self._path(number)
         try:
             table = parquet.read_table(path, page_checksum_verification=True)
-        except (OSError, ArrowException) as error:
-            reason = str(error).splitlines()[0]
+            return Block(
+                int(table.schema.metadata[b"start"]),
+                table["text"].to_pylist(),
+                table["label"].to_pylist(),
+                _matrix(table["vector"]),
+                _matrix(table["variance"]) if "variance" in table.column_names else None,
+            )
+        except (OSError, ArrowException, *NO_PART) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
             path.unlink(missing_ok=True)  # to be computed again
             raise DataError(
                 f"{path}: cannot be read ({reason}); run the same command again, and where "
                 "several machines share the work, on a file system that all of them see"
             ) from None
-        names = table.column_names
-        return Block(
-            int(table.schema.metadata[b"start"]),
-            table["text"].to_pylist(),
-            table["label"].to_pylist(),
-            _matrix(table["vector"]),
-            _matrix(table["variance"]) if "variance" in names else None,
-        )
 
     def _path(self, number: int) -> Path:
         return self.folder / f"part-{number:06d}.parquet"
@@ -146,7 +147,7 @@ class Parts:
     def _run(self) -> Any:
         """What the folder says about its run; None where it says nothing."""
         try:
-            return json.loads((self.folder / RUN_FILE).read_bytes())
+            return parse_json(read_text(self.folder / RUN_FILE))
         except (OSError, ValueError):
             return None
 

@@ -30,7 +30,7 @@ def model_card(
     best: dict[str, Any] = next(
         (r for r in reversed(metrics) if r.get("event") == "valid" and r.get("best")), {}
     )
-    rows = [f"| `{key}` | {best[key]:.3f} |" for key in FIGURES if key in best]
+    rows = [f"| `{key}` | {best[key]:.3f} |" for key in FIGURES if _is_figure(best.get(key))]
     architecture = model.config
     encoder = "" if model.kind == "lm" else f"{architecture.encoder} encoder, "
     latent = "" if model.kind == "lm" else f", latent size {model.latent_size}"
@@ -81,6 +81,10 @@ def model_card(
             "",
         ]
     )
+
+
+def _is_figure(value: Any) -> bool:
+    return isinstance(value, int | float)
 
 
 def method_of(config: Config) -> str:
