@@ -22,10 +22,17 @@ from textvae.api import TextVAE
 from textvae.config import DataConfig
 from textvae.data.replacing import replacing
 from textvae.errors import ModelFormatError, UsageError
-from textvae.models.folder import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE, load_model, save_model
+from textvae.models.folder import (
+    CONFIG_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    load_model,
+    read_metrics,
+    save_model,
+)
 from textvae.training.checkpoints import checkpoint_folders, damage
 from textvae.training.lock import LOCK_FILE, sole_use
-from textvae.training.reporting import LoggingReporter, MetricsFile, read_metrics
+from textvae.training.reporting import LoggingReporter, MetricsFile
 from textvae.training.session import train_session
 
 NOWHERE = Path("/proc")  # a folder where nobody can make a file, root neither

@@ -17,7 +17,7 @@ from textvae.config import Config
 from textvae.data.batches import Tokens, collate
 from textvae.data.rows import check_characters, text_cleaner
 from textvae.data.tokenizers import Tokenizer
-from textvae.errors import DataError, InterruptedRun, NotFoundError, UsageError
+from textvae.errors import DataError, InterruptedRun, ModelFormatError, NotFoundError, UsageError
 from textvae.evaluation.likelihood import (
     chunks_by_length,
     importance_weighted,
@@ -30,7 +30,7 @@ from textvae.latent.interpolation import Method, interpolate
 from textvae.latent.settings import Sampling
 from textvae.latent.streams import SampleStreams
 from textvae.models.device import choose_device
-from textvae.models.folder import load_model, save_model, write_atomically
+from textvae.models.folder import load_model, own_file, read_metrics, save_model, write_atomically
 from textvae.models.sentence import Layer, SentenceModel
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class TextVAE:
         if not folder.is_dir():
             folder = _download(str(name))
         loaded = load_model(folder, device=choose_device(device))
-        experiment = folder / EXPERIMENT_FILE
+        experiment = own_file(folder, EXPERIMENT_FILE)
         if experiment.is_file():
             config = Config.resolve(file=experiment)
         else:
@@ -176,7 +176,8 @@ class TextVAE:
         hub.create_repo(repo_id, exist_ok=True, private=private)
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
-            if self.folder is not None and (self.folder / "README.md").is_file():
+            # Not a link to a file of yours: the card becomes public.
+            if self.folder is not None and own_file(self.folder, "README.md").is_file():
                 card = (self.folder / "README.md").read_text(encoding="utf-8")
                 (Path(folder) / "README.md").write_text(card, encoding="utf-8")
             return str(hub.upload_folder(repo_id=repo_id, folder_path=folder))
@@ -204,10 +205,14 @@ class TextVAE:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """The validation record of the saved weights, as training wrote it; empty if unknown."""
-        from textvae.training.reporting import best_record, read_metrics
+        """The validation record of the saved weights, as training wrote it; empty if unknown.
 
-        return {} if self.folder is None else best_record(read_metrics(self.folder))
+        Raises:
+            ModelFormatError: metrics.jsonl is damaged.
+        """
+        from textvae.training.reporting import best_record
+
+        return {} if self.folder is None else best_record(list(read_metrics(self.folder)))
 
     # text -> latent
 
@@ -500,6 +505,11 @@ class TextVAE:
         sorted_rows = torch.cat(parts)
         result = torch.empty_like(sorted_rows)
         result[torch.tensor(order, device=result.device)] = sorted_rows
+        if not bool(result.isfinite().all()):
+            raise ModelFormatError(
+                "a sentence has a vector that is not finite: the model's weights are damaged or "
+                "far too large"
+            )
         return result
 
     def _neighbourhood(self, text: str) -> tuple[Tensor, Tensor]:

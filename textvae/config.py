@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from textvae.errors import ConfigError, NotFoundError, is_utf8, shown
+from textvae.limits import LONGEST_NAME, parse_toml, read_text, shown_name
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -36,6 +37,7 @@ Width = Annotated[int, Field(ge=1, le=65536)]
 Depth = Annotated[int, Field(ge=1, le=256)]
 # Also those that turn the direction of what follows; json itself escapes those below 0x20.
 _CONTROLS = re.compile(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+MOST_SAID = 10  # problems of a configuration in a message
 MAX_COMMITTED_RATE = 10.0  # nats a dimension: a posterior 36,000 times narrower than the prior
 
 WITHOUT_TARGET = ("beta", "kl_schedule")  # what target_kl replaces
@@ -443,8 +445,8 @@ def parse_assignment(text: str) -> tuple[str, str, Any]:
             f"{', '.join(SECTIONS)}"
         )
     try:
-        value = tomllib.loads(f"value = {raw}")["value"]
-    except (ValueError, RecursionError):  # no TOML, a number of 5,000 digits, 5,000 brackets
+        value = parse_toml(f"value = {raw}")["value"]
+    except ValueError:  # no TOML, a number of 5,000 digits, 5,000 brackets
         value = raw.strip()
     return section, key.strip(), value
 
@@ -484,18 +486,17 @@ def _recipes() -> Traversable:
 def read_toml(path: str | Path) -> dict[str, Any]:
     """The tables of a TOML file."""
     try:
-        with open(path, "rb") as handle:
-            values = tomllib.load(handle)
+        values = parse_toml(read_text(Path(path)))
     except FileNotFoundError:
         raise NotFoundError(f"{path}: no such configuration file") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     for name, value in values.items():
         if not isinstance(value, dict):
             raise ConfigError(
-                f"{path}: {_key(name)} = {shown(value)} stands in no section{_home_of(name)}"
+                f"{path}: {shown_name(name)} = {shown(value)} stands in no section{_home_of(name)}"
             )
     return values
 
@@ -505,12 +506,16 @@ def _home_of(name: str) -> str:
 
 
 def describe_validation(error: ValidationError) -> str:
-    """All that pydantic found, in one line, each with its dotted path."""
-    return "; ".join(_describe_one(item) for item in error.errors(include_url=False))
+    """What pydantic found first, in one line, each with its dotted path."""
+    found = error.errors(include_url=False)
+    said = [_describe_one(item) for item in found[:MOST_SAID]]
+    if len(found) > MOST_SAID:
+        said.append(f"and {len(found) - MOST_SAID:,} more")
+    return "; ".join(said)
 
 
 def _describe_one(item: Any) -> str:
-    path = _key(".".join(map(str, item["loc"])))
+    path = shown_name(".".join(map(str, item["loc"])))
     if item["type"] == "extra_forbidden":
         known = list(SECTIONS) if len(item["loc"]) == 1 else all_fields()
         return f"{path} is not a known key{suggestion(str(item['loc'][-1]), known)}"
@@ -519,11 +524,6 @@ def _describe_one(item: Any) -> str:
         message = message[:1].lower() + message[1:]
         return f"{path}: {message}" if path else message
     return f"{path or 'all'} = {shown(item['input'])}: expected {_expected(item)}"
-
-
-def _key(name: str) -> str:
-    """The name of a key as messages quote it: plain where it is short and printable."""
-    return name if name == shown(name)[1:-1] else shown(name)
 
 
 def _stands_in(given: Mapping[str, Mapping[str, Any]], path: Sequence[str | int]) -> bool:
@@ -580,5 +580,5 @@ KINDS = {
 
 def suggestion(name: str, known: list[str]) -> str:
     """`, did you mean 'x'?` where something known is near, else nothing."""
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name[:LONGEST_NAME], known, n=1)
     return f", did you mean {near[0]!r}?" if near else ""

@@ -14,10 +14,10 @@ from typing import IO, Any
 
 LINE_BREAKS = re.compile(r"[\r\n]")
 CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # all but the tab
-# With those that turn the direction of all that follows, an error message included.
-CONTROLS_FOR_EYES = re.compile(CONTROLS.pattern[:-1] + r"\u202a-\u202e\u2066-\u2069]")
-# json itself escapes those below 0x20.
-CONTROLS_IN_JSON = re.compile(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# With those that break lines, or turn the direction of all that follows.
+_UNSEEN = r"\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+CONTROLS_FOR_EYES = re.compile(rf"[\x00-\x08\x0a-\x1f{_UNSEEN}]")
+CONTROLS_IN_JSON = re.compile(rf"[{_UNSEEN}]")  # json itself escapes those below 0x20
 
 
 class ReaderGone(Exception):
@@ -48,7 +48,7 @@ class Output:
     def report(self, record: Mapping[str, Any]) -> None:
         """Print one report: `record` as a JSON object, or as a table of names and values."""
         if self.as_json:
-            self._write(to_json(record))
+            self._write(to_json(record), always=True)
             return
         for line in table_lines(record):
             self._write(CONTROLS_FOR_EYES.sub(_escape, line))
@@ -72,8 +72,8 @@ class Output:
         """Tell people on stderr that something may not be what they expect."""
         self.note(f"textvae: warning: {one_line(text)}")
 
-    def _write(self, line: str) -> None:
-        if self.as_json and sys.stdout.isatty():
+    def _write(self, line: str, *, always: bool = False) -> None:
+        if self.as_json and (always or sys.stdout.isatty()):
             line = CONTROLS_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
         try:
             sys.stdout.write(line + "\n")

@@ -14,6 +14,7 @@ from textvae.cli.output import counted
 from textvae.cli.vectors import Block, parquet_schema, parquet_table
 from textvae.data.replacing import replacing
 from textvae.errors import DataError, UsageError
+from textvae.limits import parse_json, read_text
 from textvae.training.lock import LOCK_FILE
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ PART = 16_384  # rows of a part: sorted by length together, and lost at worst by
 RUN_FILE = "run.json"
 FILES = r"run\.json|part-\d{6}\.parquet"
 NAMES = {"sample_seed": "--sample or --seed", "model": "model", "input": "input", "part": "version"}
+NO_PART = (KeyError, TypeError, ValueError, AttributeError)  # by a table of other columns
 OURS = re.compile(rf"{FILES}|\.({FILES})\.\d+\.part")
 
 
@@ -145,21 +147,20 @@ class Parts:
         path = self._path(number)
         try:
             table = parquet.read_table(path, page_checksum_verification=True)
-        except (OSError, ArrowException) as error:
-            reason = str(error).splitlines()[0]
+            return Block(
+                int(table.schema.metadata[b"start"]),
+                table["text"].to_pylist(),
+                table["label"].to_pylist(),
+                _matrix(table["vector"]),
+                _matrix(table["variance"]) if "variance" in table.column_names else None,
+            )
+        except (OSError, ArrowException, *NO_PART) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
             path.unlink(missing_ok=True)  # to be computed again
             raise DataError(
                 f"{path}: cannot be read ({reason}); run the same command again, and where "
                 "several machines share the work, on a file system that all of them see"
             ) from None
-        names = table.column_names
-        return Block(
-            int(table.schema.metadata[b"start"]),
-            table["text"].to_pylist(),
-            table["label"].to_pylist(),
-            _matrix(table["vector"]),
-            _matrix(table["variance"]) if "variance" in names else None,
-        )
 
     def _path(self, number: int) -> Path:
         return self.folder / f"part-{number:06d}.parquet"
@@ -170,8 +171,8 @@ class Parts:
     def _run(self) -> dict[str, Any] | None:
         """What the folder says about its run; None where it says nothing."""
         try:
-            found = json.loads((self.folder / RUN_FILE).read_bytes())
-        except (OSError, ValueError, RecursionError):
+            found = parse_json(read_text(self.folder / RUN_FILE))
+        except (OSError, ValueError):
             return None
         return found if isinstance(found, dict) else None
 

@@ -28,7 +28,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         place = Path(os.path.realpath(path))
         beside = place.with_name(f".{place.name}.{os.getpid()}.part")
         try:
-            with beside.open("wb") as file:
+            beside.unlink(missing_ok=True)  # left by a crash, or a link that leads elsewhere
+            with beside.open("xb") as file:
                 yield file
                 flush(file)
             os.replace(beside, place)

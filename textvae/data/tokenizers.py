@@ -12,14 +12,17 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, trainers
 
+from textvae.data import foreign
 from textvae.data.replacing import replacing
 from textvae.errors import ConfigError, DataError, NotFoundError
+from textvae.limits import parse_json, read_text
 
 PAD, BOS, EOS, UNK = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")  # with ids 0, 1, 2, 3
 KINDS = ("bpe", "word", "unigram")
@@ -56,7 +59,8 @@ class Tokenizer:
         roles = _add_roles(backend, state)
         self.pad_id, self.bos_id, self.eos_id = roles[PAD], roles[BOS], roles[EOS]
         self.unk_id = _unknown_id(backend, state)
-        self.vocab_size = backend.get_vocab_size()
+        # Not the count of tokens: the ids of a tokenizer from elsewhere may have gaps.
+        self.vocab_size = 1 + max(backend.get_vocab().values())
         self._reserved = frozenset(roles.values())
         # Whether the unknown token, written out in a text, is read as itself.
         self._unk_text = None if self.unk_id is None else backend.id_to_token(self.unk_id)
@@ -85,13 +89,15 @@ class Tokenizer:
         """The token ids of each text, without special tokens.
 
         Raises:
-            DataError: a tokenizer from elsewhere that takes part of a text for a special token.
+            DataError: a tokenizer from elsewhere that takes part of a text for a special token, or
+                that has no token for one.
         """
-        return [
-            self._without_reserved(encoding.ids)
-            for some in _in_pieces(texts)
-            for encoding in self._backend.encode_batch_fast(some, add_special_tokens=False)
-        ]
+        ids: list[list[int]] = []
+        with _as_data_error("the tokenizer cannot read these texts"):
+            for some in _in_pieces(texts):
+                encodings = self._backend.encode_batch_fast(some, add_special_tokens=False)
+                ids += (self._without_reserved(encoding.ids) for encoding in encodings)
+        return ids
 
     def _without_reserved(self, ids: list[int]) -> list[int]:
         """`ids`, where a literal `<pad>`, `<bos>` or `<eos>` is an unknown word like any other."""
@@ -107,9 +113,9 @@ class Tokenizer:
 
         The exact inverse of `encode` for `bpe` and `unigram`; `word` joins with single spaces.
         """
-        return self._backend.decode_batch(
-            [self._before_end(sequence) for sequence in ids], skip_special_tokens=False
-        )
+        kept = [self._before_end(sequence) for sequence in ids]
+        with _as_data_error("the tokenizer cannot write these tokens"):
+            return self._backend.decode_batch(kept, skip_special_tokens=False)
 
     def _before_end(self, ids: Sequence[int]) -> list[int]:
         kept: list[int] = []
@@ -152,19 +158,21 @@ class Tokenizer:
 
         Raises:
             NotFoundError: the file does not exist.
-            DataError: the file is no tokenizer.json that this version of tokenizers reads.
+            DataError: the file is no tokenizer.json that this version of tokenizers reads, or asks
+                for what could take endless time or memory; see `foreign`.
         """
         try:
-            content = Path(path).read_text(encoding="utf-8")
+            content = read_text(Path(path), foreign.MOST_BYTES)
         except FileNotFoundError:
             raise NotFoundError(f"{path}: no such tokenizer file") from None
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read as tokenizer.json: {error}") from None
         try:
-            backend = tokenizers.Tokenizer.from_str(content)
-        except Exception as error:  # tokenizers raises nothing more precise
+            foreign.check(parse_json(content))
+        except ValueError as error:
             raise DataError(f"{path}: not a tokenizer.json that can be loaded: {error}") from None
-        return cls(backend)
+        with _as_data_error(f"{path}: not a tokenizer.json that can be loaded"):
+            return cls(tokenizers.Tokenizer.from_str(content))
 
     @property
     def fingerprint(self) -> str:
@@ -181,6 +189,20 @@ def _in_pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:
             first, characters = place, 0
         characters += len(text)
     yield texts[first:]
+
+
+@contextmanager
+def _as_data_error(what: str) -> Iterator[None]:
+    """Turn whatever tokenizers raises, which is nothing precise, into a DataError."""
+    try:
+        yield
+    except BaseException as error:
+        # A panic of its Rust code is no Exception, and has no public class.
+        foreign_error = isinstance(error, Exception) or type(error).__name__ == "PanicException"
+        if isinstance(error, DataError | MemoryError) or not foreign_error:
+            raise
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise DataError(f"{what}: {reason}") from None
 
 
 def _special(content: str) -> AddedToken:

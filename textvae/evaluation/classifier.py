@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from textvae.errors import DataError, ModelFormatError, NotFoundError
+from textvae.errors import DataError, ModelFormatError, NotFoundError, shown
 from textvae.evaluation.linear import Linear, fit
 from textvae.evaluation.probes import moments
+from textvae.limits import parse_json
 from textvae.models.sentence import Layer
+from textvae.models.tensors import read_header
 
 FORMAT = "textvae-classifier"
 FORMAT_VERSION = 1
 _MAX_BYTES = 1 << 30
-_MAX_DESCRIPTION = 1 << 24  # characters of JSON
 _LAYERS = get_args(Layer)
 
 
@@ -109,6 +110,7 @@ def read_classifier(path: Path, *, vector_size: Mapping[Layer, int]) -> Sentence
             f"{path}: {path.stat().st_size:,} bytes, a classifier has at most {_MAX_BYTES:,}"
         )
     try:
+        read_header(path)  # which refuses more than safetensors does
         with safe_open(path, framework="numpy") as file:
             described = _description(path, (file.metadata() or {}).get("textvae", ""))
             digest = described.pop("sha256")
@@ -153,7 +155,7 @@ def _digest(tensors: Mapping[str, NDArray[np.float64]]) -> str:
 
 
 def _shown(shapes: dict[str, tuple[int, ...]]) -> str:
-    return ", ".join(f"{name} {shapes[name]}" for name in sorted(shapes)[:8]) or "no tensor"
+    return ", ".join(f"{name[:80]} {shapes[name]}" for name in sorted(shapes)[:8]) or "no tensor"
 
 
 def _description(path: Path, text: str) -> dict[str, Any]:
@@ -163,15 +165,15 @@ def _description(path: Path, text: str) -> dict[str, Any]:
         ModelFormatError: they are not.
     """
     try:
-        described = json.loads(text) if 0 < len(text) <= _MAX_DESCRIPTION else None
-    except (ValueError, RecursionError):
+        described = parse_json(text)
+    except ValueError:
         described = None
     if not isinstance(described, dict) or described.get("format") != FORMAT:
         raise ModelFormatError(f"{path}: not a classifier of textvae probe: no description in it")
     version = described.get("format_version")
     if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise ModelFormatError(
-            f"{path}: format {version!r}, this program reads up to {FORMAT_VERSION}; "
+            f"{path}: format {shown(version)}, this program reads up to {FORMAT_VERSION}; "
             "install a newer textvae"
         )
     classes, layer = described.get("classes"), described.get("layer")
@@ -183,7 +185,7 @@ def _description(path: Path, text: str) -> dict[str, Any]:
     ):
         raise ModelFormatError(f"{path}: its classes are not a list of different strings")
     if layer not in _LAYERS:
-        raise ModelFormatError(f"{path}: layer {layer!r}; expected {' or '.join(_LAYERS)}")
+        raise ModelFormatError(f"{path}: layer {shown(layer)}; expected {' or '.join(_LAYERS)}")
     normalize, fingerprint = described.get("normalize"), described.get("fingerprint")
     if not isinstance(normalize, bool) or not isinstance(fingerprint, str):
         raise ModelFormatError(f"{path}: normalize or fingerprint is missing or of a wrong type")

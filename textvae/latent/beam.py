@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from textvae.latent.choice import forbid, largest, penalize_repetition
+from textvae.latent.choice import forbid, largest, penalize_repetition, require_finite
 from textvae.latent.settings import Sampling
 from textvae.models.sentence import SentenceModel
 
@@ -44,6 +44,7 @@ def beam_search(
             logits, produced[:, :, :t].flatten(0, 1), settings.repetition_penalty
         )
         normalizer = logits.logsumexp(1, keepdim=True)
+        require_finite(normalizer)
         if t < settings.min_tokens:
             logits = forbid(logits, eos)
         if t < limit - 1:

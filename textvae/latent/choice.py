@@ -8,10 +8,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from textvae.errors import ModelFormatError
+
 # Probabilities that reach top_p but for the rounding of float32 logits count as reaching it.
 _ROUNDING = 1e-6
 _COLDEST = 1e-30
 _HEAD = 64  # most nuclei of a trained model are smaller
+
+
+def require_finite(values: Tensor) -> None:
+    """Raise ModelFormatError where a sum of probabilities, or a score, is none.
+
+    A choice by it would be no choice, or an index out of bounds.
+    """
+    if not bool(values.isfinite().all()):
+        raise ModelFormatError(
+            "the model's probabilities are not finite numbers: its weights, or the vectors that it "
+            "was given, are damaged or far too large"
+        )
 
 
 def penalize_repetition(logits: Tensor, produced: Tensor, penalty: float) -> Tensor:
@@ -99,6 +113,7 @@ def inverse_cdf(weights: Tensor, uniforms: Tensor) -> Tensor:
     size = math.isqrt(V - 1) + 1
     blocks = F.pad(weights, (0, -V % size)).view(N, -1, size)  # (N, V / size, size)
     cumulative = blocks.sum(2, dtype=torch.float64).cumsum(1)  # (N, V / size)
+    require_finite(cumulative[:, -1])
     threshold = uniforms[:, None] * cumulative[:, -1:]  # below the sum, as the uniform is below 1
     block = torch.searchsorted(cumulative, threshold, right=True)  # (N, 1)
     threshold = threshold - F.pad(cumulative, (1, 0)).gather(1, block)

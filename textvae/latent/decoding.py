@@ -10,7 +10,7 @@ from torch import Tensor
 
 from textvae.errors import UsageError
 from textvae.latent.beam import beam_search
-from textvae.latent.choice import draw, forbid, penalize_repetition
+from textvae.latent.choice import draw, forbid, penalize_repetition, require_finite
 from textvae.latent.settings import Sampling
 from textvae.latent.streams import SampleStreams
 from textvae.models.sentence import SentenceModel
@@ -67,7 +67,9 @@ def decode(
 
 def _choose(logits: Tensor, settings: Sampling, streams: SampleStreams | None, t: int) -> Tensor:
     if settings.strategy == "greedy" or streams is None:
-        return logits.argmax(1)  # of equals the first
+        tokens = logits.argmax(1)  # of equals the first
+        require_finite(logits.gather(1, tokens[:, None]))
+        return tokens
     return draw(
         logits,
         torch.from_numpy(streams.uniforms(t)).to(logits.device),

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +21,21 @@ from torch.overrides import TorchFunctionMode
 from textvae.config import DataConfig, ModelConfig, describe_validation
 from textvae.data.replacing import flush, replacing
 from textvae.data.tokenizers import Tokenizer
-from textvae.errors import ModelFormatError, NotFoundError, TextVAEError
+from textvae.errors import ModelFormatError, NotFoundError, TextVAEError, shown
+from textvae.limits import inside, parse_json, read_text, shown_name
 from textvae.models.sentence import SentenceModel
+from textvae.models.tensors import TensorFacts, read_header
 
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+PREPARATION = ("lowercase", "normalization", "max_tokens")  # of the text, in config.json
 TOKENIZER_FILE = "tokenizer.json"
 SAVE_ID = "save_id"  # in config.json and in the metadata of the weights
 READINGS = 100  # of a folder whose files are being replaced
+METRICS_FILE = "metrics.jsonl"
+REAL_NUMBERS = ("F16", "BF16", "F32", "F64")  # as safetensors calls them
+_MOST_DESCRIPTION = 1 << 20  # bytes of config.json, and of a line of metrics
 
 
 @dataclass(frozen=True)
@@ -90,12 +96,15 @@ def save_model(folder: Path, model: SentenceModel, tokenizer: Tokenizer, data: D
 def load_model(folder: Path, *, device: torch.device | str = "cpu") -> LoadedModel:
     """The model of a folder, in evaluation mode, on `device`.
 
-    Sizes are checked against the weights' own header before anything is allocated. Files that
-    are replaced meanwhile, as by a training, are read again until all are of one save.
+    Sizes are checked against the weights' own header before anything is allocated. Nothing
+    outside the folder is read, whatever its files name or link to, and nothing in it is run.
+    Files that are replaced meanwhile, as by a training, are read again until all are of one save.
 
     Raises:
         NotFoundError: no folder, or one of its files is missing.
-        ModelFormatError: a file is damaged, of a newer format, or does not fit the others.
+        ModelFormatError: a file is damaged, of a newer format, does not fit the others, or is a
+            link that leads out of the folder.
+        DataError: the tokenizer is none that can be used.
     """
     places = [folder / name for name in (CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE)]
     problem: Exception | None = None
@@ -150,16 +159,16 @@ def check_one_save(folder: Path) -> None:
 def read_model(folder: Path, device: torch.device | str) -> LoadedModel:
     """The model of the files as they stand; see `load_model`."""
     for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE):
-        if not (folder / name).is_file():
+        if not own_file(folder, name).is_file():
             raise NotFoundError(f"{folder} is not a textvae model: it has no {name}")
     description = read_description(folder / CONFIG_FILE)
+    prepared = {key: description[key] for key in PREPARATION if key in description}
     try:
-        architecture = ModelConfig.model_validate(description["architecture"])
-        data = DataConfig(
-            lowercase=description["lowercase"],
-            normalization=description["normalization"],
-            max_tokens=description["max_tokens"],
-        )
+        # Strictly: True is no size, and neither is "8".
+        architecture = ModelConfig.model_validate(description["architecture"], strict=True)
+        if missing := [key for key in PREPARATION if key not in description]:
+            raise KeyError(missing[0])
+        data = DataConfig.model_validate(prepared, strict=True)
     except ValidationError as error:
         raise ModelFormatError(f"{folder / CONFIG_FILE}: {describe_validation(error)}") from None
     except KeyError as error:
@@ -167,9 +176,9 @@ def read_model(folder: Path, device: torch.device | str) -> LoadedModel:
     tokenizer = Tokenizer.load(folder / TOKENIZER_FILE)
     for name in ("vocab_size", "pad_id", "bos_id", "eos_id"):
         described, actual = description.get(name), getattr(tokenizer, name)
-        if described != actual:
+        if type(described) is not int or described != actual:
             raise ModelFormatError(
-                f"{folder}: {name} is {described!r} in {CONFIG_FILE}, {actual} in "
+                f"{folder}: {name} is {shown(described)} in {CONFIG_FILE}, {actual} in "
                 f"{TOKENIZER_FILE}; the files belong to different models"
             )
     with torch.device("meta"), WithoutInitialisation():
@@ -202,18 +211,60 @@ class WithoutInitialisation(TorchFunctionMode):
 def read_description(path: Path) -> dict[str, Any]:
     """The contents of config.json, of a format this program knows."""
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        description = parse_json(read_text(path, _MOST_DESCRIPTION))
+    except (OSError, ValueError) as error:
         raise ModelFormatError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(description, dict) or description.get("model_type") != "textvae":
         raise ModelFormatError(f"{path}: not the configuration of a textvae model")
     version = description.get("format_version")
-    if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise ModelFormatError(
-            f"{path}: format {version!r}, this program reads up to {FORMAT_VERSION}; "
+            f"{path}: format {shown(version)}, this program reads up to {FORMAT_VERSION}; "
             "install a newer textvae"
         )
     return description
+
+
+def own_file(folder: Path, name: str) -> Path:
+    """Where a file of a model's folder is, whether or not it exists.
+
+    Raises:
+        ModelFormatError: it is a link that leads out of the folder.
+    """
+    try:
+        return inside(folder, name)
+    except ValueError as error:
+        raise ModelFormatError(
+            f"{folder}: {error}; put the file itself there, if you trust it"
+        ) from None
+
+
+def read_metrics(folder: Path) -> Iterator[dict[str, Any]]:
+    """The records of metrics.jsonl, none where there is no such file.
+
+    A last line without its end is still being written, and left out.
+
+    Raises:
+        ModelFormatError: a line is no record.
+    """
+    path = own_file(folder, METRICS_FILE)
+    if not path.is_file():
+        return
+    with open(path, "rb") as file:
+        number = 0
+        while (line := file.readline(_MOST_DESCRIPTION)).endswith(b"\n"):
+            number += 1
+            try:
+                record = parse_json(line.decode("utf-8"))
+                if not isinstance(record, dict):
+                    raise ValueError("expected an object")
+            except ValueError as error:
+                raise ModelFormatError(f"{path}, line {number}: no record: {error}") from None
+            yield record
+        if len(line) == _MOST_DESCRIPTION:
+            raise ModelFormatError(
+                f"{path}, line {number + 1}: longer than {_MOST_DESCRIPTION:,} bytes"
+            )
 
 
 def own_tensors(model: SentenceModel) -> dict[str, torch.Tensor]:
@@ -253,28 +304,36 @@ def read_weights(
     """
     expected = {name: list(value.shape) for name, value in own_tensors(model).items()}
     try:
+        problem = describe_mismatch(expected, read_header(path))
+        if problem is not None:
+            raise ModelFormatError(f"{path}: {problem}")
         with safe_open(path, framework="pt", device=str(device)) as file:
-            found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-            if found != expected:
-                raise ModelFormatError(f"{path}: {describe_mismatch(expected, found)}")
-            tensors = {name: file.get_tensor(name) for name in found}
-    except (SafetensorError, OSError) as error:
+            tensors = {name: file.get_tensor(name).float() for name in expected}
+    except (SafetensorError, OSError, ValueError) as error:
         raise ModelFormatError(f"{path}: damaged weights: {error}") from None
     for name, value in tensors.items():
-        if not value.dtype.is_floating_point:
-            raise ModelFormatError(f"{path}: {name} does not hold real numbers")
-    return {name: value.float() for name, value in tensors.items()}
+        if not value.isfinite().all():
+            raise ModelFormatError(
+                f"{path}: damaged weights: {name} has values that are not finite"
+            )
+    return tensors
 
 
-def describe_mismatch(expected: dict[str, list[int]], found: dict[str, list[int]]) -> str:
-    """The first way in which weights differ from what the configuration asks for."""
+def describe_mismatch(
+    expected: dict[str, list[int]], found: Mapping[str, TensorFacts]
+) -> str | None:
+    """The first way in which weights differ from what the configuration asks for, if any."""
     for name, shape in expected.items():
         if name not in found:
             return f"weights lack {name}, which {CONFIG_FILE} asks for"
-        if found[name] != shape:
-            return f"{name} has shape {found[name]}, {CONFIG_FILE} asks for {shape}"
-    extra = next(name for name in found if name not in expected)
-    return f"weights hold {extra}, which {CONFIG_FILE} does not ask for"
+        if found[name].shape != shape:
+            return f"{name} has shape {found[name].shape}, {CONFIG_FILE} asks for {shape}"
+        if found[name].dtype not in REAL_NUMBERS:
+            return f"{name} does not hold real numbers, but {shown(found[name].dtype)}"
+    extra = next((name for name in found if name not in expected), None)
+    if extra is None:
+        return None
+    return f"weights hold {shown_name(extra)}, which {CONFIG_FILE} does not ask for"
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -100,7 +100,13 @@ class TargetKL:
         return values
 
     def restore(self, values: list[float]) -> None:
-        """The inverse of `state`."""
+        """The inverse of `state`.
+
+        Raises:
+            ValueError: it is none.
+        """
+        if len(values) != len(self._state):
+            raise ValueError(f"target_kl has {len(values)} numbers, not {len(self._state)}")
         self._state = self._state.new_tensor(values)
 
 

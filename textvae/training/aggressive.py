@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from textvae.errors import shown
 from textvae.training.processes import Processes
 from textvae.training.updates import Part
 from textvae.training.window import Window
 
 WINDOW = 10  # encoder updates whose loss is compared with that of as many before
 MOST = 100  # encoder updates before one of the decoder
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _are_sums(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() <= {"loss", "tokens"}
+        and all(map(_is_real, value.values()))
+    )
+
+
+_STATE: dict[str, Callable[[Any], bool]] = {  # what each of its parts has to be
+    "active": lambda value: isinstance(value, bool),
+    "mi": lambda value: value is None or _is_real(value),
+    "updates": lambda value: type(value) is int and 0 <= value <= MOST,
+    "decoder_is_due": lambda value: isinstance(value, bool),
+    "before": lambda value: value is None or _is_real(value),
+    "window": _are_sums,
+}
 
 
 class Aggressive:
@@ -85,9 +110,15 @@ class Aggressive:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """The inverse of `state`; the sums go to the main process."""
+        """The inverse of `state`; the sums go to the main process.
+
+        Raises:
+            ValueError: it is none.
+        """
         if not state:
             return
+        if wrong := [name for name, right in _STATE.items() if not right(state.get(name))]:
+            raise ValueError(f"aggressive.{wrong[0]} is {shown(state.get(wrong[0]))}")
         self._active, self._mi = state["active"], state["mi"]
         self._updates, self._before = state["updates"], state["before"]
         self._decoder_is_due = state["decoder_is_due"]

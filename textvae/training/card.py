@@ -29,7 +29,7 @@ def model_card(
 ) -> str:
     """The card as Markdown, with the metadata block that the Hugging Face hub reads."""
     best = best_record(metrics)
-    rows = [f"| `{key}` | {best[key]:.3f} |" for key in FIGURES if key in best]
+    rows = [f"| `{key}` | {best[key]:.3f} |" for key in FIGURES if _is_figure(best.get(key))]
     architecture = model.config
     encoder = "" if model.kind == "lm" else f"{architecture.encoder} encoder, "
     latent = "" if model.kind == "lm" else f", latent size {model.latent_size}"
@@ -80,6 +80,10 @@ def model_card(
             "",
         ]
     )
+
+
+def _is_figure(value: Any) -> bool:
+    return isinstance(value, int | float)
 
 
 def method_of(config: Config) -> str:

@@ -14,22 +14,31 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from textvae.config import describe_validation
 from textvae.data.replacing import naming
 from textvae.errors import ModelFormatError, NotFoundError
+from textvae.limits import inside, parse_json, read_text, shown_name
 from textvae.models.folder import own_tensors, read_weights, write_weights
 from textvae.models.sentence import SentenceModel
+from textvae.models.tensors import read_header
 
 FOLDER = "checkpoints"
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
 AUXILIARIES = "auxiliaries.safetensors"  # of the loss, where it has parameters of its own
 DIGESTS = "sha256.json"  # of the other files; written last
+MOMENTS = ("exp_avg", "exp_avg_sq")  # of Adam, beside its count of steps
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Real = Annotated[float, Field(allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
 
 
 @dataclass
@@ -60,26 +69,28 @@ class TrainingState:
             rate.
     """
 
-    step: int = 0
-    seconds: float = 0.0
-    horizon: int | None = None
-    planned_seconds: float = 0.0
-    eval_steps: int | None = None
-    evaluated_step: int = -1
-    best: float | None = None
-    best_step: int = 0
-    best_kl: float | None = None
-    scored_for: float | None = None
-    since_best: int = 0
-    window: dict[str, float] = field(default_factory=dict)
-    metrics_bytes: int = 0
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    step: Count = 0
+    seconds: Real = 0.0
+    horizon: Annotated[Count, Field(ge=1)] | None = None
+    planned_seconds: Real = 0.0
+    eval_steps: Annotated[Count, Field(ge=1)] | None = None
+    evaluated_step: Annotated[int, Field(ge=-1)] = -1
+    best: Real | None = None
+    best_step: Count = 0
+    best_kl: Real | None = None
+    scored_for: Real | None = None
+    since_best: Count = 0
+    window: dict[Name, Real] = field(default_factory=dict)
+    metrics_bytes: Count = 0
     corpus: str = ""
-    pretrained_step: int | None = None
+    pretrained_step: Count | None = None
     target_kl: list[float] = field(default_factory=list)
     aggressive: dict[str, Any] = field(default_factory=dict)
-    skipped: int = 0
-    skipped_in_a_row: int = 0
-    rollbacks: int = 0
+    skipped: Count = 0
+    skipped_in_a_row: Count = 0
+    rollbacks: Count = 0
 
 
 def save_checkpoint(
@@ -164,11 +175,19 @@ def damage(folder: Path) -> str | None:
     if not (folder / DIGESTS).is_file():
         return None if (folder / STATE).is_file() else f"it has no {DIGESTS}"
     try:
-        digests = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
-        wrong = [name for name, expected in digests.items() if digest(folder / name) != expected]
-    except (OSError, ValueError, AttributeError) as error:
+        digests = parse_json(read_text(inside(folder, DIGESTS)))
+        if not isinstance(digests, dict) or not {WEIGHTS, OPTIMIZER, STATE} <= digests.keys():
+            return f"{DIGESTS} does not name its files"
+        # A name of a stranger's choice could lead anywhere, or to a device without an end.
+        files = {name: inside(folder, name) for name in digests}
+        wrong = [
+            name
+            for name, file in files.items()
+            if not file.is_file() or digest(file) != digests[name]
+        ]
+    except (OSError, ValueError) as error:
         return str(error)
-    return f"{wrong[0]} is not what was written" if wrong else None
+    return f"{shown_name(wrong[0])} is not what was written" if wrong else None
 
 
 def load_checkpoint(
@@ -189,14 +208,44 @@ def load_checkpoint(
     """
     newest = newest_whole(out, warn)
     optimizer.state.clear()
-    copy_weights(newest / WEIGHTS, model)
     try:
-        restore_optimizer(load_file(newest / OPTIMIZER), model, optimizer)
-        auxiliaries = newest / AUXILIARIES
-        restore_auxiliaries(load_file(auxiliaries) if auxiliaries.is_file() else {})
-        return TrainingState(**json.loads((newest / STATE).read_text(encoding="utf-8")))
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        copy_weights(inside(newest, WEIGHTS), model)
+        restore_optimizer(read_tensors(inside(newest, OPTIMIZER)), model, optimizer)
+        auxiliaries = inside(newest, AUXILIARIES)
+        restore_auxiliaries(read_tensors(auxiliaries) if auxiliaries.is_file() else {})
+        return read_state(inside(newest, STATE))
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise ModelFormatError(f"{newest}: damaged checkpoint: {error}") from None
+
+
+def read_state(path: Path) -> TrainingState:
+    """The state of a checkpoint, each of its fields of its type and within what can be.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is none.
+    """
+    text = read_text(path)
+    parse_json(text)  # which refuses more than pydantic does
+    try:
+        return TypeAdapter(TrainingState).validate_json(text)
+    except ValidationError as error:
+        raise ValueError(f"{STATE}: {describe_validation(error)}") from None
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, all of them finite float32.
+
+    Raises:
+        OSError, ValueError, SafetensorError: they are not.
+    """
+    for name, found in read_header(path).items():
+        if found.dtype != "F32":
+            raise ValueError(f"{path.name}: {shown_name(name)} is not of float32")
+    tensors = load_file(path)
+    for name, value in tensors.items():
+        if not value.isfinite().all():
+            raise ValueError(f"{path.name}: {shown_name(name)} has values that are not finite")
+    return tensors
 
 
 def newest_whole(out: Path, warn: Callable[[str], None]) -> Path:
@@ -244,11 +293,22 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
 def restore_optimizer(
     tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> None:
-    """The inverse of `optimizer_tensors`."""
+    """The inverse of `optimizer_tensors`.
+
+    Raises:
+        ValueError: what is there is not the state of Adam for parameters of the model.
+    """
     parameters = dict(model.named_parameters())
     for key, value in tensors.items():
         name, _, quantity = key.rpartition("/")
-        parameter = parameters[name]
+        parameter = parameters.get(name)
+        beside = {f"{name}/{other}" for other in (*MOMENTS, "step")}
+        shape = torch.Size() if quantity == "step" else getattr(parameter, "shape", None)
+        least = {"step": 0.0, "exp_avg_sq": 0.0}.get(quantity, -torch.inf)
+        if parameter is None or not key in beside <= tensors.keys() or value.shape != shape:
+            raise ValueError(f"{shown_name(key)} is no state of this model's optimizer")
+        if value.numel() and value.min() < least:
+            raise ValueError(f"{shown_name(key)} holds what the optimizer cannot have written")
         # Adam keeps its step count on the CPU unless it is fused on a GPU.
         on_device = quantity != "step" or optimizer.defaults.get("fused")
         optimizer.state[parameter][quantity] = value.to(parameter.device if on_device else "cpu")

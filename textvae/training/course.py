@@ -10,6 +10,7 @@ from torch import Tensor
 
 from textvae import schedules
 from textvae.config import Config
+from textvae.errors import ModelFormatError
 from textvae.objectives.target_kl import TOLERANCE, TargetKL, bound_at_target
 from textvae.training.aggressive import Aggressive
 from textvae.training.checkpoints import TrainingState
@@ -55,16 +56,23 @@ class Course:
     # the state
 
     def resume(self, state: TrainingState) -> None:
-        """Go on where `state` stands."""
+        """Go on where `state` stands.
+
+        Raises:
+            ModelFormatError: it is damaged.
+        """
         if state.scored_for != self._objective.target_kl:  # scores of another scale
             state.best, state.since_best = None, 0
         state.scored_for = self._objective.target_kl
         self._state = state
         self._former_horizon = state.horizon
-        if self._target is not None and state.target_kl:
-            self._target.restore(state.target_kl)
-        if self._aggressive is not None:
-            self._aggressive.restore(state.aggressive)
+        try:
+            if self._target is not None and state.target_kl:
+                self._target.restore(state.target_kl)
+            if self._aggressive is not None:
+                self._aggressive.restore(state.aggressive)
+        except ValueError as error:
+            raise ModelFormatError(f"damaged checkpoint: {error}") from None
 
     def record(self) -> None:
         """Bring the state up to date, for a checkpoint."""

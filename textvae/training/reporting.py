@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from textvae.data.replacing import naming
-from textvae.errors import ModelFormatError
 
 METRICS_FILE = "metrics.jsonl"
 LOGGER = logging.getLogger("textvae")
@@ -100,28 +99,6 @@ class MetricsFile:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-def read_metrics(out: Path) -> list[dict[str, Any]]:
-    """The records of metrics.jsonl, but for one that is just being written.
-
-    Raises:
-        ModelFormatError: a line is no record.
-    """
-    path = out / METRICS_FILE
-    if not path.is_file():
-        return []
-    records = []
-    *lines, _ = path.read_bytes().split(b"\n")  # what follows the last newline is not whole yet
-    for number, line in enumerate(lines, 1):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            record = None
-        if not isinstance(record, dict):
-            raise ModelFormatError(f"{path}, line {number}: not a record of a training")
-        records.append(record)
-    return records
 
 
 def best_record(records: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -15,12 +14,19 @@ from textvae.config import Config, ModelConfig
 from textvae.data.prepare import Corpora, load_corpora
 from textvae.data.replacing import check_writable
 from textvae.errors import TextVAEError, UsageError, is_utf8, shown
-from textvae.models.folder import load_model, write_atomically
+from textvae.limits import parse_json, read_text
+from textvae.models.folder import (
+    CONFIG_FILE,
+    load_model,
+    own_file,
+    read_metrics,
+    write_atomically,
+)
 from textvae.training.card import model_card
 from textvae.training.checkpoints import TrainingState
 from textvae.training.lock import LOCK_FILE, check_not_training, sole_training
 from textvae.training.loop import train
-from textvae.training.reporting import LoggingReporter, Reporter, read_metrics
+from textvae.training.reporting import LoggingReporter, Reporter
 from textvae.training.runtime import accelerator_for
 from textvae.training.tracking import check_trackers
 
@@ -89,7 +95,8 @@ def train_session(
 def write_card(out: Path, config: Config, corpora: Corpora, state: TrainingState) -> None:
     """Describe the saved model beside it."""
     best = load_model(out)
-    card = model_card(best.model, best.tokenizer, config, corpora, state, read_metrics(out))
+    metrics = list(read_metrics(out))
+    card = model_card(best.model, best.tokenizer, config, corpora, state, metrics)
     write_atomically(out / "README.md", card)
 
 
@@ -171,6 +178,8 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
     if resume:
         if not (out / "checkpoints").is_dir():
             raise UsageError(f"{out} has no checkpoints to resume from; leave --resume out")
+        for name in WRITTEN:
+            own_file(out, name)  # what goes on being written must not lie elsewhere
         return
     if out.is_dir() and any(entry.name != LOCK_FILE for entry in out.iterdir()):
         if not overwrite:
@@ -227,7 +236,7 @@ def prepare_folder(out: Path, *, resume: bool) -> None:
 def is_ours(out: Path) -> bool:
     """Whether a folder holds a textvae model or the beginning of one."""
     try:
-        description = json.loads((out / "config.json").read_text(encoding="utf-8"))
+        description = parse_json(read_text(out / CONFIG_FILE))
         return isinstance(description, dict) and description.get("model_type") == "textvae"
     except (OSError, ValueError):
         pass

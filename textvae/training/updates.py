@@ -151,7 +151,7 @@ class Updates:
         """The inverse of `auxiliary_tensors`.
 
         Raises:
-            KeyError: a tensor is missing.
+            KeyError, ValueError: a tensor is missing, or of another shape.
         """
         for name, (module, optimizer) in self.auxiliaries().items():
             own = {
@@ -160,6 +160,8 @@ class Updates:
                 if key.startswith(f"{name}.")
             }
             for key, parameter in module.state_dict().items():
+                if own[key].shape != parameter.shape:  # which copying would stretch
+                    raise ValueError(f"{name}.{key} has shape {list(own[key].shape)}")
                 parameter.copy_(own.pop(key))
             if optimizer is self._adversary:
                 optimizer.state.clear()

@@ -1,0 +1,254 @@
+"""What a tokenizer.json may ask for: only what takes any text bounded time and memory.
+
+A file from elsewhere can hold regular expressions that never end, replacements of replacements that
+double a text with each, and ids that ask for gigabytes. A time limit would not do: the work is
+done inside another library, which no signal interrupts and which ends the process where memory is
+short. So all is judged before that library sees it; what is not known to be harmless is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from textvae.errors import shown
+
+MOST_BYTES = 64 << 20  # of the file; Gemma's has 33 MB
+MOST_IDS = 1 << 22
+MOST_ADDED = 100_000  # added tokens, an automaton of which is built
+MOST_ADDED_CHARACTERS = 1 << 22
+LONGEST_TOKEN = 4096  # characters
+LONGEST_AFFIX = 64  # of the marks that models put on parts of words
+MOST_WORD = 1000  # characters of a word that WordPiece looks through, in quadratic time
+MOST_PARTS = 32  # of a normalizer, of a pre-tokenizer, ...
+MOST_GROWTH = 16  # times that all replacements together may lengthen a text
+LONGEST_PRECOMPILED = 64  # bytes that one character becomes; those of Unicode come to 33
+
+# The parts that are known, by what they are a part of. All take linear time.
+NORMALIZERS = (
+    "BertNormalizer", "ByteLevel", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled",
+    "Prepend", "Replace", "Strip", "StripAccents",
+)  # fmt: skip
+PRE_TOKENIZERS = (
+    "BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Digits", "Metaspace", "Punctuation",
+    "Split", "UnicodeScripts", "Whitespace", "WhitespaceSplit",
+)  # fmt: skip
+POST_PROCESSORS = ("BertProcessing", "ByteLevel", "RobertaProcessing", "TemplateProcessing")
+DECODERS = (
+    "BPEDecoder", "ByteFallback", "ByteLevel", "Fuse", "Metaspace", "Replace", "Strip", "WordPiece",
+)  # fmt: skip
+KINDS = {  # key in the file -> (the parts that are known, the key of a sequence's parts)
+    "normalizer": (NORMALIZERS, "normalizers"),
+    "pre_tokenizer": (PRE_TOKENIZERS, "pretokenizers"),
+    "post_processor": (POST_PROCESSORS, "processors"),
+    "decoder": (DECODERS, "decoders"),
+}
+MODELS = ("BPE", "Unigram", "WordLevel", "WordPiece")
+# Each of these makes a text longer by itself, by a few times at most: two of a kind will do.
+GROWING = ("BertNormalizer", "ByteLevel", "Lowercase", "Metaspace", "NFC", "NFD", "NFKC", "NFKD",
+           "Precompiled", "Prepend")  # fmt: skip
+
+# Regular expressions of linear time: alternatives, each a few characters or classes of which only
+# the last is repeated. It then fails at its beginning or not at all, so nothing is tried twice.
+_CLASS = r"\[\^?+(?:\\.|[^\\\[\]&])++\]"
+_ATOM = (
+    rf"(?:\\[^a-zA-Z0-9]|\\[nrtsSdDwW]|\\[pP]\{{\^?\w{{1,32}}\}}|{_CLASS}|[^\\\[\](){{}}|*+?^$])"
+)
+_SIMPLE = (
+    rf"(?:{_ATOM}\?)?+(?:{_ATOM}(?![?*+{{])){{0,32}}"
+    rf"{_ATOM}(?:\+|\{{[1-9]\d{{0,2}}(?:,\d{{0,3}})?\}})?+(?:{_ATOM}\*)?+"
+)
+# What the tokenizers of GPT-2, Llama 3, Qwen, GPT-4o and their like have beside such ones, each
+# followed by what takes the characters that it looked through in vain.
+_LETTERS = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+",
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*",
+)
+_SHORT_FORMS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+_KNOWN = (
+    r"\s*[\r\n]+|\s+(?!\S)|\s+",
+    r"\s*[\r\n]|\s+(?!\S)|\s+",
+    r"\s+(?!\S)|\s+",
+    "|".join(f"{letters}{_SHORT_FORMS}?" for letters in _LETTERS),
+    "|".join(_LETTERS),
+    _SHORT_FORMS,
+    r"'(?i:[sdmt]|ll|ve|re)",
+    r" ?[^(\s|[.,!?…。，、।۔،])]+",
+)
+_ALTERNATIVE = f"(?:{'|'.join(map(re.escape, _KNOWN))}|{_SIMPLE})"
+_LINEAR = re.compile(rf"{_ALTERNATIVE}(?:\|{_ALTERNATIVE})*", re.DOTALL)
+_LONGEST_PATTERN = 1000
+
+
+def check(state: Any) -> None:
+    """Raise ValueError where a parsed tokenizer.json asks for what is not known to be bounded."""
+    if not isinstance(state, dict) or not isinstance(state.get("model"), dict):
+        raise ValueError("it describes no model")
+    _check_model(state["model"])
+    _check_added(state.get("added_tokens") or [])
+    for kind in KINDS:
+        parts = list(_parts(state.get(kind), kind))
+        if len(parts) > MOST_PARTS:
+            raise ValueError(f"{len(parts)} parts of the {kind}, at most {MOST_PARTS} are allowed")
+        _check_growth(parts, kind)
+        for part in parts:
+            _check_part(part, kind)
+
+
+def is_linear(pattern: str) -> bool:
+    """Whether a regular expression is of a form that reads any text in linear time.
+
+    >>> is_linear(r" ?\\p{L}+|\\s+(?!\\S)|\\s+"), is_linear("(a+)+b"), is_linear("a*a*b")
+    (True, False, False)
+    """
+    return len(pattern) <= _LONGEST_PATTERN and _LINEAR.fullmatch(pattern) is not None
+
+
+def _parts(found: Any, kind: str, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+    """The parts of a normalizer, pre-tokenizer, ..., those inside sequences one by one."""
+    known, inner = KINDS[kind]
+    if found is None:
+        return
+    name = found.get("type") if isinstance(found, dict) else None
+    if name == "Sequence" and depth < 4 and isinstance(found.get(inner), list):
+        for part in found[inner]:
+            if part is None:
+                raise ValueError(f"a part of the {kind} is missing")
+            yield from _parts(part, kind, depth + 1)
+    elif name in known:
+        yield found
+    else:
+        raise ValueError(
+            f"{kind} {shown(name)} is not among those that are allowed: {', '.join(known)}"
+        )
+
+
+def _check_growth(parts: list[Mapping[str, Any]], kind: str) -> None:
+    """Bound how much longer than a text its normalized form, or than its tokens their text is."""
+    for name, count in Counter(part["type"] for part in parts).items():
+        if name in GROWING and count > 2:
+            raise ValueError(f"{name} stands {count} times in the {kind}, at most twice is allowed")
+    growth = 1.0
+    for part in parts:
+        if part["type"] == "Replace":
+            growth *= _replacement_growth(part)
+    if growth > MOST_GROWTH:
+        raise ValueError(
+            f"its {kind} makes a text up to {growth:.3g} times as long, {MOST_GROWTH} are allowed"
+        )
+
+
+def _replacement_growth(part: Mapping[str, Any]) -> float:
+    pattern, content = part.get("pattern"), part.get("content")
+    text = pattern.get("String") if isinstance(pattern, dict) else None
+    least = len(text.encode(errors="replace")) if isinstance(text, str) and text else 1
+    written = len(content.encode(errors="replace")) if isinstance(content, str) else 0
+    return max(1.0, written / least)
+
+
+def _check_part(part: Mapping[str, Any], kind: str) -> None:
+    name = part["type"]
+    if name in ("Replace", "Split"):
+        _check_pattern(part.get("pattern"), kind)
+    elif name == "Prepend":
+        _check_text(part.get("prepend"), f"what the {kind} prepends", MOST_GROWTH)
+    elif name == "Precompiled":
+        _check_precompiled(part.get("precompiled_charsmap"))
+    elif name == "Strip" and kind == "decoder":
+        # Its code fails on a token that both ends would take.
+        if part.get("stop") != 0 or not _is_count(part.get("start"), LONGEST_AFFIX):
+            raise ValueError("a decoder strips more than a few characters at the start")
+    elif name == "TemplateProcessing":
+        single = part.get("single")
+        pieces = single if isinstance(single, list) else []
+        if sum(isinstance(piece, dict) and "Sequence" in piece for piece in pieces) > 1:
+            raise ValueError(f"the {kind} repeats the text")
+
+
+def _check_pattern(pattern: Any, kind: str) -> None:
+    if not isinstance(pattern, dict) or len(pattern) != 1:
+        raise ValueError(f"a pattern of the {kind} is neither a string nor a regular expression")
+    ((form, text),) = pattern.items()
+    _check_text(text, f"a pattern of the {kind}", _LONGEST_PATTERN)
+    if not text:
+        raise ValueError(f"a pattern of the {kind} is empty")
+    if form != "String" and not is_linear(text):
+        raise ValueError(
+            f"the regular expression {shown(text)} of the {kind} is not of a form that is known to "
+            "read any text in linear time"
+        )
+
+
+def _check_precompiled(found: Any) -> None:
+    """A character map of sentencepiece: bytes of the trie, the trie, texts that end in NUL."""
+    if found is None:
+        return
+    if not isinstance(found, str):
+        raise ValueError("a precompiled character map is no text")
+    content = base64.b64decode(found, validate=True)  # its error is a ValueError
+    texts = content[4 + int.from_bytes(content[:4], "little") :]
+    longest = max(map(len, texts.split(b"\0")))
+    if longest > LONGEST_PRECOMPILED:
+        raise ValueError(
+            f"its precompiled character map makes {longest} bytes of a character, "
+            f"{LONGEST_PRECOMPILED} are allowed"
+        )
+
+
+def _check_model(model: Mapping[str, Any]) -> None:
+    # Old files of GPT-2's tokenizer name no type.
+    if model.get("type", "BPE") not in MODELS:
+        raise ValueError(f"model {shown(model['type'])}: expected {', '.join(MODELS)}")
+    if model.get("dropout"):
+        raise ValueError("its model has dropout, so a sentence would be read in changing ways")
+    for name in ("continuing_subword_prefix", "end_of_word_suffix"):
+        if model.get(name) is not None:
+            _check_text(model[name], name, LONGEST_AFFIX)
+    if not _is_count(model.get("max_input_chars_per_word", 0), MOST_WORD):
+        raise ValueError(
+            f"max_input_chars_per_word {shown(model['max_input_chars_per_word'])}: "
+            f"expected at most {MOST_WORD}"
+        )
+    vocabulary = model.get("vocab")
+    if isinstance(vocabulary, dict):
+        tokens = list(vocabulary)
+        wrong = next((i for i in vocabulary.values() if not _is_count(i, MOST_IDS - 1)), None)
+        if wrong is not None:
+            raise ValueError(f"id {shown(wrong)} in its vocabulary: expected 0 to {MOST_IDS - 1:,}")
+    elif isinstance(vocabulary, list):
+        pairs = [pair for pair in vocabulary if isinstance(pair, list) and len(pair) == 2]
+        tokens = [token for token, _ in pairs if isinstance(token, str)]
+        if not len(tokens) == len(vocabulary) <= MOST_IDS:
+            raise ValueError("its vocabulary is no list of pairs of a token and a score")
+        if not _is_count(model.get("unk_id") or 0, MOST_IDS - 1):
+            raise ValueError(f"unk_id {shown(model['unk_id'])} is no id of its vocabulary")
+    else:
+        raise ValueError("its model has no vocabulary")
+    for token in tokens:
+        if len(token) > LONGEST_TOKEN:
+            _check_text(token, "a token", LONGEST_TOKEN)
+
+
+def _check_added(added: Any) -> None:
+    if not isinstance(added, list) or len(added) > MOST_ADDED:
+        raise ValueError(f"added_tokens: expected a list of at most {MOST_ADDED:,}")
+    characters = 0
+    for token in added:
+        if not isinstance(token, dict) or not _is_count(token.get("id"), MOST_IDS - 1):
+            raise ValueError(f"an added token is none: {shown(token)}")
+        _check_text(token.get("content"), "an added token", LONGEST_TOKEN)
+        characters += len(token["content"])
+    if characters > MOST_ADDED_CHARACTERS:
+        raise ValueError(f"added tokens of more than {MOST_ADDED_CHARACTERS:,} characters")
+
+
+def _check_text(value: Any, what: str, most: int) -> None:
+    if not isinstance(value, str) or len(value) > most:
+        raise ValueError(f"{what} is {shown(value)}: expected a text of at most {most} characters")
+
+
+def _is_count(value: Any, most: int) -> bool:
+    return type(value) is int and 0 <= value <= most
