@@ -75,6 +75,15 @@ def test_what_fails_leaves_the_old_file_and_names_it(tmp_path: Path) -> None:
     assert path.read_bytes() == b"new"
 
 
+def test_two_at_once_into_one_file_leave_one_of_the_two(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    with replacing(path) as first, replacing(path) as second:
+        first.write(b"the first")
+        second.write(b"the second")
+    assert path.read_bytes() == b"the first"  # which ended last
+    assert [p.name for p in tmp_path.iterdir()] == ["tokenizer.json"]
+
+
 def test_a_device_is_written_to_and_a_link_stays(tmp_path: Path) -> None:
     pipe, link, target = (tmp_path / name for name in ("pipe", "link", "target"))
     os.mkfifo(pipe)

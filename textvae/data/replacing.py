@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
                 yield file
             return
         place = Path(os.path.realpath(path))
-        beside = place.with_name(f".{place.name}.{os.getpid()}.part")
+        # A name that no other process, thread or machine takes at the same time.
+        beside = place.with_name(f".{place.name}.{secrets.randbelow(10**12)}.part")
         try:
             beside.unlink(missing_ok=True)  # left by a crash, or a link that leads elsewhere
             with beside.open("xb") as file:
