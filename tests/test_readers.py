@@ -255,13 +255,13 @@ def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(
     monkeypatch.setattr(files, "_CHUNK_BYTES", 1 << 10)
     read, write = os.pipe()
 
-    def endless() -> None:
+    def long() -> None:
         with contextlib.suppress(BrokenPipeError), open(write, "wb") as stream:
             stream.write(b"text\n")
-            while True:
+            for _ in range(4096):  # 16 MiB, so that a reader without a limit fails and ends
                 stream.write(b"a" * 4096)
 
-    writer = threading.Thread(target=endless)
+    writer = threading.Thread(target=long)
     writer.start()
     path = tmp_path / f"pipe{suffix}"
     path.symlink_to(f"/dev/fd/{read}")
