@@ -16,7 +16,8 @@ import textvae
 # A module imports from earlier rows only; modules of one row do not import each other, but the
 # files inside one package may.
 ROWS = (
-    ("errors", "limits"),
+    ("errors",),
+    ("limits",),
     ("config", "gaussian", "schedules"),
     ("data",),
     ("models",),

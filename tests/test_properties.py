@@ -123,7 +123,9 @@ def test_what_a_csv_writer_writes_comes_back(folder: Path, rows: list[tuple[str,
     writer.writerows([("label", "text"), *rows])
     path = folder / "written.csv"
     path.write_bytes(stream.getvalue().encode())
-    assert list(open_rows([str(path)])) == [Row(text, label or None) for label, text in rows]
+    assert list(open_rows([str(path)])) == [
+        Row(text, label.strip() or None) for label, text in rows
+    ]
 
 
 json_values = st.recursive(

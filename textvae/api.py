@@ -507,8 +507,8 @@ class TextVAE:
         result[torch.tensor(order, device=result.device)] = sorted_rows
         if not bool(result.isfinite().all()):
             raise ModelFormatError(
-                "a sentence has a vector that is not finite: the model's weights are damaged or "
-                "far too large"
+                f"{self.folder or 'the model'}: a sentence has a vector that is not finite; the "
+                "weights are damaged or far too large: train the model anew"
             )
         return result
 

@@ -522,7 +522,9 @@ def _describe_one(item: Any) -> str:
     if item["type"] == "value_error":
         message = item["msg"].removeprefix("Value error, ")
         message = message[:1].lower() + message[1:]
-        return f"{path}: {message}" if path else message
+        if not path or isinstance(item["input"], Mapping | BaseModel):
+            return f"{path}: {message}" if path else message
+        return f"{path} = {shown(item['input'])}: {message}"
     return f"{path or 'all'} = {shown(item['input'])}: expected {_expected(item)}"
 
 
@@ -539,6 +541,8 @@ def _expected(item: Any) -> str:
     if isinstance(item["loc"][-1], int):
         return "text"
     name = item["loc"][-1]
+    if name not in all_fields():  # of a table that is no configuration
+        return item["msg"].removeprefix("Input should be ")
     schema = SECTIONS[section_of(name)].model_json_schema()["properties"][name]
     return _in_words(schema) or " or ".join(filter(None, map(_in_words, schema["anyOf"])))
 

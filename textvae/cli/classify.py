@@ -36,7 +36,6 @@ def classify(
     """
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import LAYERS
-    from textvae.cli.labelled import finite
     from textvae.cli.sentences import (
         in_chunks,
         load_encoder,
@@ -62,7 +61,7 @@ def classify(
         texts = [row.text for row in chunk]
         found = vae.embed(texts, layer=linear.layer, normalize=linear.normalize)
         n_cut += found.cut
-        probabilities = linear.probabilities(finite(found.vectors, vae))
+        probabilities = linear.probabilities(found.vectors)
         for index, (text, row) in enumerate(zip(texts, probabilities.tolist(), strict=True), start):
             best = max(range(len(row)), key=row.__getitem__)
             label, probability = linear.classes[best], row[best]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from textvae.cli import sentences
 from textvae.cli.output import Output, counted, human
-from textvae.errors import DataError, ModelFormatError, shown
+from textvae.errors import DataError, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -186,7 +186,7 @@ def encode_all(
         nonlocal n_cut
         found = vae.embed(chunk, layer=layer, normalize=normalize)
         n_cut += found.cut
-        return finite(found.vectors, vae)
+        return found.vectors
 
     vectors = by_chunks(encode, texts, progress, phase)
     sentences.tell_cut(n_cut, vae, output)
@@ -197,20 +197,7 @@ def average_all(
     vae: TextVAE, texts: Sequence[str], progress: Progress, *, phase: str = "word vectors"
 ) -> NDArray[np.float32]:
     """The average of the vectors of each text's words, (N, E)."""
-    return by_chunks(lambda chunk: finite(vae.word_average(chunk), vae), texts, progress, phase)
-
-
-def finite(vectors: NDArray[np.float32], vae: TextVAE) -> NDArray[np.float32]:
-    """The vectors, if all of their numbers are finite.
-
-    Raises:
-        ModelFormatError: they are not, and no label could be read off them.
-    """
-    import numpy as np
-
-    if not np.isfinite(vectors).all():
-        raise ModelFormatError(f"{vae.folder}: its vectors are not finite; train the model anew")
-    return vectors
+    return by_chunks(vae.word_average, texts, progress, phase)
 
 
 def by_chunks(

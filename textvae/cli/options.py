@@ -115,6 +115,7 @@ RECIPES = (
     "small",
     "large",
     "gpu",
+    "vectors",
     "bowman2016",
     "fu2019-cyclical",
     "he2019-yahoo",
