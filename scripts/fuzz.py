@@ -53,6 +53,7 @@ PROCESS_MEMORY = 24 << 30  # address space of a command, most of which libraries
 BATCH = 500  # cases of a worker
 KNOWN_CODES = (0, 2, 3, 4, 5)
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+ERROR_LINE = re.compile(r"textvae: error: [^\n]{1,6000}\n")  # names of 5,000 letters are given
 CHECKPOINT = "checkpoints/step-000000004"
 MODELS = {
     "vae": {"tokenizer": "bpe", "vocab_size": 300, "target_kl": 2.0},
@@ -439,8 +440,8 @@ def run_here(case: Case, scratch: Path) -> tuple[str, str]:
             get_command(app).main(case.arguments, prog_name="textvae", standalone_mode=False)
         outcome, detail = "ok", ""
     except TextVAEError as error:
-        outcome, detail = "refused", str(error)
-        if "\n" in detail or len(detail) > 3000:
+        outcome, detail = "refused", reported(error)
+        if not ERROR_LINE.fullmatch(detail) or CONTROLS.search(detail[:-1]):
             outcome, detail = "finding", f"an error of more than a line: {detail[:1500]}"
     except typer.TyperException as error:
         outcome, detail = "usage", str(error)
@@ -454,6 +455,15 @@ def run_here(case: Case, scratch: Path) -> tuple[str, str]:
     if case.arguments[0] == "info" and CONTROLS.search(out.decode("utf-8")):
         outcome, detail = "finding", f"control characters: {out[:500]!r}"
     return outcome, detail
+
+
+def reported(error: BaseException) -> str:
+    """What the command line says of an error."""
+    from textvae.cli.main import report_error
+
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        report_error(error)
+    return said.getvalue()
 
 
 def run_process(seed: int, number: int, material: Path, scratch: Path) -> dict[str, Any]:

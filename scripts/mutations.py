@@ -40,7 +40,13 @@ def changed(chance: random.Random, content: bytes, form: str) -> tuple[bytes, li
         change = CHANGES[form] if by_structure else change_bytes
         try:
             content, what = change(chance, content)
-        except (ValueError, RecursionError, KeyError, IndexError):  # an earlier change broke it
+        except (
+            ValueError,
+            RecursionError,
+            LookupError,
+            AttributeError,
+            TypeError,
+        ):  # an earlier change broke it
             content, what = change_bytes(chance, content)
         changes.append(what)
     return content, changes

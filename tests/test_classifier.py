@@ -130,8 +130,9 @@ def test_the_files_that_the_refused_ones_differ_from_is_taken(tmp_path: Path) ->
     assert read_classifier(path, vector_size=SIZES).classes == ("a", "b")
     with pytest.raises(DataError, match="another model"):
         read_classifier(path, vector_size=SIZES | {"latent": 4})
-    with pytest.raises(NotFoundError):
-        read_classifier(tmp_path, vector_size=SIZES)
+    for none in (tmp_path, tmp_path / ("x" * 5000)):
+        with pytest.raises(NotFoundError):
+            read_classifier(none, vector_size=SIZES)
 
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:

@@ -166,6 +166,26 @@ def test_what_never_becomes_finite_ends_with_a_sentence_that_says_so(
         train_session(tiny_config(max_steps=200, eval_steps=5), tmp_path / "run", texts=TEXTS)
 
 
+def test_a_figure_of_the_validation_that_is_not_finite_sends_the_run_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the bound itself is: it cannot be written, nor the model be judged."""
+    import textvae.training.loop as loop
+
+    calls, monitor = [0], loop.monitor
+
+    def overflowing(*arguments: Any) -> dict[str, float]:
+        calls[0] += 1
+        return monitor(*arguments) | ({"z_gain": math.inf} if calls[0] == 2 else {})
+
+    monkeypatch.setattr(loop, "monitor", overflowing)
+    heard = Heard()
+    train_session(tiny_config(), tmp_path / "run", texts=TEXTS, reporter=heard)
+    assert any("the validation z_gain is inf at step 10" in said for said in heard.warnings)
+    [back] = [r for r in records(tmp_path / "run") if r["event"] == "rollback"]
+    assert (back["from_step"], back["step"]) == (10, 5)
+
+
 # checkpoints
 
 

@@ -410,7 +410,22 @@ def added(n: int, **changes: Any) -> list[dict[str, Any]]:
     return [{"id": 4 + i, "content": f"<{i}>", **flags, **changes} for i in range(n)]
 
 
-MAP = base64.b64encode(struct.pack("<I", 0) + b"x" * 500 + b"\0").decode()
+def character_map(texts: bytes, **changed: int) -> str:
+    """A map of sentencepiece that makes the first of the texts of the letter a."""
+    units = dict.fromkeys(range(256), 0)
+    units[ord("a")] = 1 << 10 | 1 << 8 | ord("a")  # the children are one place off
+    units[ord("a") ^ 1] = 1 << 31  # the value: where the text begins
+    units |= {int(place[1:]): unit for place, unit in changed.items()}
+    trie = struct.pack(f"<{len(units)}I", *units.values())
+    return base64.b64encode(struct.pack("<I", len(trie)) + trie + texts).decode()
+
+
+def precompiled(texts: bytes, **changed: int) -> dict[str, Any]:
+    return normalizer(
+        {"type": "Precompiled", "precompiled_charsmap": character_map(texts, **changed)}
+    )
+
+
 TEMPLATE = {"type": "TemplateProcessing", "pair": [], "special_tokens": {}}
 SEQUENCE = {"Sequence": {"id": "A", "type_id": 0}}
 
@@ -428,7 +443,13 @@ SEQUENCE = {"Sequence": {"id": "A", "type_id": 0}}
         (normalizer(*[{"type": "ByteLevel"}] * 3), "3 times"),
         (normalizer(*[{"type": "StripAccents"}] * 33), "33 parts"),
         (normalizer({"type": "Prepend", "prepend": "x" * 17}), "prepends"),
-        (normalizer({"type": "Precompiled", "precompiled_charsmap": MAP}), "500 bytes of a char"),
+        (precompiled(b"x" * 500 + b"\0"), "500 bytes of a char"),
+        (precompiled(b"b\0", _97=300 << 10 | 97), "character map is damaged"),
+        (precompiled(b"b\0", _0=1 << 9 | 1 << 10), "character map is damaged"),
+        (precompiled(b"b\0", _96=1 << 31 | 2), "character map is damaged"),
+        (precompiled("é\0".encode(), _96=1 << 31 | 1), "character map is damaged"),
+        (precompiled(b"\xff\0"), "character map is damaged"),
+        (normalizer({"type": "Precompiled", "precompiled_charsmap": "AAAA"}), "damaged"),
         (normalizer({"type": "Precompiled", "precompiled_charsmap": "?"}), "cannot|not a"),
         (normalizer({"type": "Magic"}), "'Magic' is not among those"),
         (normalizer({"pattern": {"Regex": "(a+)+$"}, "content": ""}), "None is not among"),
@@ -538,6 +559,11 @@ def test_harmless_parts_of_tokenizers_are_taken(tmp_path: Path) -> None:
     assert tokenizer.decode([[1]]) == [" a"]
 
 
+def test_a_whole_character_map_is_taken(tmp_path: Path) -> None:
+    tokenizer = Tokenizer.load(foreign(tmp_path, **precompiled("b\0é\0".encode())))
+    assert tokenizer.encode(["a", "b", "c"]) == [[2], [2], [0]]
+
+
 def test_what_a_tokenizer_has_no_token_for_is_a_data_error(tmp_path: Path) -> None:
     for model in ({"unk_token": "none"}, {"type": "Unigram", "vocab": [["a", 0.0]]}):
         tokenizer = Tokenizer.load(foreign(tmp_path, model=model))
@@ -615,7 +641,8 @@ def test_a_checkpoint_of_links_is_refused(checkpoint: Path, tmp_path: Path, name
         {"step": "1"}, {"step": -1}, {"step": True}, {"step": 1.5}, {"step": 10**30}, {"hats": 1},
         {"eval_steps": 0}, {"horizon": 0}, {"best": "low"}, {"seconds": float("nan")},
         {"window": {"loss": "x"}}, {"window": {"loss": float("inf")}}, {"window": {"\x1b[": 1.0}},
-        {"window": []}, {"target_kl": ["x"]}, {"aggressive": []}, {"rollbacks": None},
+        {"window": []}, {"\x1b\n": 1}, {"target_kl": ["x"]},
+        {"aggressive": []}, {"rollbacks": None},
     ],
     ids=str,
 )  # fmt: skip
@@ -623,6 +650,15 @@ def test_a_state_that_cannot_be_is_refused(checkpoint: Path, change: dict[str, A
     edit_json(checkpoint / "state.json", **change)
     (checkpoint / "sha256.json").unlink()
     with pytest.raises(ModelFormatError, match="damaged checkpoint") as caught:
+        resume(checkpoint.parent.parent)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("state", [[], 3, None, "step", {"step": {"step": 1}}])
+def test_a_state_of_another_form_is_refused(checkpoint: Path, state: Any) -> None:
+    (checkpoint / "state.json").write_text(json.dumps(state))
+    (checkpoint / "sha256.json").unlink()
+    with pytest.raises(ModelFormatError, match=r"damaged checkpoint: state\.json") as caught:
         resume(checkpoint.parent.parent)
     assert "\n" not in str(caught.value)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import re
+import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -189,13 +190,40 @@ def _check_precompiled(found: Any) -> None:
     if not isinstance(found, str):
         raise ValueError("a precompiled character map is no text")
     content = base64.b64decode(found, validate=True)  # its error is a ValueError
-    texts = content[4 + int.from_bytes(content[:4], "little") :]
+    size = int.from_bytes(content[:4], "little")
+    trie, texts = content[4 : 4 + size], content[4 + size :]
+    if size % 1024 or not 0 < size == len(trie) or not _is_whole(trie, texts):
+        raise ValueError("its precompiled character map is damaged")
     longest = max(map(len, texts.split(b"\0")))
     if longest > LONGEST_PRECOMPILED:
         raise ValueError(
             f"its precompiled character map makes {longest} bytes of a character, "
             f"{LONGEST_PRECOMPILED} are allowed"
         )
+
+
+def _is_whole(trie: bytes, texts: bytes) -> bool:
+    """Whether no walk through a double-array trie of bytes leaves it, nor its values the texts.
+
+    Yoshinaga's darts-clone: blocks of 256 units of 32 bits; a unit has the label by which one
+    comes to it, whether a value stands there, and the distance to its children.
+    """
+    units = struct.unpack(f"<{len(trie) // 4}I", trie)
+    try:
+        texts.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    for place, unit in enumerate(units):
+        if unit >> 31:  # a value, which no label leads to
+            continue
+        children = place ^ (unit >> 10 << ((unit & 1 << 9) >> 6))
+        if children | 255 >= len(units):
+            return False
+        if unit >> 8 & 1:
+            value = units[children] & 0x7FFFFFFF
+            if value >= len(texts) or texts[value] & 0xC0 == 0x80:  # inside a character
+                return False
+    return True
 
 
 def _check_model(model: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,7 @@ def read_classifier(path: Path, *, vector_size: Mapping[Layer, int]) -> Sentence
         ModelFormatError: it is damaged, of another kind, or does not fit itself.
         DataError: vectors of this model do not have its dimensions.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # which takes a name that is too long for one that is not there
         raise NotFoundError(f"{path}: no such file; textvae probe --save writes classifiers")
     if path.stat().st_size > _MAX_BYTES:
         raise ModelFormatError(

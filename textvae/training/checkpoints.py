@@ -22,10 +22,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from textvae.config import describe_validation
 from textvae.data.replacing import naming
 from textvae.errors import ModelFormatError, NotFoundError
-from textvae.limits import inside, parse_json, read_text, shown_name
+from textvae.limits import inside, parse_json, read_text, shown, shown_name
 from textvae.models.folder import own_tensors, read_weights, write_weights
 from textvae.models.sentence import SentenceModel
 from textvae.models.tensors import read_header
@@ -229,7 +228,12 @@ def read_state(path: Path) -> TrainingState:
     try:
         return TypeAdapter(TrainingState).validate_json(text)
     except ValidationError as error:
-        raise ValueError(f"{STATE}: {describe_validation(error)}") from None
+        first = error.errors(include_url=False)[0]
+        where, message = ".".join(map(str, first["loc"])), first["msg"]
+        raise ValueError(
+            f"{STATE}: {shown_name(where)} is {shown(first['input'])}: "
+            f"{message[:1].lower()}{message[1:]}"
+        ) from None
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

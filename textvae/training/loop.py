@@ -294,8 +294,9 @@ class TrainingRun:
             figures = monitor(self.model, self.valid, self.config.training.seed)
         figures = self.processes.from_main(figures)
         score = self.course.score(figures)
-        if not math.isfinite(score):
-            self.trouble = f"the validation bound is {score}"
+        judged = {"bound": score, **figures}
+        if wrong := [name for name, value in judged.items() if not math.isfinite(value)]:
+            self.trouble = f"the validation {wrong[0]} is {judged[wrong[0]]}"
             return
         if self.processes.is_main:
             best = self._keep_if_best(score, figures.get("kl"))
