@@ -23,8 +23,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from textvae.data.replacing import naming
-from textvae.errors import ModelFormatError, NotFoundError
-from textvae.limits import inside, parse_json, read_text, shown, shown_name
+from textvae.errors import ModelFormatError, NotFoundError, shown
+from textvae.limits import inside, parse_json, read_text, shown_name
 from textvae.models.folder import own_tensors, read_weights, write_weights
 from textvae.models.sentence import SentenceModel
 from textvae.models.tensors import read_header
