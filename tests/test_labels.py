@@ -148,6 +148,9 @@ def test_measurements_are_no_classes_but_grades_are(textvae, tiny_vae, tmp_path,
     assert ran.code == 4
     assert ONE_LINE_ERROR.match(ran.err)
     assert "50 numbers with fractions in 150 lines are no classes" in ran.err
+    codes = [f"{250 + i % 25}.1" for i in range(500)]  # as of diseases, with many sentences each
+    file = write(tmp_path / "c.tsv", codes, sentences[:50] * 10)
+    assert textvae("probe", tiny_vae, file, "--folds", 2).code == 0
     halves = [f"{i % 4 / 2}" for i in range(40)]
     file = write(tmp_path / "b.tsv", halves, sentences[:40])
     ran = textvae("probe", tiny_vae, file, "--folds", 2, "--json")

@@ -264,10 +264,10 @@ def test_a_place_that_takes_no_file_is_told_before_the_work(
 # two at once
 
 
-def saved(folder: Path, letter: str) -> None:
+def saved(folder: Path, letter: str, **sizes: int) -> None:
     """One of two models whose configuration, tokenizer and weights all say which it is."""
     tokenizer = word_tokenizer() if letter == "a" else _reversed_tokenizer()
-    model = random_word_model(seed="ab".index(letter))
+    model = random_word_model(seed="ab".index(letter), **sizes)
     with torch.no_grad():
         model.embedding.weight.fill_("ab".index(letter))
     save_model(folder, model, tokenizer, DataConfig(lowercase=letter == "b", max_tokens=8))
@@ -290,7 +290,7 @@ def test_a_reader_never_sees_the_files_of_two_models(tmp_path: Path) -> None:
         for number in range(1, 10_000):
             if done.is_set():
                 return
-            saved(folder, "ab"[number % 2])
+            saved(folder, "ab"[number % 2], embedding_size=4 + 8 * (number % 2))
             time.sleep(0.002)
 
     writer = threading.Thread(target=write)
@@ -298,7 +298,7 @@ def test_a_reader_never_sees_the_files_of_two_models(tmp_path: Path) -> None:
     tokenizers = {word_tokenizer().fingerprint: False, _reversed_tokenizer().fingerprint: True}
     assert len(tokenizers) == 2
     try:
-        for _ in range(60):
+        for _ in range(80):
             found = load_model(folder)
             signs = {
                 bool(found.model.embedding.weight[0, 0]),

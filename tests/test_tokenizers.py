@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import models, pre_tokenizers
 
-from textvae.data.tokenizers import SPECIALS, Tokenizer
+from textvae.data.tokenizers import KINDS, SPECIALS, Tokenizer
 from textvae.errors import ConfigError, DataError, NotFoundError
 
 TEXTS = [
@@ -121,6 +121,16 @@ def test_a_copy_takes_special_tokens_for_text_too(exact: Tokenizer, copied: Any)
     texts = ["a <eos> of <pad> text <bos>"]
     assert copied(exact).encode(texts) == exact.encode(texts)
     assert exact.decode(copied(exact).encode(texts)) == texts
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_words_of_any_length_make_a_tokenizer_that_loads(tmp_path: Path, kind: str) -> None:
+    """An address, a line of dashes, or a picture in base 64 becomes a token of its own."""
+    texts = ["the soup was cold .", "A" * 5000, "A" * 5000]
+    tokenizer = Tokenizer.train(texts, kind=kind, vocab_size=400)
+    tokenizer.save(tmp_path / "tokenizer.json")
+    loaded = Tokenizer.load(tmp_path / "tokenizer.json")
+    assert loaded.encode(texts) == tokenizer.encode(texts)
 
 
 def test_a_tokenizer_from_elsewhere_gets_the_roles_it_lacks(tmp_path: Path) -> None:

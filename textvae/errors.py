@@ -20,7 +20,11 @@ def shown(value: object) -> str:
 
 def is_utf8(text: str) -> bool:
     """Whether a file can hold `text`: names in no UTF-8 reach us with halves of surrogate pairs."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class TextVAEError(Exception):

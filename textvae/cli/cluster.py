@@ -13,7 +13,7 @@ import typer
 from textvae.cli import options
 from textvae.cli.evaluate import whatever_happens
 from textvae.cli.files import check_folder
-from textvae.cli.output import Output, human, to_json
+from textvae.cli.output import Output, counted, human, to_json
 from textvae.data.replacing import replacing
 from textvae.errors import DataError, UsageError
 
@@ -74,7 +74,8 @@ def cluster(
     if not rows:
         raise DataError(f"{file}: no sentences in it")
     if k > len(rows):
-        raise DataError(f"{file}: {len(rows):,} sentences do not make {k:,} clusters; lower -k")
+        sentences = counted(len(rows), "sentence")
+        raise DataError(f"{file}: {k:,} clusters need as many sentences, not {sentences}; lower -k")
     warn_of_alike({row.label for row in rows if row.label is not None}, output)
     texts = [row.text for row in rows]
     with progress_bars(output) as progress:

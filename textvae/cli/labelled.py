@@ -126,7 +126,9 @@ def check_classes(file: str, rows: Sequence[Row]) -> None:
     known = {row.label for row in rows}
     if len(known) < 2:
         raise DataError(f"{file}: every label is {shown(rows[0].label)}; a classifier needs two")
-    if len(known) > 20 and (2 * len(known) > len(rows) or is_quantity(known)):
+    if len(known) > 20 and (
+        2 * len(known) > len(rows) or (10 * len(known) > len(rows) and is_quantity(known))
+    ):
         numbers = "numbers with fractions" if is_quantity(known) else "different labels"
         raise DataError(
             f"{file}: {len(known):,} {numbers} in {len(rows):,} lines are no classes; "

@@ -85,10 +85,11 @@ class Output:
 def one_line(text: str) -> str:
     """`text` as one line, whatever the names, columns and texts hold that it quotes.
 
-    What libraries say of a damaged file can quote all of it, so the line ends somewhere.
+    What libraries say of a damaged file can quote all of it: the middle is left out then.
     """
     line = CONTROLS.sub(_escape, text.strip())
-    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..."
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]}...{line[-half:]}"
 
 
 def say(text: str) -> None:

@@ -59,7 +59,11 @@ class Parts:
         mine = json.loads(json.dumps(run))
         left = self._run()
         same = left == mine and mine["input"] is not None and not start_over
-        if not same and not start_over and (left is None or left.get("input") is not None):
+        if (
+            not same
+            and not start_over
+            and (left is None or "input" not in left or left["input"] is not None)
+        ):
             self._refuse_to_lose(left or {}, mine)
         for path in self.folder.glob(".*.part") if same else self._files():
             path.unlink(missing_ok=True)

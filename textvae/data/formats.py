@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 LOG_PROB = "log_prob"
 _LISTED, _LONG_NAME = 9, 50  # columns in a message, characters of a name that is cut there
+_EQUAL_ROWS = 10_000  # times its size that a Parquet file may hold of them
+_FEW_BYTES = 1 << 20  # of a batch
 _PARQUET_ROWS = 128  # decoded at once: few, as each may be as long as a text can be
 
 
@@ -205,11 +208,9 @@ def _parquet_rows(source: Source, choice: Choice) -> Iterator[Row]:
             wanted = [n for n in (columns.text, columns.label, columns.log_prob) if n is not None]
             number = unpacked = 0
             for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=wanted):
-                for values in zip(*(batch.column(name) for name in wanted), strict=True):
+                for values in _values_of(batch, wanted):
                     number += 1
-                    record = {
-                        name: value.as_py() for name, value in zip(wanted, values, strict=True)
-                    }
+                    record = dict(zip(wanted, values, strict=True))
                     row = checked_row(
                         f"{source.name}: row {number}",
                         record[columns.text],
@@ -218,15 +219,25 @@ def _parquet_rows(source: Source, choice: Choice) -> Iterator[Row]:
                     )
                     # Equal texts are written once, so a small file may hold billions of rows.
                     unpacked += len(row.text) + 1
-                    check_expansion(source.name, packed, unpacked)
+                    check_expansion(source.name, packed, unpacked, _EQUAL_ROWS)
                     yield row
         except UnicodeDecodeError:
-            raise DataError(f"{source.name}: row {number}: text that is not valid UTF-8") from None
+            raise DataError(f"{source.name}: row {number + 1}: text that is not valid UTF-8") from None
         except (pyarrow.ArrowException, OSError) as error:
             message = " ".join(str(error).split())
             raise DataError(f"{source.name}: damaged or not a Parquet file: {message}") from None
         except (ValueError, OverflowError) as error:  # a date that Python has no number for
-            raise DataError(f"{source.name}: row {number}: cannot be read: {error}") from None
+            raise DataError(f"{source.name}: row {number + 1}: cannot be read: {error}") from None
+
+
+def _values_of(batch: Any, wanted: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """The rows of a batch as Python's values; where one is none, or all are large, one by one."""
+    columns = [batch.column(name) for name in wanted]
+    if batch.nbytes < _FEW_BYTES:
+        with contextlib.suppress(ValueError, OverflowError):
+            return zip(*(column.to_pylist() for column in columns), strict=True)
+    rows = zip(*columns, strict=True)
+    return (tuple(value.as_py() for value in row) for row in rows)
 
 
 def _seekable(source: Source, spool: IO[bytes]) -> Any:

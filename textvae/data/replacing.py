@@ -12,21 +12,22 @@ from typing import IO
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path, *, follow: bool = True) -> Iterator[IO[bytes]]:
     """A new file that takes the place of `path` at the end; an error leaves `path` as it was.
 
     It is on the disk before it takes the place, in case the power fails. A link stays, what it
-    leads to is replaced; a device or a pipe is written to as it is.
+    leads to is replaced; a device or a pipe is written to as it is. Without `follow` the link
+    itself is replaced, as in a folder of a model, which nothing leads out of.
 
     Raises:
         OSError: it cannot be written; the error names `path`.
     """
     with naming(path):
-        if path.exists() and not path.is_file():
+        if follow and path.exists() and not path.is_file():
             with path.open("wb") as file:
                 yield file
             return
-        place = Path(os.path.realpath(path))
+        place = Path(os.path.realpath(path)) if follow else path
         # A name that no other process, thread or machine takes at the same time.
         beside = place.with_name(f".{place.name}.{secrets.randbelow(10**12)}.part")
         try:

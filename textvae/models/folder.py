@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -33,6 +33,7 @@ PREPARATION = ("lowercase", "normalization", "max_tokens")  # of the text, in co
 TOKENIZER_FILE = "tokenizer.json"
 SAVE_ID = "save_id"  # in config.json and in the metadata of the weights
 READINGS = 100  # of a folder whose files are being replaced
+LONGEST_WRITING = 10.0  # seconds
 METRICS_FILE = "metrics.jsonl"
 REAL_NUMBERS = ("F16", "BF16", "F32", "F64")  # as safetensors calls them
 _MOST_DESCRIPTION = 1 << 20  # bytes of config.json, and of a line of metrics
@@ -82,9 +83,9 @@ def save_model(folder: Path, model: SentenceModel, tokenizer: Tokenizer, data: D
     sign = hashlib.blake2b(json.dumps(description).encode() + vocabulary, digest_size=16)
     description[SAVE_ID] = sign.hexdigest()
     with (
-        replacing(folder / CONFIG_FILE) as config_file,  # its place is taken last
-        replacing(folder / TOKENIZER_FILE) as tokenizer_file,
-        replacing(folder / WEIGHTS_FILE) as weights_file,
+        replacing(folder / CONFIG_FILE, follow=False) as config_file,  # its place is taken last
+        replacing(folder / TOKENIZER_FILE, follow=False) as tokenizer_file,
+        replacing(folder / WEIGHTS_FILE, follow=False) as weights_file,
     ):
         config_file.write(json.dumps(description, indent=2).encode() + b"\n")
         tokenizer_file.write(vocabulary)
@@ -118,13 +119,23 @@ def load_model(folder: Path, *, device: torch.device | str = "cpu") -> LoadedMod
                 problem = None
             except (TextVAEError, FileNotFoundError) as error:
                 problem = error
+            writing = is_being_written(folder)  # before the other look: the last file ends both
             if unchanged(places, files):
                 if problem is None:
                     return loaded
-                if not any(folder.glob(f".{CONFIG_FILE}.*.part")):  # it is not being written
+                if not writing:
                     raise problem
         time.sleep(0.01)
     raise problem or ModelFormatError(f"{folder}: its files are replaced faster than they are read")
+
+
+def is_being_written(folder: Path) -> bool:
+    """Whether a config.json was begun in the last seconds; what a crash left behind is older."""
+    for path in folder.glob(f".{CONFIG_FILE}.*.part"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime < LONGEST_WRITING:
+                return True
+    return False
 
 
 def unchanged(places: Sequence[Path], files: Sequence[IO[bytes]]) -> bool:
@@ -277,7 +288,7 @@ def own_tensors(model: SentenceModel) -> dict[str, torch.Tensor]:
 
 def write_weights(path: Path, model: SentenceModel) -> None:
     """Write the model's weights, beside and then renamed."""
-    with replacing(path) as file:
+    with replacing(path, follow=False) as file:
         file.write(weights_bytes(model))
 
 
@@ -312,6 +323,8 @@ def read_weights(
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFormatError(f"{path}: damaged weights: {error}") from None
     for name, value in tensors.items():
+        if list(value.shape) != expected[name]:
+            raise ModelFormatError(f"{path}: it was replaced while it was read; read it again")
         if not value.isfinite().all():
             raise ModelFormatError(
                 f"{path}: damaged weights: {name} has values that are not finite"
@@ -338,5 +351,5 @@ def describe_mismatch(
 
 def write_atomically(path: Path, text: str) -> None:
     """Write text beside its place, then rename, so that no reader sees half of it."""
-    with replacing(path) as file:
+    with replacing(path, follow=False) as file:
         file.write(text.encode())

@@ -108,7 +108,7 @@ class Course:
     # schedules
 
     def progress(self) -> float:
-        """Share of the phase that is done; 0 until the horizon is known."""
+        """Share of the phase that is done; 0 until something of the horizon is known."""
         horizon, step = self._horizon, self._state.step
         if horizon is None:
             return 0.0
@@ -152,7 +152,8 @@ class Course:
 
     @property
     def _horizon(self) -> int | None:
-        return self._state.horizon or self._former_horizon
+        # Until the speed is measured, a limit on steps is the best that is known.
+        return self._state.horizon or self._former_horizon or self._training.max_steps
 
     def _share(self, horizon: int) -> int:
         return math.ceil(self._objective.pretrain_share * horizon)

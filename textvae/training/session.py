@@ -65,7 +65,6 @@ def train_session(
     main = is_main_process()
     reporter = reporter if reporter is not None and main else LoggingReporter()
     config, texts, valid_texts = name_sources(config, texts, valid_texts)
-    check_encodable(config)
     check_trackers(config.training.track)
     if main:  # now, and not when all the text is encoded
         check_not_training(out)
@@ -119,6 +118,7 @@ def name_sources(
         names["train"], texts = (str(texts),), None
     if isinstance(valid_texts, str | Path):
         names["valid"], valid_texts = (str(valid_texts),), None
+    Config.validate_values({"data": names}, where="texts")
     data = config.data.model_copy(update=names)
     if texts is None and not data.train:
         raise UsageError("nothing to train on: give a file, a glob, `-`, hf:NAME or sentences")
@@ -130,17 +130,6 @@ def name_sources(
         None if texts is None else list(texts),
         None if valid_texts is None else list(valid_texts),
     )
-
-
-def check_encodable(config: Config) -> None:
-    """Raise UsageError for a value that experiment.toml cannot hold: a name that is not UTF-8."""
-    for line in config.to_toml().splitlines():
-        try:
-            line.encode()
-        except UnicodeEncodeError:
-            raise UsageError(
-                f"{line!a}: not valid UTF-8, which {EXPERIMENT_FILE} is; rename it"
-            ) from None
 
 
 def absolute(specs: tuple[str, ...]) -> tuple[str, ...]:
