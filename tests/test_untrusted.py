@@ -571,6 +571,12 @@ def test_what_a_tokenizer_has_no_token_for_is_a_data_error(tmp_path: Path) -> No
             tokenizer.encode(["zzz"])
 
 
+def test_what_the_library_quotes_of_a_file_stays_short(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Unknown tokenizer version") as caught:
+        Tokenizer.load(foreign(tmp_path, version="x" * 100_000))
+    assert len(str(caught.value)) < 1000
+
+
 def test_ids_may_have_gaps(tmp_path: Path) -> None:
     """The embedding has a row for each id, not for each token."""
     tokenizer = Tokenizer.load(foreign(tmp_path, model={"vocab": {"[UNK]": 0, "a": 90}}))

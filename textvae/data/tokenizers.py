@@ -35,6 +35,7 @@ _KNOWN_NAMES = {
     EOS: (EOS, "</s>", "[SEP]", "[EOS]", "<|end_of_text|>", "<|endoftext|>", "<|im_end|>"),
 }
 _PIECE_CHARACTERS = 4 << 20  # encoded at once
+LONGEST_REASON = 300  # characters of another library's message that are passed on
 _MISSING_BYTE_STEP = 1e-4  # of tokenizers' UnigramTrainer, between bytes that the texts lack
 
 
@@ -201,7 +202,8 @@ def _as_data_error(what: str) -> Iterator[None]:
         foreign_error = isinstance(error, Exception) or type(error).__name__ == "PanicException"
         if isinstance(error, DataError | MemoryError) or not foreign_error:
             raise
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        # It may quote as much of the file as it likes.
+        reason = str(error).partition("\n")[0][:LONGEST_REASON] or type(error).__name__
         raise DataError(f"{what}: {reason}") from None
 
 
