@@ -178,6 +178,8 @@ def test_whatever_it_quotes_an_error_or_a_warning_is_one_line(textvae, tmp_path,
         assert capsys.readouterr().err == "textvae: warning: a\\nb\\u202e\\x9b\n"
     assert report_error(RuntimeError("two\nlines")) == 1
     assert "RuntimeError: two lines" in capsys.readouterr().err
+    report_error(DataError("x" * 100_000))
+    assert re.fullmatch(r"textvae: error: x{5000}\.\.\.\n", capsys.readouterr().err)
 
 
 def test_config_show_prints_what_the_options_resolve_to(textvae, tmp_path) -> None:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
+LONGEST_LINE = 5_000  # characters of an error or a warning; names of files can have 4,096
 LINE_BREAKS = re.compile(r"[\r\n]")
 CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # all but the tab
 # With those that break lines, or turn the direction of all that follows.
@@ -82,8 +83,12 @@ class Output:
 
 
 def one_line(text: str) -> str:
-    """`text` as one line, whatever the names, columns and texts hold that it quotes."""
-    return CONTROLS.sub(_escape, text.strip())
+    """`text` as one line, whatever the names, columns and texts hold that it quotes.
+
+    What libraries say of a damaged file can quote all of it, so the line ends somewhere.
+    """
+    line = CONTROLS.sub(_escape, text.strip())
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..."
 
 
 def say(text: str) -> None:
