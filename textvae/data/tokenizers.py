@@ -22,7 +22,7 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 from textvae.data import foreign
 from textvae.data.replacing import replacing
 from textvae.errors import ConfigError, DataError, NotFoundError
-from textvae.limits import parse_json, read_text
+from textvae.limits import parse_json, read_text, reason
 
 PAD, BOS, EOS, UNK = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")  # with ids 0, 1, 2, 3
 KINDS = ("bpe", "word", "unigram")
@@ -35,7 +35,6 @@ _KNOWN_NAMES = {
     EOS: (EOS, "</s>", "[SEP]", "[EOS]", "<|end_of_text|>", "<|endoftext|>", "<|im_end|>"),
 }
 _PIECE_CHARACTERS = 4 << 20  # encoded at once
-LONGEST_REASON = 300  # characters of another library's message that are passed on
 _MISSING_BYTE_STEP = 1e-4  # of tokenizers' UnigramTrainer, between bytes that the texts lack
 
 
@@ -202,9 +201,7 @@ def _as_data_error(what: str) -> Iterator[None]:
         foreign_error = isinstance(error, Exception) or type(error).__name__ == "PanicException"
         if isinstance(error, DataError | MemoryError) or not foreign_error:
             raise
-        # It may quote as much of the file as it likes.
-        reason = str(error).partition("\n")[0][:LONGEST_REASON] or type(error).__name__
-        raise DataError(f"{what}: {reason}") from None
+        raise DataError(f"{what}: {reason(error)}") from None
 
 
 def _special(content: str) -> AddedToken:
