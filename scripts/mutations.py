@@ -46,6 +46,7 @@ def changed(chance: random.Random, content: bytes, form: str) -> tuple[bytes, li
             LookupError,
             AttributeError,
             TypeError,
+            OverflowError,
         ):  # an earlier change broke it
             content, what = change_bytes(chance, content)
         changes.append(what)

@@ -93,6 +93,7 @@ def test_a_class_that_no_sentence_has_is_none_of_the_classifier() -> None:
         (file_of()[:-1], "not a classifier"),
         (struct.pack("<Q", 2**62) + b"{}", "not a classifier"),
         (file_of().replace(b'"F64"', b'"F32"'), "not a classifier"),
+        (save({"x" * 10**5: np.ones(1)}, metadata={"textvae": "1"}), "no description"),
         (file_of().replace(b'"shape":[2,3]', b'"shape":[3,3]'), "not a classifier"),
         (save({"weights": np.ones((2, 3))}), "no description"),
         (save({"weights": np.ones(1)}, metadata={"textvae": "[" * 100_000}), "no description"),

@@ -339,6 +339,22 @@ def test_two_tensors_of_one_name_are_refused(folder: Path) -> None:
         load_model(folder)
 
 
+def test_a_type_of_numbers_that_is_none_is_not_quoted_at_length(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    header, data = header_of(path)
+    long = {"dtype": "x" * 100_000}
+    write_header(path, json.dumps(header | {BIAS: header[BIAS] | long}), data)
+    with pytest.raises(ModelFormatError) as caught:
+        load_model(folder)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_name_that_is_too_long_for_a_file_is_not_found(textvae: Any) -> None:
+    ran = textvae("info", "x" * 5000)
+    assert ran.code == 3
+    assert ONE_LINE_ERROR.fullmatch(ran.err)
+
+
 @pytest.mark.parametrize("length", [2**64 - 1, 2**40, 100_000_000])
 def test_a_huge_header_is_not_read(folder: Path, length: int) -> None:
     path = folder / "model.safetensors"
@@ -469,6 +485,17 @@ SEQUENCE = {"Sequence": {"id": "A", "type_id": 0}}
         ({"model": {"vocab": None}}, "no vocabulary"),
         ({"model": {"type": "WordPiece", "max_input_chars_per_word": 10**9}}, "at most 1000"),
         ({"model": {"type": "BPE", "merges": [], "dropout": 0.5}}, "dropout"),
+        (
+            {
+                "model": {
+                    "type": "BPE",
+                    "vocab": {"a": 0, "b": 1, "ab": 2},
+                    "merges": ["a b"],
+                    "continuing_subword_prefix": "##",
+                }
+            },
+            "the merge 'a b' does not go on with '##'",
+        ),
         ({"model": {"type": "Other"}}, "expected BPE"),
         ({"model": {"type": "Unigram", "vocab": [["a", 0.0], ["b"]]}}, "pairs"),
         ({"model": {"type": "Unigram", "vocab": [["a", 0.0]], "unk_id": 2**40}}, "unk_id"),
@@ -576,6 +603,12 @@ def test_what_a_tokenizer_has_no_token_for_is_a_data_error(tmp_path: Path) -> No
         tokenizer = Tokenizer.load(foreign(tmp_path, model=model))
         with pytest.raises(DataError, match="cannot read these texts: "):
             tokenizer.encode(["zzz"])
+
+
+def test_what_the_library_quotes_of_a_file_stays_short(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Unknown tokenizer version") as caught:
+        Tokenizer.load(foreign(tmp_path, version="x" * 100_000))
+    assert len(str(caught.value)) < 1000
 
 
 def test_ids_may_have_gaps(tmp_path: Path) -> None:

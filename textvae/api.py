@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -141,7 +142,7 @@ class TextVAE:
             ModelFormatError: it is damaged or no textvae model.
         """
         folder = Path(name)
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # which takes a name that is too long for one not there
             folder = _download(str(name))
         loaded = load_model(folder, device=choose_device(device))
         experiment = own_file(folder, EXPERIMENT_FILE)

@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from textvae.errors import ConfigError, NotFoundError, is_utf8, shown
-from textvae.limits import LONGEST_NAME, parse_toml, read_text, shown_name
+from textvae.limits import LONGEST_NAME, parse_toml, read_text, reason, shown_name
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -490,7 +490,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise NotFoundError(f"{path}: no such configuration file") from None
     except ValueError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+        raise ConfigError(f"{path}: not valid TOML: {reason(error)}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     for name, value in values.items():

@@ -16,6 +16,7 @@ from textvae.errors import shown
 
 MOST_BYTES = 8 << 20  # of a configuration; names of 100,000 training files fit
 MOST_DEPTH = 16  # lists and objects inside each other
+MOST_REASON = 300  # characters of another library's message
 LONGEST_NAME = 80  # characters of a name that stands there without quotes
 
 # tomllib's time grows with the square of a key's parts: 20,000 of them, in 40 kB, take a minute.
@@ -100,3 +101,8 @@ def parse_toml(text: str) -> dict[str, Any]:
 def shown_name(name: str) -> str:
     """A stranger's name as it stands, or quoted and cut where that would spoil a message."""
     return name if name.isprintable() and len(name) <= LONGEST_NAME else shown(name)
+
+
+def reason(error: BaseException) -> str:
+    """What another library says of an error, in one line; it may quote all of a stranger's file."""
+    return str(error).partition("\n")[0][:MOST_REASON] or type(error).__name__

@@ -240,6 +240,7 @@ def _check_model(model: Mapping[str, Any]) -> None:
             f"max_input_chars_per_word {shown(model['max_input_chars_per_word'])}: "
             f"expected at most {MOST_WORD}"
         )
+    _check_merges(model)
     vocabulary = model.get("vocab")
     if isinstance(vocabulary, dict):
         tokens = list(vocabulary)
@@ -258,6 +259,18 @@ def _check_model(model: Mapping[str, Any]) -> None:
     for token in tokens:
         if len(token) > LONGEST_TOKEN:
             _check_text(token, "a token", LONGEST_TOKEN)
+
+
+def _check_merges(model: Mapping[str, Any]) -> None:
+    """The library cuts the prefix off the second part of each merge, and fails where none is."""
+    prefix = model.get("continuing_subword_prefix")
+    if not isinstance(prefix, str) or not prefix:
+        return
+    for merge in model.get("merges") or []:
+        parts = merge.split(" ") if isinstance(merge, str) else merge
+        last = parts[-1] if isinstance(parts, list) and parts else None
+        if not isinstance(last, str) or not last.startswith(prefix):
+            raise ValueError(f"the merge {shown(merge)} does not go on with {shown(prefix)}")
 
 
 def _check_added(added: Any) -> None:

@@ -22,7 +22,7 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 from textvae.data import foreign
 from textvae.data.replacing import replacing
 from textvae.errors import ConfigError, DataError, NotFoundError
-from textvae.limits import parse_json, read_text
+from textvae.limits import parse_json, read_text, reason
 
 PAD, BOS, EOS, UNK = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")  # with ids 0, 1, 2, 3
 KINDS = ("bpe", "word", "unigram")
@@ -201,8 +201,7 @@ def _as_data_error(what: str) -> Iterator[None]:
         foreign_error = isinstance(error, Exception) or type(error).__name__ == "PanicException"
         if isinstance(error, DataError | MemoryError) or not foreign_error:
             raise
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise DataError(f"{what}: {reason}") from None
+        raise DataError(f"{what}: {reason(error)}") from None
 
 
 def _special(content: str) -> AddedToken:

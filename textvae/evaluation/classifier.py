@@ -18,7 +18,7 @@ from safetensors.numpy import save
 from textvae.errors import DataError, ModelFormatError, NotFoundError, shown
 from textvae.evaluation.linear import Linear, fit
 from textvae.evaluation.probes import moments
-from textvae.limits import parse_json
+from textvae.limits import parse_json, reason
 from textvae.models.sentence import Layer
 from textvae.models.tensors import read_header
 
@@ -133,7 +133,9 @@ def read_classifier(path: Path, *, vector_size: Mapping[Layer, int]) -> Sentence
                 )
             tensors = {name: file.get_tensor(name) for name in found}
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelFormatError(f"{path}: not a classifier of textvae probe: {error}") from None
+        raise ModelFormatError(
+            f"{path}: not a classifier of textvae probe: {reason(error)}"
+        ) from None
     if not all(np.isfinite(value).all() for value in tensors.values()):
         raise ModelFormatError(f"{path}: holds numbers that are not finite")
     if not (tensors["scale"] > 0).all():

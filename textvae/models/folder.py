@@ -22,7 +22,7 @@ from textvae.config import DataConfig, ModelConfig, describe_validation
 from textvae.data.replacing import flush, replacing
 from textvae.data.tokenizers import Tokenizer
 from textvae.errors import ModelFormatError, NotFoundError, TextVAEError, shown
-from textvae.limits import inside, parse_json, read_text, shown_name
+from textvae.limits import inside, parse_json, read_text, reason, shown_name
 from textvae.models.sentence import SentenceModel
 from textvae.models.tensors import TensorFacts, read_header
 
@@ -321,7 +321,7 @@ def read_weights(
         with safe_open(path, framework="pt", device=str(device)) as file:
             tensors = {name: file.get_tensor(name).float() for name in expected}
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelFormatError(f"{path}: damaged weights: {error}") from None
+        raise ModelFormatError(f"{path}: damaged weights: {reason(error)}") from None
     for name, value in tensors.items():
         if list(value.shape) != expected[name]:
             raise ModelFormatError(f"{path}: it was replaced while it was read; read it again")

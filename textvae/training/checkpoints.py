@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from textvae.data.replacing import naming
 from textvae.errors import ModelFormatError, NotFoundError, shown
-from textvae.limits import inside, parse_json, read_text, shown_name
+from textvae.limits import inside, parse_json, read_text, reason, shown_name
 from textvae.models.folder import own_tensors, read_weights, write_weights
 from textvae.models.sentence import SentenceModel
 from textvae.models.tensors import read_header
@@ -214,7 +214,7 @@ def load_checkpoint(
         restore_auxiliaries(read_tensors(auxiliaries) if auxiliaries.is_file() else {})
         return read_state(inside(newest, STATE))
     except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise ModelFormatError(f"{newest}: damaged checkpoint: {error}") from None
+        raise ModelFormatError(f"{newest}: damaged checkpoint: {reason(error)}") from None
 
 
 def read_state(path: Path) -> TrainingState:
