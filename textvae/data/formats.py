@@ -222,7 +222,9 @@ def _parquet_rows(source: Source, choice: Choice) -> Iterator[Row]:
                     check_expansion(source.name, packed, unpacked, _EQUAL_ROWS)
                     yield row
         except UnicodeDecodeError:
-            raise DataError(f"{source.name}: row {number + 1}: text that is not valid UTF-8") from None
+            raise DataError(
+                f"{source.name}: row {number + 1}: text that is not valid UTF-8"
+            ) from None
         except (pyarrow.ArrowException, OSError) as error:
             message = " ".join(str(error).split())
             raise DataError(f"{source.name}: damaged or not a Parquet file: {message}") from None
