@@ -178,6 +178,9 @@ def test_whatever_it_quotes_an_error_or_a_warning_is_one_line(textvae, tmp_path,
         assert capsys.readouterr().err == "textvae: warning: a\\nb\\u202e\\x9b\n"
     assert report_error(RuntimeError("two\nlines")) == 1
     assert "RuntimeError: two lines" in capsys.readouterr().err
+    stopped = InterruptedRun("stopped at step 3", signal.SIGINT)
+    assert report_error(stopped) == 130
+    assert capsys.readouterr().err == "textvae: stopped at step 3\n"  # asked for, so no error
     report_error(DataError("x" * 100_000 + "tail"))
     assert re.fullmatch(r"textvae: error: x{2500}\.\.\.x{2496}tail\n", capsys.readouterr().err)
 

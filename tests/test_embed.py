@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -721,3 +722,17 @@ def test_what_is_wrong_at_the_end_of_a_file_is_found_before_the_work(
     assert ran.code == 4
     assert computed == []
     assert list(reviews.parent.iterdir()) == [reviews]
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit(143)])
+def test_an_interruption_before_anything_is_done_leaves_nothing(
+    embeds, tiny_vae: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch, interruption: Any
+) -> None:
+    def interrupted(*arguments: Any) -> None:
+        raise interruption
+
+    monkeypatch.setattr("textvae.cli.embed.fill", interrupted)
+    before = set(reviews.parent.iterdir())
+    with contextlib.suppress(SystemExit):
+        embeds(tiny_vae, reviews, "--out", reviews.with_name("v.npy"))
+    assert set(reviews.parent.iterdir()) == before

@@ -273,3 +273,13 @@ def test_special_tokens_that_the_tokenizer_does_not_have_are_refused(folder: Pat
             load_model(folder)
         edit(folder, pad_id=0, bos_id=1, eos_id=2)
     load_model(folder)
+
+
+def test_a_training_that_has_saved_no_model_yet_is_told_from_a_strange_folder(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(NotFoundError, match=r"it has no config\.json$"):
+        load_model(tmp_path)
+    (tmp_path / "metrics.jsonl").touch()
+    with pytest.raises(NotFoundError, match="a training has saved none there yet"):
+        load_model(tmp_path)

@@ -240,12 +240,12 @@ def test_equal_texts_in_parquet_may_be_a_bomb(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "_BOMB_BYTES", 1 << 20)
-    monkeypatch.setattr(formats, "_EQUAL_ROWS", 300)
-    content = parquet_bytes(text=["the soup " * 99] * 4000)
-    with pytest.raises(DataError, match=r"a\.parquet: unpacks to more than 300 times"):
+    monkeypatch.setattr(formats, "_SMALL", 1)
+    content = parquet_bytes(text=["the soup " * 99] * 20_000)
+    with pytest.raises(DataError, match=r"a\.parquet: unpacks to more than 1,000 times"):
         rows_from(tmp_path / "a.parquet", content)
-    monkeypatch.setattr(files, "_BOMB_BYTES", 4 << 20)
-    assert len(rows_from(tmp_path / "a.parquet", content)) == 4000
+    monkeypatch.setattr(files, "_BOMB_BYTES", 32 << 20)
+    assert len(rows_from(tmp_path / "a.parquet", content)) == 20_000
 
 
 def test_rows_that_repeat_a_few_texts_are_no_bomb(

@@ -557,5 +557,5 @@ def _download(name: str) -> Path:
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise NotFoundError(
-            f"{name}: no such folder, and no such model came from the hub ({reason})"
+            f"{name}: no such folder, and the hub gave no such model ({reason})"
         ) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from textvae.data.readers import Row
     from textvae.training.processes import Processes
 
+PURPOSE = "writing vectors by way of"
 EXAMPLES = (
     "textvae embed runs/mine sentences.txt --out vectors.npy",
     "cut -f2 reviews.tsv | textvae embed runs/mine --out vectors.parquet",
@@ -204,8 +205,14 @@ def write_vectors(
     empty, _ = job.block(0, [])  # also raises now what the model cannot do
     inputs, parts = input_state(job.file), Parts(out)
     main = processes.is_main
-    with sole_use(parts.folder, "writing vectors by way of") if main else nullcontext():
-        extent = fill(job, out, output, quantize, processes, parts, inputs, empty, start_over)
+    try:
+        with sole_use(parts.folder, PURPOSE) if main else nullcontext():
+            extent = fill(job, out, output, quantize, processes, parts, inputs, empty, start_over)
+    except (KeyboardInterrupt, SystemExit):
+        if main and parts.are_none():  # it came when the folder was just made
+            with suppress(UsageError, OSError), sole_use(parts.folder, PURPOSE):
+                parts.remove()
+        raise
     if extent is not None:
         size = counted(empty.vectors.shape[1], "dimension")
         how = {None: "", "int8": " of a byte", "binary": " of a bit"}[quantize]

@@ -37,7 +37,7 @@ from textvae.cli.output import (
     say,
     settle_stdout,
 )
-from textvae.errors import TextVAEError
+from textvae.errors import InterruptedRun, TextVAEError
 
 USAGE = 2
 UNEXPECTED = 1
@@ -143,7 +143,8 @@ def report_error(error: BaseException) -> int:
 
         traceback.print_exception(error)
     if isinstance(error, TextVAEError):
-        say(f"textvae: error: {one_line(str(error))}")
+        what = "" if isinstance(error, InterruptedRun) else "error: "  # which is what was asked for
+        say(f"textvae: {what}{one_line(str(error))}")
         return error.exit_code
     if isinstance(error, typer.TyperException):
         say(f"textvae: error: {_usage_message(error)}")

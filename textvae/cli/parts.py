@@ -145,6 +145,10 @@ class Parts:
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
+    def are_none(self) -> bool:
+        """Whether the folder is there, and nothing but perhaps its lock in it."""
+        return self.folder.is_dir() and {p.name for p in self.folder.iterdir()} <= {LOCK_FILE}
+
     def _read(self, number: int) -> Block:
         from pyarrow import ArrowException, parquet
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LOG_PROB = "log_prob"
 _LISTED, _LONG_NAME = 9, 50  # columns in a message, characters of a name that is cut there
-_EQUAL_ROWS = 10_000  # times its size that a Parquet file may hold of them
+_SMALL = 64 << 10  # bytes: a smaller Parquet file may hold as much of equal texts as one of these
 _FEW_BYTES = 1 << 20  # of a batch
 _PARQUET_ROWS = 128  # decoded at once: few, as each may be as long as a text can be
 
@@ -219,7 +219,7 @@ def _parquet_rows(source: Source, choice: Choice) -> Iterator[Row]:
                     )
                     # Equal texts are written once, so a small file may hold billions of rows.
                     unpacked += len(row.text) + 1
-                    check_expansion(source.name, packed, unpacked, _EQUAL_ROWS)
+                    check_expansion(source.name, max(packed, _SMALL), unpacked)
                     yield row
         except UnicodeDecodeError:
             raise DataError(

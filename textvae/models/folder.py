@@ -171,7 +171,11 @@ def read_model(folder: Path, device: torch.device | str) -> LoadedModel:
     """The model of the files as they stand; see `load_model`."""
     for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE):
         if not own_file(folder, name).is_file():
-            raise NotFoundError(f"{folder} is not a textvae model: it has no {name}")
+            begun = own_file(folder, METRICS_FILE).is_file()
+            raise NotFoundError(
+                f"{folder} is not a textvae model: it has no {name}"
+                + (", a training has saved none there yet" if begun else "")
+            )
     description = read_description(folder / CONFIG_FILE)
     prepared = {key: description[key] for key in PREPARATION if key in description}
     try:
