@@ -120,6 +120,15 @@ def test_a_resumed_run_is_bit_for_bit_the_run_never_interrupted(
     assert records(torn) == records(whole)
 
 
+def test_a_limit_on_time_that_is_not_reached_changes_nothing(tmp_path: Path) -> None:
+    """Schedules follow the limit on steps from the first one, not from when the speed is known."""
+    for name, minutes in (("steps", None), ("both", 60)):
+        config = tiny_config(max_minutes=minutes, eval_steps=4, checkpoint_steps=4)
+        train_session(config, tmp_path / name, texts=TEXTS)
+    expected, found = last_checkpoint(tmp_path / "steps"), last_checkpoint(tmp_path / "both")
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
 METHODS: dict[str, dict[str, Any]] = {
     "target_kl": {"target_kl": 2.0},
     "importance": {"importance_samples": 3, "free_bits": 0.0},
