@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,12 @@ def commit() -> str:
     """The commit of the working folder."""
     command = ["git", "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def provenance(what: str) -> dict[str, str]:
+    """What the figures of this script are, and how they were made."""
+    command = shlex.join(["python", *sys.argv])
+    return {"what": what, "commit": commit(), "command": command}
 
 
 def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -27,6 +27,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from commands import provenance
+
+WHAT = (
+    "a tiny training killed by SIGKILL inside steps, evaluations and the writing of checkpoints, "
+    "resumed each time, beside the same one left alone"
+)
 ROOT = Path(__file__).resolve().parent.parent
 PHASES = {"step": "update", "evaluation": "evaluate", "checkpoint": "save_checkpoint"}
 OPTIONS = {
@@ -57,7 +63,7 @@ def main(arguments: list[str]) -> None:
     run(whole, "none", 0)
     counts = kill_and_resume(torn, options)
     digests = {name: digests_of(folder) for name, folder in (("whole", whole), ("torn", torn))}
-    report = {"kills": sum(counts.values()), **counts, "digests": digests}
+    report = provenance(WHAT) | {"kills": sum(counts.values()), **counts, "digests": digests}
     print(json.dumps(report, indent=1))
     if options.table:
         options.table.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

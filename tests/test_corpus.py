@@ -286,7 +286,7 @@ def test_a_full_disk_is_an_error_that_leaves_nothing_behind(
         load(cache, path)
     with pytest.raises(DataError, match="disk"):
         write_corpus(cache / "x", map(Row, SENTENCES), tokenizer, max_tokens=9, overlong="cut")
-    assert not [file for file in cache.rglob("*") if file.suffix in (".arrow", ".tmp")]
+    assert not [file for file in cache.rglob("*") if file.suffix in (".arrow", ".part")]
 
 
 def test_the_cache_folder_is_chosen_and_only_ours_is_cleared(
@@ -298,6 +298,7 @@ def test_the_cache_folder_is_chosen_and_only_ours_is_cleared(
     load_corpora(DataConfig(), WORDS, texts=SENTENCES)
     mine = tmp_path / "env" / "corpora" / "notes.arrow"
     mine.write_text("keep")
+    (mine.parent / f".{'0' * 32}.arrow.123.part").write_text("left by a crash")
     assert clear_cache() > 0
     assert [path for path in (tmp_path / "env").rglob("*") if path.is_file()] == [mine]
 

@@ -20,7 +20,7 @@ from test_training import TEXTS, all_tensors, records, tiny_config
 
 from textvae.api import TextVAE
 from textvae.config import DataConfig
-from textvae.data.replacing import replacing
+from textvae.data.replacing import half_written, replacing
 from textvae.errors import ModelFormatError, UsageError
 from textvae.models.folder import (
     CONFIG_FILE,
@@ -54,7 +54,7 @@ def full_disk(most: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def half_written(folder: Path) -> list[Path]:
+def unfinished(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if ".part" in path.name or ".tmp" in path.name]
 
 
@@ -153,7 +153,7 @@ def test_a_full_disk_stops_a_run_that_then_goes_on_as_if_nothing_had_been(
     with full_disk(1 << 40), pytest.raises(OSError, match="File too large") as failed:
         train_session(tiny_config(), torn, texts=TEXTS, reporter=reporter)
     assert str(torn) in str(failed.value.filename)
-    assert half_written(torn) == []
+    assert unfinished(torn) == []
     folders = checkpoint_folders(torn)
     assert [folder.name for folder in folders] == ["step-000000000", "step-000000005"]
     assert all(damage(folder) is None for folder in folders)
@@ -311,7 +311,7 @@ def test_a_reader_never_sees_the_files_of_two_models(tmp_path: Path) -> None:
         done.set()
         writer.join()
     assert seen == {False, True}
-    assert half_written(folder) == []
+    assert unfinished(folder) == []
 
 
 @pytest.mark.parametrize("name", [CONFIG_FILE, WEIGHTS_FILE])
@@ -324,6 +324,17 @@ def test_files_of_two_models_that_fit_are_refused(tmp_path: Path, name: str) -> 
         load_model(tmp_path / "a")
     saved(tmp_path / "a", "a")
     load_model(tmp_path / "a")
+
+
+def test_what_is_half_written_is_found_by_its_name_alone(tmp_path: Path) -> None:
+    for name in (".b.json.12.part", ".a.json.x.part", "a.json.12.part", ".a.json.12.part.old"):
+        (tmp_path / name).touch()
+    with replacing(tmp_path / "a.json"):
+        found = list(half_written(tmp_path, r"a\.json"))
+        assert [path.name.split(".")[1:3] for path in found] == [["a", "json"]]
+        assert len(list(half_written(tmp_path, r"[ab]\.json"))) == 2
+    assert list(half_written(tmp_path, r"a\.json")) == []
+    assert list(half_written(tmp_path / "nowhere", "a")) == []
 
 
 def test_a_model_that_cannot_be_saved_leaves_the_one_before(tmp_path: Path) -> None:
@@ -340,7 +351,7 @@ def test_what_a_killed_run_was_writing_is_cleared_away(tmp_path: Path) -> None:
     (out / ".model.safetensors.1234.part").write_bytes(b"half")
     (out / ".mine.part").write_bytes(b"whole")
     train_session(tiny_config(max_steps=3), out, texts=TEXTS, resume=True)
-    assert [path.name for path in half_written(out)] == [".mine.part"]
+    assert [path.name for path in unfinished(out)] == [".mine.part"]
 
 
 def test_a_lock_whose_file_was_removed_is_none(tmp_path: Path, monkeypatch) -> None:

@@ -72,7 +72,7 @@ class DataConfig(Section):
     label_column: str | None = Field(None, description="Column of the label; none: `label`.")
     lowercase: bool = Field(False, description="Lower-case the text.")
     normalization: Literal["none", "nfc", "nfkc"] = Field("none", description="Unicode form.")
-    max_tokens: Annotated[int, Field(ge=2, le=65536)] = Field(
+    max_tokens: Annotated[int, Field(ge=2, le=4096)] = Field(
         128, description="Longest sentence in tokens, the end token included."
     )
     overlong: Literal["cut", "drop"] = Field("cut", description="What becomes of longer ones.")

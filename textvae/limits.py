@@ -59,7 +59,7 @@ def parse_json(text: str) -> Any:
         ValueError: it is not.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_without_doubles)
+        value = json.loads(text, object_pairs_hook=without_doubles)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     level, depth = [value], 0
@@ -75,7 +75,12 @@ def parse_json(text: str) -> Any:
     return value
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, as the `object_pairs_hook` of json.
+
+    Raises:
+        ValueError: a name stands twice.
+    """
     record = dict(pairs)
     if len(record) != len(pairs):
         seen: set[str] = set()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from textvae.cli.output import counted
 from textvae.cli.vectors import Block, parquet_schema, parquet_table
-from textvae.data.replacing import replacing
+from textvae.data.replacing import half_written, replacing
 from textvae.errors import DataError, UsageError
 from textvae.limits import parse_json, read_text
 from textvae.training.lock import LOCK_FILE
@@ -27,7 +27,6 @@ RUN_FILE = "run.json"
 FILES = r"run\.json|part-\d{6}\.parquet"
 NAMES = {"sample_seed": "--sample or --seed", "model": "model", "input": "input", "part": "version"}
 NO_PART = (KeyError, TypeError, ValueError, AttributeError)  # by a table of other columns
-OURS = re.compile(rf"{FILES}|\.({FILES})\.\d+\.part")
 
 
 class Parts:
@@ -65,7 +64,7 @@ class Parts:
             and (left is None or "input" not in left or left["input"] is not None)
         ):
             self._refuse_to_lose(left or {}, mine)
-        for path in self.folder.glob(".*.part") if same else self._files():
+        for path in half_written(self.folder, FILES) if same else self._files():
             path.unlink(missing_ok=True)
         with replacing(self.folder / RUN_FILE) as file:
             file.write(json.dumps(mine).encode())
@@ -174,7 +173,8 @@ class Parts:
         return self.folder / f"part-{number:06d}.parquet"
 
     def _files(self) -> list[Path]:
-        return [path for path in self.folder.glob("*") if OURS.fullmatch(path.name)]
+        whole = [path for path in self.folder.glob("*") if re.fullmatch(FILES, path.name)]
+        return [*whole, *half_written(self.folder, FILES)]
 
     def _run(self) -> dict[str, Any] | None:
         """What the folder says about its run; None where it says nothing."""

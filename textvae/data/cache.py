@@ -8,10 +8,11 @@ import os
 import re
 from pathlib import Path
 
+from textvae.data.replacing import half_written
 from textvae.errors import DataError
 
-_NAME = r"[0-9a-f]{32}\.(arrow|json)"
-_OURS = re.compile(rf"{_NAME}|{_NAME}\.[0-9a-f]{{32}}\.tmp|\.{_NAME}\.\d+\.part")
+_FOLDERS = ("corpora", "tokenizers")
+_NAMES = r"[0-9a-f]{32}\.(arrow|json)"
 
 
 def cache_folder(cache_dir: str | Path | None = None) -> Path:
@@ -29,8 +30,8 @@ def cache_folder(cache_dir: str | Path | None = None) -> Path:
             "data.cache_dir"
         ) from None
     try:
-        for part in ("corpora", "tokenizers"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
+        for name in _FOLDERS:
+            (folder / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{folder}: cannot be the cache folder: {error.strerror}") from None
     except ValueError as error:  # a NUL in the name
@@ -41,8 +42,9 @@ def cache_folder(cache_dir: str | Path | None = None) -> Path:
 def clear_cache(cache_dir: str | Path | None = None) -> int:
     """Removes what textvae put into the cache folder, and nothing else; the bytes freed."""
     freed = 0
-    for path in cache_folder(cache_dir).glob("*/*"):
-        if path.parent.name in ("corpora", "tokenizers") and _OURS.fullmatch(path.name):
+    for folder in (cache_folder(cache_dir) / name for name in _FOLDERS):
+        whole = [path for path in folder.iterdir() if re.fullmatch(_NAMES, path.name)]
+        for path in (*whole, *half_written(folder, _NAMES)):
             freed += path.stat().st_size
             path.unlink(missing_ok=True)
     return freed

@@ -7,9 +7,7 @@ of one slab, and reading only what is touched.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -20,6 +18,7 @@ import pyarrow as pa
 import torch
 
 from textvae.data.batches import Tokens
+from textvae.data.replacing import replacing
 from textvae.data.rows import Row
 from textvae.data.tokenizers import Tokenizer
 from textvae.errors import DataError
@@ -195,24 +194,18 @@ def write_corpus(
         DataError: the disk is full, or a row cannot be read.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     counts = Counts()
     try:
-        with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+        # Processes that write the same corpus at the same time replace it by its equal.
+        with replacing(path) as file, pa.ipc.new_file(file, _SCHEMA) as writer:
             sentences = _encoded(rows, tokenizer, max_tokens, overlong, counts)
             for slab in _slabs(sentences):
                 check_free_disk(path.parent, slab.nbytes)
                 writer.write_batch(slab)
             empty = pa.RecordBatch.from_pylist([], schema=_SCHEMA)
             writer.write_batch(empty, custom_metadata={"counts": json.dumps(asdict(counts))})
-        with open(unfinished, "rb") as written:
-            os.fsync(written.fileno())
-        # Processes that wrote the same corpus at the same time replace it by its equal.
-        os.replace(unfinished, path)
     except OSError as error:
         raise DataError(f"{path.parent}: cannot write the encoded corpus: {error}") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def check_free_disk(folder: Path, needed: int) -> None:

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from textvae.data.files import Source, check_expansion, read_chunks, read_lines
 from textvae.data.rows import Row, checked_row
 from textvae.errors import DataError, NotFoundError, shown
+from textvae.limits import without_doubles
 
 if TYPE_CHECKING:
     import pyarrow
@@ -170,19 +171,13 @@ def _jsonl_rows(source: Source, choice: Choice) -> Iterator[Row]:
 
 
 def _json_object(line: str, where: str) -> dict[str, Any]:
-    def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        record = dict(pairs)
-        if len(record) != len(pairs):
-            raise DataError(f"{where}: a name stands twice in this object")
-        return record
-
     try:
         record = json.loads(line, object_pairs_hook=without_doubles)
     except json.JSONDecodeError as error:
         raise DataError(
             f"{where}: not valid JSON: {error.msg} at character {error.pos + 1} of the line"
         ) from None
-    except ValueError as error:  # a number of 5,000 digits
+    except ValueError as error:  # a name that stands twice, a number of 5,000 digits
         raise DataError(f"{where}: not valid JSON: {error}") from None
     except RecursionError:
         raise DataError(f"{where}: not valid JSON: too many brackets inside each other") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -39,6 +40,12 @@ def replacing(path: Path, *, follow: bool = True) -> Iterator[IO[bytes]]:
         finally:
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)
+
+
+def half_written(folder: Path, names: str) -> Iterator[Path]:
+    """What `replacing` has not finished, or a crash has left, of files that a pattern names."""
+    pattern = re.compile(rf"\.(?:{names})\.\d+\.part")
+    return (path for path in folder.glob(".*.part") if pattern.fullmatch(path.name))
 
 
 def check_writable(folder: Path, path: Path) -> None:

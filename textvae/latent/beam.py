@@ -33,16 +33,14 @@ def beam_search(
     tokens = torch.full((n * K,), model.bos_id, device=device)
     scores = torch.full((n, K), -torch.inf, dtype=torch.float64, device=device)
     scores[:, 0] = 0.0  # one hypothesis at first: the empty one
-    produced = torch.full((n, K, limit), eos, device=device)
+    produced = tokens.new_empty(n, K, 0)
     rows = torch.arange(n, device=device)  # place of each sentence still searched
     best = torch.full((n, limit), eos, device=device)
     best_scores = torch.full((n,), -torch.inf, dtype=torch.float64, device=device)
 
     for t in range(limit):
         logits, state = model.step(tokens, state)  # (B * K, V)
-        logits = penalize_repetition(
-            logits, produced[:, :, :t].flatten(0, 1), settings.repetition_penalty
-        )
+        logits = penalize_repetition(logits, produced.flatten(0, 1), settings.repetition_penalty)
         normalizer = logits.logsumexp(1, keepdim=True)
         require_finite(normalizer)
         if t < settings.min_tokens:
@@ -60,7 +58,7 @@ def beam_search(
         score, place = found.max(1)  # of equals the first
         better = (score > best_scores[rows]).nonzero().squeeze(1)
         best_scores[rows[better]] = score[better]
-        best[rows[better]] = produced[better, parents[better, place[better]]]
+        best[rows[better], :t] = produced[better, parents[better, place[better]]]
         if t == limit - 1:
             break
 
@@ -72,8 +70,7 @@ def beam_search(
         if len(searching) == 0:
             break
         rows, scores, parents, ids = (part[searching] for part in (rows, scores, parents, ids))
-        produced = produced[searching[:, None], parents]  # (B, K, limit)
-        produced[:, :, t] = ids
+        produced = torch.cat([produced[searching[:, None], parents], ids[:, :, None]], 2)
         tokens = ids.flatten()
         chosen = (searching[:, None] * K + parents).flatten()
         state = tuple(part[chosen] for part in state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -19,7 +20,7 @@ from safetensors.torch import save
 from torch.overrides import TorchFunctionMode
 
 from textvae.config import DataConfig, ModelConfig, describe_validation
-from textvae.data.replacing import flush, replacing
+from textvae.data.replacing import flush, half_written, replacing
 from textvae.data.tokenizers import Tokenizer
 from textvae.errors import ModelFormatError, NotFoundError, TextVAEError, shown
 from textvae.limits import inside, parse_json, read_text, reason, shown_name
@@ -131,7 +132,7 @@ def load_model(folder: Path, *, device: torch.device | str = "cpu") -> LoadedMod
 
 def is_being_written(folder: Path) -> bool:
     """Whether a config.json was begun in the last seconds; what a crash left behind is older."""
-    for path in folder.glob(f".{CONFIG_FILE}.*.part"):
+    for path in half_written(folder, re.escape(CONFIG_FILE)):
         with suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime < LONGEST_WRITING:
                 return True

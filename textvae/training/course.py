@@ -14,6 +14,7 @@ from textvae.errors import ModelFormatError
 from textvae.objectives.target_kl import TOLERANCE, TargetKL, bound_at_target
 from textvae.training.aggressive import Aggressive
 from textvae.training.checkpoints import TrainingState
+from textvae.training.divergence import learning_rate_factor
 from textvae.training.processes import Processes
 from textvae.training.updates import Part
 
@@ -135,7 +136,7 @@ class Course:
 
     def learning_rate(self) -> float:
         """Learning rate of the step at hand."""
-        return 0.5**self._state.rollbacks * schedules.learning_rate(
+        return learning_rate_factor(self._state.rollbacks) * schedules.learning_rate(
             self._state.step - (self._state.pretrained_step or 0) + 1,
             self.progress(),
             peak=self._peak,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from textvae.config import Config
 from textvae.data.batches import Batch, BatchPlan
 from textvae.data.noise import StepNoise, derived_seed
 from textvae.data.prepare import Corpora
-from textvae.errors import DivergedError, InterruptedRun
+from textvae.errors import InterruptedRun
 from textvae.evaluation.monitor import monitor
 from textvae.models.folder import WEIGHTS_FILE, build_model, save_model, write_atomically
 from textvae.models.sentence import SentenceModel
@@ -32,17 +30,16 @@ from textvae.training.checkpoints import (
 from textvae.training.clock import Clock
 from textvae.training.collapse import collapse_warning, remedy
 from textvae.training.course import Course
+from textvae.training.divergence import MOST_ROLLBACKS, Divergence, learning_rate_factor
+from textvae.training.journal import Journal
 from textvae.training.material import monitored_chunks, resident, training_codes
 from textvae.training.processes import Processes
-from textvae.training.reporting import METRICS_FILE, MetricsFile, Reporter
+from textvae.training.reporting import Reporter
 from textvae.training.runtime import StopSignal, synchronize
-from textvae.training.tracking import Trackers
 from textvae.training.updates import Updates, default_learning_rate
 from textvae.training.window import Window
 
 EVALUATIONS_TO_WARN = 3  # in a row at which the latent looked collapsed
-MOST_SKIPPED = 10  # steps, in a row or of a half of them, that may be skipped
-MOST_ROLLBACKS = 3  # to a checkpoint, each time with half the learning rate
 
 
 def train(
@@ -144,12 +141,10 @@ class TrainingRun:
             config, self.peak_learning_rate, self.state, self.processes, self.device
         )
         self.window = Window(self.device, self.processes)
-        self.skipped_in_a_row = torch.tensor(0, device=self.device)
-        self.metrics: MetricsFile | None = None
-        self.trackers: Trackers | None = None
+        self.divergence = Divergence(self.device)
+        self.journal: Journal | None = None  # of the main process
         self.saved_step: int | None = None  # of the newest checkpoint that this process wrote
         self.collapsed = 0  # evaluations in a row that looked so
-        self.trouble: str | None = None  # what is not finite, where that cannot go on
 
     # the story
 
@@ -165,8 +160,7 @@ class TrainingRun:
                 )
                 self.state.corpus = corpus
         if self.processes.is_main:
-            self.metrics = MetricsFile(self.out / METRICS_FILE, self.state.metrics_bytes)
-            self.trackers = Trackers(self.config.training.track, self.out, self.config)
+            self.journal = Journal(self.out, self.config, self.reporter, self.state.metrics_bytes)
             write_atomically(self.out / "experiment.toml", self.config.to_toml())
         if self.budget.seconds is None and self.budget.steps is not None:
             self._set_horizon(self.budget.steps)
@@ -208,7 +202,7 @@ class TrainingRun:
         self.course.observe(sums, batch.total, batch.target.lengths.sum())
         kept = sums["skipped"] == 0
         self.window.add({**sums, "sentences": torch.where(kept, len(batch.target), 0)})
-        self.skipped_in_a_row = torch.where(kept, 0, self.skipped_in_a_row + 1)
+        self.divergence.observe(kept)
         self.state.step += 1
 
     def end_pretraining(self) -> None:
@@ -271,12 +265,13 @@ class TrainingRun:
                 "seconds_left": self._seconds_left(seconds),
             },
         }
-        self._report(record)
+        if self.journal is not None:
+            self.journal.write(record)
 
     def evaluate_if_due(self) -> None:
         """Evaluate and save at the steps that are set for it."""
         step, every = self.state.step, self.config.training.checkpoint_steps
-        if self.trouble is not None:
+        if self.divergence.trouble is not None:
             return
         if self.state.eval_steps is not None and step % self.state.eval_steps == 0:
             if self.state.evaluated_step != step:  # the horizon may just have asked for it
@@ -294,13 +289,12 @@ class TrainingRun:
             figures = monitor(self.model, self.valid, self.config.training.seed)
         figures = self.processes.from_main(figures)
         score = self.course.score(figures)
-        judged = {"bound": score, **figures}
-        if wrong := [name for name, value in judged.items() if not math.isfinite(value)]:
-            self.trouble = f"the validation {wrong[0]} is {judged[wrong[0]]}"
+        self.divergence.judge_figures({"bound": score, **figures})
+        if self.divergence.trouble is not None:
             return
-        if self.processes.is_main:
+        if self.journal is not None:
             best = self._keep_if_best(score, figures.get("kl"))
-            self._report(
+            self.journal.write(
                 {
                     "event": "valid",
                     "step": self.state.step,
@@ -357,8 +351,8 @@ class TrainingRun:
         """
         if not interrupted and self.state.evaluated_step != self.state.step:
             self.evaluate()
-            if self.trouble is not None:
-                raise self._diverged()
+            if self.divergence.trouble is not None:
+                raise self.divergence.error(self.state, self.peak_learning_rate)
         elif interrupted and self.processes.is_main and not (self.out / WEIGHTS_FILE).is_file():
             self.save_best()  # so that there is a model at all
         self.save_checkpoint()
@@ -377,12 +371,11 @@ class TrainingRun:
 
     def close(self) -> None:
         """Close what is open."""
-        with ExitStack() as all_of_them:  # also where one fails
-            all_of_them.callback(self.reporter.close)
-            if self.trackers is not None:
-                all_of_them.callback(self.trackers.close)
-            if self.metrics is not None:
-                all_of_them.callback(self.metrics.close)
+        try:
+            if self.journal is not None:
+                self.journal.close()
+        finally:
+            self.reporter.close()
 
     # saving
 
@@ -409,22 +402,22 @@ class TrainingRun:
         self.course.resume(self.state)
         own = self.state.window if self.processes.is_main else None
         self.window = Window(self.device, self.processes, own)
-        self.skipped_in_a_row = torch.tensor(self.state.skipped_in_a_row, device=self.device)
+        self.divergence = Divergence(self.device, self.state.skipped_in_a_row)
 
     def save_good_checkpoint(self) -> None:
         """Write a checkpoint, unless the last steps are skipped ones: one goes back behind them."""
-        if self.trouble is None and not int(self.skipped_in_a_row):
+        if self.divergence.trouble is None and not self.divergence.skipped_in_a_row:
             self.save_checkpoint()
 
     def save_checkpoint(self) -> None:
         """Write all that --resume needs."""
         self.state.window = self.window.total()
-        self.state.skipped_in_a_row = int(self.skipped_in_a_row)
+        self.state.skipped_in_a_row = self.divergence.skipped_in_a_row
         self.state.seconds = self.clock.seconds()
         self.course.record()
-        if self.processes.is_main and self.metrics is not None:
-            self.metrics.flush()  # a checkpoint must not outlive the lines that it counts
-            self.state.metrics_bytes = self.metrics.bytes_written
+        if self.journal is not None:
+            # A checkpoint must not outlive the lines that it counts.
+            self.state.metrics_bytes = self.journal.flushed_bytes()
             save_checkpoint(
                 self.out,
                 self.model,
@@ -443,9 +436,9 @@ class TrainingRun:
         if not skipped:
             return
         self.state.skipped += skipped
-        at_end, steps = int(self.skipped_in_a_row), self.config.training.log_steps
-        if at_end >= MOST_SKIPPED or skipped >= max(MOST_SKIPPED, steps / 2):
-            self.trouble = "loss or gradient are not finite"
+        steps = self.config.training.log_steps
+        self.divergence.judge_steps(skipped, steps)
+        if self.divergence.trouble is not None:
             return
         self.reporter.warn(
             f"{skipped} of the last {steps} steps were skipped: their loss or gradient was not "
@@ -458,38 +451,29 @@ class TrainingRun:
         Raises:
             DivergedError: it has gone back too often.
         """
-        if self.trouble is None:
+        trouble, state = self.divergence.trouble, self.state
+        if trouble is None:
             return False
-        state = self.state
         if state.rollbacks == MOST_ROLLBACKS:
-            raise self._diverged()
-        step, trouble, seconds = state.step, self.trouble, self.clock.seconds()
+            raise self.divergence.error(state, self.peak_learning_rate)
+        step, seconds = state.step, self.clock.seconds()
         self.load_checkpoint()
         self.state.rollbacks, self.state.skipped = state.rollbacks + 1, state.skipped
-        self.trouble, self.state.skipped_in_a_row = None, 0
-        self.skipped_in_a_row = torch.tensor(0, device=self.device)
+        self.divergence = Divergence(self.device)
         self.clock = Clock(self.state.step, seconds)
-        rate = 0.5**self.state.rollbacks
-        if self.metrics is not None:
-            self.metrics.truncate(self.state.metrics_bytes)
+        rate = learning_rate_factor(self.state.rollbacks)
+        if self.journal is not None:
             places = {"step": self.state.step, "from_step": step}
-            self.metrics.write({"event": "rollback", **places, "learning_rate_factor": rate})
+            self.journal.go_back(
+                self.state.metrics_bytes,
+                {"event": "rollback", **places, "learning_rate_factor": rate},
+            )
         self.reporter.warn(
             f"{trouble} at step {step}; going back to step {self.state.step} with {rate:g} of the "
             "learning rate"
         )
         self.save_checkpoint()  # a resumed run keeps the lower learning rate
         return True
-
-    def _diverged(self) -> DivergedError:
-        rate = self.peak_learning_rate * 0.5**self.state.rollbacks
-        saved = f"the model of step {self.state.best_step} is the last good one"
-        return DivergedError(
-            f"training diverged: {self.trouble} at step {self.state.step}, also after going back "
-            f"{self.state.rollbacks} times with ever lower learning rates; "
-            f"{saved if self.state.best is not None else 'no model was saved'}. Try a lower "
-            f"--learning-rate (it was {rate:g} at the end)"
-        )
 
     # time and weight
 
@@ -513,10 +497,11 @@ class TrainingRun:
             self.state.eval_steps = chosen or max(1, horizon // EVALUATIONS)
 
     def _seconds_left(self, seconds: float) -> float | None:
-        if self.state.horizon is None:
-            return None if self.budget.seconds is None else self.budget.seconds - seconds
-        step = self.state.step
-        return self.clock.step_seconds(step) * max(self.state.horizon - step, 0)
+        step, horizon, most = self.state.step, self.state.horizon, self.budget.seconds
+        left = [max(most - seconds, 0.0)] if most is not None else []
+        if horizon is not None:
+            left.append(self.clock.step_seconds(step) * max(horizon - step, 0))
+        return min(left, default=None)
 
     def _places(self, batch: Batch) -> Tensor:
         """Place of each local sentence in the global batch, made where it is needed."""
@@ -526,13 +511,6 @@ class TrainingRun:
         return torch.arange(rank, batch.total, count, device=self.device)
 
     # saying
-
-    def _report(self, record: dict[str, Any]) -> None:
-        if self.processes.is_main and self.metrics is not None:
-            self.metrics.write(record)
-            if self.trackers is not None:
-                self.trackers.log(record)
-            self.reporter.log(record)
 
     def _facts(self) -> dict[str, Any]:
         corpora = self.corpora

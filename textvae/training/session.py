@@ -12,7 +12,7 @@ from typing import Any
 
 from textvae.config import Config, ModelConfig
 from textvae.data.prepare import Corpora, load_corpora
-from textvae.data.replacing import check_writable
+from textvae.data.replacing import check_writable, half_written
 from textvae.errors import TextVAEError, UsageError, is_utf8, shown
 from textvae.limits import parse_json, read_text
 from textvae.models.folder import (
@@ -42,7 +42,6 @@ WRITTEN = (
     "checkpoints",
     "tracking",
 )
-HALF_WRITTEN = re.compile(rf"\.({'|'.join(map(re.escape, WRITTEN))})\.\d+\.part")
 Texts = Iterable[str] | str | Path
 
 
@@ -217,9 +216,8 @@ def prepare_folder(out: Path, *, resume: bool) -> None:
         for name in WRITTEN:
             remove(out / name)
     out.mkdir(parents=True, exist_ok=True)
-    for path in out.glob(".*.part"):  # what a killed run was writing
-        if HALF_WRITTEN.fullmatch(path.name):
-            path.unlink(missing_ok=True)
+    for path in half_written(out, "|".join(map(re.escape, WRITTEN))):  # by a killed run
+        path.unlink(missing_ok=True)
 
 
 def is_ours(out: Path) -> bool:

@@ -1,0 +1,51 @@
+"""What a run writes down of its course: metrics.jsonl, the trackers, and who listens."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from textvae.config import Config
+from textvae.training.reporting import METRICS_FILE, MetricsFile, Reporter
+from textvae.training.tracking import Trackers
+
+
+class Journal:
+    """The records of the main process of a run.
+
+    Args:
+        out: folder of the run.
+        config: what the trackers are told.
+        reporter: who listens.
+        keep_bytes: what a resumed run keeps of metrics.jsonl.
+    """
+
+    def __init__(self, out: Path, config: Config, reporter: Reporter, keep_bytes: int) -> None:
+        self._reporter = reporter
+        with ExitStack() as opened:
+            self._metrics = MetricsFile(out / METRICS_FILE, keep_bytes)
+            opened.callback(self._metrics.close)
+            self._trackers = Trackers(config.training.track, out, config)
+            opened.callback(self._trackers.close)
+            self._all = opened.pop_all()  # closes each, also where another fails
+
+    def write(self, record: dict[str, Any]) -> None:
+        """A record of the training or of an evaluation."""
+        self._metrics.write(record)
+        self._trackers.log(record)
+        self._reporter.log(record)
+
+    def go_back(self, keep_bytes: int, event: dict[str, Any]) -> None:
+        """Forget what came after the first so many bytes of metrics.jsonl, and say why."""
+        self._metrics.truncate(keep_bytes)
+        self._metrics.write(event)
+
+    def flushed_bytes(self) -> int:
+        """Length of metrics.jsonl, all of which is on the disk."""
+        self._metrics.flush()
+        return self._metrics.bytes_written
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._all.close()
