@@ -453,6 +453,20 @@ def test_minutes_are_a_hard_stop_and_fix_a_horizon_once(tmp_path: Path) -> None:
     assert state["seconds"] < 3.0 + 2.0  # the stop, and one last evaluation on a busy machine
 
 
+def test_the_time_left_ends_with_the_minutes_where_the_steps_would_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that was quiet when the speed was measured promises more steps than it can do."""
+    monkeypatch.setattr(Budget, "horizon_from_speed", lambda *_, **__: 10**6)
+    config = tiny_config(max_steps=None, max_minutes=0.02, eval_steps=10**5, log_steps=1)
+    train_session(config, tmp_path / "run", texts=TEXTS)
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    timings = [json.loads(line)["timing"] for line in lines if '"train"' in line]
+    assert timings[-1]["seconds"] > 0.6  # long after the speed was measured
+    for timing in timings:
+        assert 0 <= timing["seconds_left"] <= max(1.2 - timing["seconds"], 0)
+
+
 def test_max_steps_counts_from_the_first_start(tmp_path: Path) -> None:
     out = tmp_path / "run"
     train_session(tiny_config(max_steps=6), out, texts=TEXTS)
