@@ -87,7 +87,7 @@ class StopSignal:
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None:  # asked twice: do not wait
-            raise KeyboardInterrupt
+            raise SystemExit(128 + number) if number == signal.SIGTERM else KeyboardInterrupt
         self.number = number
 
     @contextmanager
