@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +155,64 @@ def test_no_time_to_go_back_is_said_as_it_is(
     assert "0 times" not in str(error.value)
 
 
+# the same again
+
+
+def test_a_seed_decides_all_in_whatever_thread_it_is_trained(tmp_path: Path) -> None:
+    for name, threads in (("here", 1), ("a", 2), ("b", 2)):
+        work = threading.Thread(
+            target=train_session,
+            args=(tiny_config(threads=threads, max_steps=4), tmp_path / name),
+            kwargs={"texts": TEXTS},
+        )
+        if name == "here":
+            work.run()
+        else:
+            work.start()
+            work.join()
+    train_session(tiny_config(max_steps=4), tmp_path / "again", texts=TEXTS)
+    for one, other in (("here", "again"), ("a", "b")):
+        assert all_tensors(tmp_path / one) == all_tensors(tmp_path / other)
+        assert records(tmp_path / one) == records(tmp_path / other)
+        cards = [(tmp_path / name / "README.md").read_bytes() for name in (one, other)]
+        assert cards[0] == cards[1]  # with samples
+
+
+def test_trainings_at_the_same_time_are_those_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fresh weights come from torch's global generator, and Accelerate's state is global."""
+    build = loop.build_model
+
+    def slowly(*arguments: Any) -> Any:
+        time.sleep(0.1)
+        return build(*arguments)
+
+    monkeypatch.setattr(loop, "build_model", slowly)
+    for seed in (1, 2):
+        config = tiny_config(seed=seed, max_steps=8 * seed, adversarial_weight=1.0)
+        train_session(config, tmp_path / f"alone {seed}", texts=TEXTS)
+    state = torch.get_rng_state()
+    work = [
+        threading.Thread(
+            target=train_session,
+            args=(
+                tiny_config(seed=seed, max_steps=8 * seed, adversarial_weight=1.0),
+                tmp_path / str(seed),
+            ),
+            kwargs={"texts": TEXTS},
+        )
+        for seed in (1, 2)
+    ]
+    for thread in work:
+        thread.start()
+    for thread in work:
+        thread.join()
+    assert torch.equal(torch.get_rng_state(), state)
+    for seed in (1, 2):
+        assert all_tensors(tmp_path / str(seed)) == all_tensors(tmp_path / f"alone {seed}")
+
+
 # other settings
 
 
@@ -295,6 +355,8 @@ def test_a_run_killed_in_its_first_moment_can_be_begun_again(
             with pytest.raises(Killed):
                 train_session(tiny_config(max_steps=1), out, texts=TEXTS)
         (out / ".experiment.toml.123.part").write_bytes(b"[data]")
+        with pytest.raises(UsageError, match="--overwrite" if number else "leave --resume out"):
+            train_session(tiny_config(max_steps=1), out, texts=TEXTS, resume=True)
         train_session(tiny_config(max_steps=1), out, texts=TEXTS, overwrite=number == 1)
         assert not list(out.glob(".*.part"))
 

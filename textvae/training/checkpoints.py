@@ -33,6 +33,7 @@ FOLDER = "checkpoints"
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
 AUXILIARIES = "auxiliaries.safetensors"  # of the loss, where it has parameters of its own
 DIGESTS = "sha256.json"  # of the other files; written last
+ANEW = "train anew with --overwrite instead of --resume"
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of Adam, beside its count of steps
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
@@ -294,8 +295,8 @@ def newest_whole(out: Path, warn: Callable[[str], None], *, sound: bool = False)
     if newest is not None:
         return newest
     if folders:
-        raise ModelFormatError(f"{out / FOLDER}: no checkpoint is whole; train without --resume")
-    raise NotFoundError(f"{out} has no checkpoint to resume from; train without --resume")
+        raise ModelFormatError(f"{out / FOLDER}: no checkpoint is whole; {ANEW}")
+    raise NotFoundError(f"{out} has no checkpoint to resume from; {ANEW}")
 
 
 @torch.no_grad()

@@ -167,11 +167,12 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
         raise UsageError(f"{out} is a file; --out needs a folder")
     if resume:
         if not (out / "checkpoints").is_dir():
-            raise UsageError(f"{out} has no checkpoints to resume from; leave --resume out")
+            instead = "give --overwrite instead of --resume" if holds(out) else "leave --resume out"
+            raise UsageError(f"{out} has no checkpoints to resume from; {instead}")
         for name in WRITTEN:
             own_file(out, name)  # what goes on being written must not lie elsewhere
         return
-    if out.is_dir() and {*out.iterdir()} - {out / LOCK_FILE, *unfinished(out)}:
+    if holds(out):
         if not overwrite:
             raise UsageError(
                 f"{out} is not empty; choose another --out, or --resume, or --overwrite"
@@ -181,6 +182,11 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
                 f"{out} holds no textvae model, so --overwrite does not touch it; "
                 "choose another --out"
             )
+
+
+def holds(out: Path) -> bool:
+    """Whether there is anything in a folder that is not a lock or half a file of a killed run."""
+    return out.is_dir() and bool({*out.iterdir()} - {out / LOCK_FILE, *unfinished(out)})
 
 
 # What a run cannot take up, or give up, half way: phases, and what the loss has of its own.
