@@ -155,26 +155,40 @@ def test_no_time_to_go_back_is_said_as_it_is(
     assert "0 times" not in str(error.value)
 
 
+def test_a_run_that_diverged_goes_on_with_the_learning_rate_that_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither with an eighth of it, nor without a way back."""
+    out, ill = tmp_path / "run", [True]
+    poison(monkeypatch, lambda state: state.step >= 12 and ill[0])
+    config = tiny_config(max_steps=30, log_steps=3, learning_rate=0.01, **CONSTANT)
+    with pytest.raises(DivergedError, match="0.00125 at the end"):
+        train_session(config, out, texts=TEXTS)
+    ill[0] = False
+    config = tiny_config(max_steps=30, log_steps=3, learning_rate=0.002, **CONSTANT)
+    train_session(config, out, texts=TEXTS, resume=True)
+    rates = {r["step"]: r["learning_rate"] for r in records(out) if r["event"] == "train"}
+    assert (rates[9], rates[30]) == pytest.approx((0.01, 0.002))
+    train_session(config, out, texts=TEXTS, resume=True)
+    assert newest_state(out).rollbacks == 0
+
+
 # the same again
 
 
 def test_a_seed_decides_all_in_whatever_thread_it_is_trained(tmp_path: Path) -> None:
-    for name, threads in (("here", 1), ("a", 2), ("b", 2)):
-        work = threading.Thread(
-            target=train_session,
-            args=(tiny_config(threads=threads, max_steps=4), tmp_path / name),
-            kwargs={"texts": TEXTS},
-        )
-        if name == "here":
-            work.run()
-        else:
-            work.start()
-            work.join()
-    train_session(tiny_config(max_steps=4), tmp_path / "again", texts=TEXTS)
-    for one, other in (("here", "again"), ("a", "b")):
-        assert all_tensors(tmp_path / one) == all_tensors(tmp_path / other)
-        assert records(tmp_path / one) == records(tmp_path / other)
-        cards = [(tmp_path / name / "README.md").read_bytes() for name in (one, other)]
+    config = tiny_config(max_steps=4)
+    train_session(config, tmp_path / "here", texts=TEXTS)
+    thread = threading.Thread(
+        target=train_session, args=(config, tmp_path / "there"), kwargs={"texts": TEXTS}
+    )
+    thread.start()
+    thread.join()
+    train_session(config, tmp_path / "again", texts=TEXTS)
+    for name in ("there", "again"):
+        assert all_tensors(tmp_path / name) == all_tensors(tmp_path / "here")
+        assert records(tmp_path / name) == records(tmp_path / "here")
+        cards = [(tmp_path / place / "README.md").read_bytes() for place in ("here", name)]
         assert cards[0] == cards[1]  # with samples
 
 

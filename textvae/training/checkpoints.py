@@ -67,6 +67,7 @@ class TrainingState:
             line in `window`, of the whole run here; and those at the end of what is done.
         rollbacks: how often the run went back to a checkpoint, each time with half the learning
             rate.
+        learning_rate: the peak that is halved so; None in checkpoints of earlier versions.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -92,6 +93,7 @@ class TrainingState:
     skipped: Count = 0
     skipped_in_a_row: Count = 0
     rollbacks: Count = 0
+    learning_rate: Real | None = None
 
 
 def save_checkpoint(

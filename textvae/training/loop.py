@@ -40,8 +40,8 @@ from textvae.training.updates import Updates, default_learning_rate
 from textvae.training.window import Window
 
 EVALUATIONS_TO_WARN = 3  # in a row at which the latent looked collapsed
-# What a run that goes back keeps of its state: what it began with, and what it counts.
-PLAN = ("horizon", "planned_seconds", "planned_steps", "eval_steps", "corpus")
+# What a run that goes back keeps of its state: what it is given, which a resumed one may change.
+PLAN = ("horizon", "planned_seconds", "planned_steps", "eval_steps", "corpus", "learning_rate")
 BEST = ("best", "best_step", "best_kl")  # of the model that is saved
 
 
@@ -160,6 +160,9 @@ class TrainingRun:
                     "with the new text, and its course is no longer that of one run"
                 )
                 self.state.corpus = corpus
+            if self.state.learning_rate not in (None, self.peak_learning_rate):
+                self.state.rollbacks = 0  # what was too high then is no longer what is halved
+        self.state.learning_rate = self.peak_learning_rate
         if self.processes.is_main:
             # First what tells that the folder is ours, should the program end meanwhile.
             write_atomically(self.out / "experiment.toml", self.config.to_toml())
