@@ -162,7 +162,7 @@ def test_a_run_that_diverged_goes_on_with_the_learning_rate_that_it_is_given(
     out, ill = tmp_path / "run", [True]
     poison(monkeypatch, lambda state: state.step >= 12 and ill[0])
     config = tiny_config(max_steps=30, log_steps=3, learning_rate=0.01, **CONSTANT)
-    with pytest.raises(DivergedError, match="0.00125 at the end"):
+    with pytest.raises(DivergedError, match=r"0\.00125 at the end"):
         train_session(config, out, texts=TEXTS)
     ill[0] = False
     config = tiny_config(max_steps=30, log_steps=3, learning_rate=0.002, **CONSTANT)
