@@ -433,3 +433,32 @@ def test_a_second_signal_leaves_what_was_saved(tmp_path: Path) -> None:
     train_session(tiny_config(), torn, texts=TEXTS, resume=True)
     assert all_tensors(torn) == all_tensors(whole)
     assert records(torn) == records(whole)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_signal_at_any_moment_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    """In what comes before the end it is obeyed; in the end itself there is nothing to stop."""
+    config = tiny_config(model="ae", max_steps=6, eval_steps=2)
+    train_session(config, tmp_path / "whole", texts=TEXTS)
+    moments = ("end", "fit_prior_of_best") if ends else ("begin", "evaluate", "save_checkpoint")
+    for name in moments:
+        out, method = tmp_path / name, getattr(TrainingRun, name)
+
+        def signalled(run: TrainingRun, *arguments: Any, method: Any = method, **rest: Any) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            monkeypatch.setattr(TrainingRun, method.__name__, method)
+            method(run, *arguments, **rest)
+
+        monkeypatch.setattr(TrainingRun, name, signalled)
+        if ends:
+            train_session(config, out, texts=TEXTS)
+        else:
+            with pytest.raises(InterruptedRun) as interrupted:
+                train_session(config, out, texts=TEXTS)
+            assert interrupted.value.exit_code == 143
+            load_model(out)
+            train_session(config, out, texts=TEXTS, resume=True)
+        assert all_tensors(out) == all_tensors(tmp_path / "whole")
+        assert records(out) == records(tmp_path / "whole")
