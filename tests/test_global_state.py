@@ -77,6 +77,7 @@ def process_state() -> dict[str, Any]:
         "environment": dict(os.environ),
         "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
         "hooks": (sys.excepthook, threading.excepthook, sys.displayhook),
+        "running": sorted(thread.name for thread in threading.enumerate()),
         "streams": (sys.stdin, sys.stdout, sys.stderr),
         "folder": os.getcwd(),
         "locale": locale.setlocale(locale.LC_ALL),
@@ -112,6 +113,15 @@ def measured(vae: TextVAE, folder: Path) -> None:
 
 def trained(vae: TextVAE, folder: Path) -> None:
     TextVAE.train(MANY, out=folder / "run", **TINY, threads=2)
+
+
+def failed(vae: TextVAE, folder: Path) -> None:
+    class Failing(LoggingReporter):
+        def log(self, record: dict[str, Any]) -> None:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        TextVAE.train(MANY, out=folder / "run", reporter=Failing(), **TINY, threads=2, log_steps=1)
 
 
 def planned(vae: TextVAE, folder: Path) -> None:
@@ -150,6 +160,7 @@ OTHERS: dict[str, Callable[[TextVAE, Path], Any]] = {
     "evaluate and compare": measured,
     "cluster": lambda vae, folder: cluster(vae.encode(TEXTS), 2, seed=1),
     "plan and train": planned,
+    "a training that fails": failed,
 }
 ELSEWHERE = {"push_to_hub"}  # which needs the network, and saves as save_pretrained does
 

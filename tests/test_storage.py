@@ -314,6 +314,30 @@ def test_a_reader_never_sees_the_files_of_two_models(tmp_path: Path) -> None:
     assert unfinished(folder) == []
 
 
+def test_a_reader_sees_that_a_slow_disk_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the weights took: what tells is begun just before the files are replaced."""
+    import textvae.models.folder as module
+
+    flush, replace, seen = module.flush, os.replace, []
+
+    def slowly(file: Any) -> None:
+        flush(file)
+        if WEIGHTS_FILE in file.name:
+            time.sleep(0.6)
+
+    def watched(source: Path, target: Path) -> None:
+        replace(source, target)
+        seen.append(module.is_being_written(tmp_path))
+
+    monkeypatch.setattr(module, "LONGEST_WRITING", 0.5)
+    monkeypatch.setattr(module, "flush", slowly)
+    monkeypatch.setattr(os, "replace", watched)
+    saved(tmp_path, "a")
+    assert seen == [True, True, False]  # weights, tokenizer, and last the description itself
+
+
 @pytest.mark.parametrize("name", [CONFIG_FILE, WEIGHTS_FILE])
 def test_files_of_two_models_that_fit_are_refused(tmp_path: Path, name: str) -> None:
     for letter in "ab":

@@ -91,8 +91,10 @@ def save_model(folder: Path, model: SentenceModel, tokenizer: Tokenizer, data: D
         config_file.write(json.dumps(description, indent=2).encode() + b"\n")
         tokenizer_file.write(vocabulary)
         weights_file.write(weights_bytes(model, {SAVE_ID: sign.hexdigest()}))
-        for file in (config_file, tokenizer_file, weights_file):
-            flush(file)  # now, so that the renaming takes no time
+        # Now, so that the renaming takes no time; the description last, whose age tells a reader
+        # that files are being replaced.
+        for file in (weights_file, tokenizer_file, config_file):
+            flush(file)
 
 
 def load_model(folder: Path, *, device: torch.device | str = "cpu") -> LoadedModel:

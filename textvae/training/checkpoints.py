@@ -33,6 +33,7 @@ FOLDER = "checkpoints"
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
 AUXILIARIES = "auxiliaries.safetensors"  # of the loss, where it has parameters of its own
 DIGESTS = "sha256.json"  # of the other files; written last
+ANEW = "train anew with --overwrite instead of --resume"
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of Adam, beside its count of steps
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
@@ -48,7 +49,7 @@ class TrainingState:
         step: steps done; epoch and place in the epoch follow from it.
         seconds: time spent since the first start, over all resumptions.
         horizon: steps that the schedules run over; None until it is known.
-        planned_seconds: the limit on time that the horizon was estimated for.
+        planned_seconds, planned_steps: the limits that the horizon was estimated for.
         eval_steps: steps between evaluations; None until the horizon is known.
         evaluated_step: step of the last evaluation; -1 before the first.
         best: lowest validation bound so far, in nats a sentence; with a target of the KL, the
@@ -66,6 +67,7 @@ class TrainingState:
             line in `window`, of the whole run here; and those at the end of what is done.
         rollbacks: how often the run went back to a checkpoint, each time with half the learning
             rate.
+        learning_rate: the peak that is halved so; None in checkpoints of earlier versions.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -74,6 +76,7 @@ class TrainingState:
     seconds: Real = 0.0
     horizon: Annotated[Count, Field(ge=1)] | None = None
     planned_seconds: Real = 0.0
+    planned_steps: Count | None = None
     eval_steps: Annotated[Count, Field(ge=1)] | None = None
     evaluated_step: Annotated[int, Field(ge=-1)] = -1
     best: Real | None = None
@@ -90,6 +93,7 @@ class TrainingState:
     skipped: Count = 0
     skipped_in_a_row: Count = 0
     rollbacks: Count = 0
+    learning_rate: Real | None = None
 
 
 def save_checkpoint(
@@ -104,7 +108,8 @@ def save_checkpoint(
     """Write checkpoints/step-N, beside and then renamed, and remove all but the newest `keep`.
 
     At any moment the newest checkpoint, or the one before it, is whole. An error leaves the
-    checkpoints that there were. One of a later step, which was torn and passed over, goes.
+    checkpoints that there were. One of a later step, which was torn and passed over, goes. Where
+    the last steps were skipped, the newest of those that a run can go back to stays, too.
 
     Raises:
         OSError: it cannot be written; the error names the checkpoint.
@@ -128,7 +133,9 @@ def save_checkpoint(
             os.replace(final, before)
         os.replace(beside, final)
         flush_to_disk(final.parent)
-    kept = [folder for folder in checkpoint_folders(out) if folder.name <= final.name][-keep:]
+    folders = [folder for folder in checkpoint_folders(out) if folder.name <= final.name]
+    sound = [folder for folder in folders if is_sound(folder)]
+    kept = {*folders[-keep:], *sound[-1:]}
     for folder in (out / FOLDER).glob("step-*"):
         if folder not in kept:
             shutil.rmtree(folder, ignore_errors=True)
@@ -195,17 +202,20 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer,
     restore_auxiliaries: Callable[[dict[str, Tensor]], None],
     warn: Callable[[str], None],
+    *,
+    sound: bool = False,
 ) -> TrainingState:
     """Fill model and optimizer from the newest whole checkpoint and return the state beside it.
 
-    What the loss has of its own is handed to `restore_auxiliaries`, which raises KeyError where
-    something is missing. A torn checkpoint is named to `warn` and passed over.
+    With `sound`, from the newest before which no step was skipped, where there is one. What the
+    loss has of its own is handed to `restore_auxiliaries`, which raises KeyError where something
+    is missing. A torn checkpoint is named to `warn` and passed over.
 
     Raises:
         NotFoundError: the folder has no checkpoint.
         ModelFormatError: none is whole, or the newest whole one is of another architecture.
     """
-    newest = newest_whole(out, warn)
+    newest = newest_whole(out, warn, sound=sound)
     optimizer.state.clear()
     try:
         copy_weights(inside(newest, WEIGHTS), model)
@@ -252,8 +262,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def newest_whole(out: Path, warn: Callable[[str], None]) -> Path:
-    """The newest checkpoint whose digests hold.
+def is_sound(folder: Path) -> bool:
+    """Whether a checkpoint is one to go back to: the steps just before it were not skipped."""
+    try:
+        return not read_state(inside(folder, STATE)).skipped_in_a_row
+    except (OSError, ValueError):
+        return False
+
+
+def newest_whole(out: Path, warn: Callable[[str], None], *, sound: bool = False) -> Path:
+    """The newest checkpoint whose digests hold; the newest `sound` one, where there is one.
 
     A run that was killed while it replaced a checkpoint by one of the same step leaves it under
     one of two other names.
@@ -267,14 +285,20 @@ def newest_whole(out: Path, warn: Callable[[str], None]) -> Path:
         for suffix in (".old", ".part")
         if ((folder := out / FOLDER / (step + suffix)) / DIGESTS).is_file()
     ]
+    newest: Path | None = None
     for folder in sorted([*folders, *replaced], reverse=True):
         problem = damage(folder)
-        if problem is None:
+        if problem is not None:
+            warn(f"{folder} is damaged ({problem}); going on from the checkpoint before it")
+        elif not sound or is_sound(folder):
             return folder
-        warn(f"{folder} is damaged ({problem}); going on from the checkpoint before it")
+        else:
+            newest = newest or folder
+    if newest is not None:
+        return newest
     if folders:
-        raise ModelFormatError(f"{out / FOLDER}: no checkpoint is whole; train without --resume")
-    raise NotFoundError(f"{out} has no checkpoint to resume from; train without --resume")
+        raise ModelFormatError(f"{out / FOLDER}: no checkpoint is whole; {ANEW}")
+    raise NotFoundError(f"{out} has no checkpoint to resume from; {ANEW}")
 
 
 @torch.no_grad()

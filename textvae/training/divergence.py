@@ -53,10 +53,11 @@ class Divergence:
     def error(self, state: TrainingState, peak_learning_rate: float) -> DivergedError:
         """What ends a run that going back does not help."""
         rate = peak_learning_rate * learning_rate_factor(state.rollbacks)
+        back = f", also after going back {state.rollbacks} times with ever lower learning rates"
         saved = f"the model of step {state.best_step} is the last good one"
         return DivergedError(
-            f"training diverged: {self.trouble} at step {state.step}, also after going back "
-            f"{state.rollbacks} times with ever lower learning rates; "
+            f"training diverged: {self.trouble} at step {state.step}"
+            f"{back if state.rollbacks else ''}; "
             f"{saved if state.best is not None else 'no model was saved'}. Try a lower "
             f"--learning-rate (it was {rate:g} at the end)"
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from textvae.config import Config
-from textvae.training.reporting import METRICS_FILE, MetricsFile, Reporter
+from textvae.training.reporting import METRICS_FILE, MetricsFile, Reporter, best_record
 from textvae.training.tracking import Trackers
 
 
@@ -22,6 +24,7 @@ class Journal:
     """
 
     def __init__(self, out: Path, config: Config, reporter: Reporter, keep_bytes: int) -> None:
+        self._out, self._place = out, out.stat()
         self._reporter = reporter
         with ExitStack() as opened:
             self._metrics = MetricsFile(out / METRICS_FILE, keep_bytes)
@@ -36,10 +39,29 @@ class Journal:
         self._trackers.log(record)
         self._reporter.log(record)
 
-    def go_back(self, keep_bytes: int, event: dict[str, Any]) -> None:
-        """Forget what came after the first so many bytes of metrics.jsonl, and say why."""
+    def go_back(self, keep_bytes: int, event: dict[str, Any]) -> bool:
+        """Forget what came after the first so many bytes of metrics.jsonl, and say why.
+
+        The model that was saved last stays, so its record does; True where it was among them.
+        """
+        best = best_record(self._metrics.records_after(keep_bytes))
         self._metrics.truncate(keep_bytes)
-        self._metrics.write(event)
+        for record in (best, event) if best else (event,):
+            self._metrics.write(record)
+        return bool(best)
+
+    def check_place(self) -> None:
+        """Raise OSError where the folder of the run is no longer the one that it began in.
+
+        What is written by name would otherwise begin a second folder, with half of a run.
+        """
+        try:
+            same = os.path.samestat(self._out.stat(), self._place)
+        except FileNotFoundError:
+            same = False
+        if not same:
+            moved = "the folder was moved or removed while a training wrote into it"
+            raise OSError(errno.ENOENT, moved, str(self._out))
 
     def flushed_bytes(self) -> int:
         """Length of metrics.jsonl, all of which is on the disk."""

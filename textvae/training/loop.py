@@ -40,6 +40,9 @@ from textvae.training.updates import Updates, default_learning_rate
 from textvae.training.window import Window
 
 EVALUATIONS_TO_WARN = 3  # in a row at which the latent looked collapsed
+# What a run that goes back keeps of its state: what it is given, which a resumed one may change.
+PLAN = ("horizon", "planned_seconds", "planned_steps", "eval_steps", "corpus", "learning_rate")
+BEST = ("best", "best_step", "best_kl")  # of the model that is saved
 
 
 def train(
@@ -63,10 +66,7 @@ def train(
         try:
             run.begin(resume=resume)
             if run.spent():
-                reporter.message(
-                    f"this run is complete at step {run.state.step}; to go on, raise --max-steps, "
-                    "--epochs or --max-minutes"
-                )
+                reporter.message(f"this run is complete at step {run.state.step}; {run.how_on()}")
             while not run.finished(stop):
                 for batch in run.rest_of_epoch():
                     run.update(batch)
@@ -145,6 +145,7 @@ class TrainingRun:
         self.journal: Journal | None = None  # of the main process
         self.saved_step: int | None = None  # of the newest checkpoint that this process wrote
         self.collapsed = 0  # evaluations in a row that looked so
+        self.judged_step: int | None = None  # up to which skipped steps have been looked for
 
     # the story
 
@@ -159,13 +160,18 @@ class TrainingRun:
                     "with the new text, and its course is no longer that of one run"
                 )
                 self.state.corpus = corpus
+            if self.state.learning_rate not in (None, self.peak_learning_rate):
+                self.state.rollbacks = 0  # what was too high then is no longer what is halved
+        self.state.learning_rate = self.peak_learning_rate
         if self.processes.is_main:
-            self.journal = Journal(self.out, self.config, self.reporter, self.state.metrics_bytes)
+            # First what tells that the folder is ours, should the program end meanwhile.
             write_atomically(self.out / "experiment.toml", self.config.to_toml())
-        if self.budget.seconds is None and self.budget.steps is not None:
-            self._set_horizon(self.budget.steps)
-        elif self.budget.seconds is not None and self.budget.seconds > self.state.planned_seconds:
+            self.journal = Journal(self.out, self.config, self.reporter, self.state.metrics_bytes)
+        horizon = self.budget.steps if self.budget.seconds is None else self.state.horizon
+        if horizon is None or self._is_outgrown(horizon):
             self.state.horizon = self.state.eval_steps = None  # to be estimated, perhaps again
+        else:
+            self._set_horizon(horizon)
         self.clock = Clock(self.state.step, self.state.seconds)
         if not resume:
             self.save_checkpoint()  # so that there is something to go back to
@@ -201,7 +207,8 @@ class TrainingRun:
         )
         self.course.observe(sums, batch.total, batch.target.lengths.sum())
         kept = sums["skipped"] == 0
-        self.window.add({**sums, "sentences": torch.where(kept, len(batch.target), 0)})
+        sentences, steps = torch.where(kept, len(batch.target), 0), 1 / self.processes.count
+        self.window.add({**sums, "sentences": sentences, "steps": steps})
         self.divergence.observe(kept)
         self.state.step += 1
 
@@ -234,6 +241,7 @@ class TrainingRun:
         horizon = self.processes.from_main(horizon)
         self._set_horizon(horizon)
         self.state.planned_seconds = self.budget.seconds or 0.0
+        self.state.planned_steps = self.budget.steps
         epochs = horizon / self.plan.steps_per_epoch
         self.reporter.message(f"horizon: {horizon} steps, {epochs:.1f} epochs")
 
@@ -244,17 +252,18 @@ class TrainingRun:
         sums = self.window.total()
         self.window.clear()
         seconds, training_seconds = self.clock.seconds(), self.clock.since_report()
-        sentences, skipped = sums.pop("sentences"), round(sums.pop("skipped"))
-        steps = self.config.training.log_steps - skipped
-        self._judge_skipped(skipped)
-        if not steps:
+        sentences, steps = sums.pop("sentences"), round(sums.pop("steps"))
+        skipped = round(sums.pop("skipped"))
+        self._judge_skipped(skipped, steps)
+        self.state.skipped += skipped
+        if skipped == steps:
             return
         record = {
             "event": "train",
             "step": self.state.step,
             "epoch": round(self.state.step / self.plan.steps_per_epoch, 4),
             "loss": sums.pop("loss") / sentences,
-            "gradient_norm": sums.pop("gradient_norm") / steps,
+            "gradient_norm": sums.pop("gradient_norm") / (steps - skipped),
             **{key: value / sentences for key, value in sums.items()},
             "kl_weight": self.kl_weight(),
             "learning_rate": self.course.learning_rate(),
@@ -269,15 +278,19 @@ class TrainingRun:
             self.journal.write(record)
 
     def evaluate_if_due(self) -> None:
-        """Evaluate and save at the steps that are set for it."""
+        """Evaluate and save at the steps that are set for it; evaluate at the last one, too."""
         step, every = self.state.step, self.config.training.checkpoint_steps
+        last = self.spent()
+        if last:
+            self._judge_rest()
         if self.divergence.trouble is not None:
             return
-        if self.state.eval_steps is not None and step % self.state.eval_steps == 0:
-            if self.state.evaluated_step != step:  # the horizon may just have asked for it
-                self.evaluate()
-            if every is None:
-                self.save_good_checkpoint()
+        due = self.state.eval_steps is not None and step % self.state.eval_steps == 0
+        # The horizon may just have asked for it.
+        if (due or last) and self.state.evaluated_step != step:
+            self.evaluate()
+        if due and every is None:
+            self.save_good_checkpoint()
         if every is not None and step % every == 0:
             self.save_good_checkpoint()
 
@@ -337,11 +350,20 @@ class TrainingRun:
 
     def spent(self) -> bool:
         """Whether the horizon is reached, or nothing has improved for `patience` evaluations."""
-        patience = self.config.training.patience
         limits = [limit for limit in (self.state.horizon, self.budget.steps) if limit is not None]
-        return any(self.state.step >= limit for limit in limits) or (
-            patience > 0 and self.state.since_best >= patience
-        )
+        return any(self.state.step >= limit for limit in limits) or self.out_of_patience()
+
+    def out_of_patience(self) -> bool:
+        """Whether nothing has improved for `patience` evaluations."""
+        patience = self.config.training.patience
+        return patience > 0 and self.state.since_best >= patience
+
+    def how_on(self) -> str:
+        """What a run that is complete has to be given to go on."""
+        if not self.out_of_patience():
+            return "to go on, raise --max-steps, --epochs or --max-minutes"
+        count = self.state.since_best
+        return f"{count} evaluations were no better; to go on, raise training.patience with --set"
 
     def end(self, *, interrupted: bool) -> None:
         """A last evaluation and checkpoint; of an interrupted run the checkpoint alone.
@@ -349,11 +371,13 @@ class TrainingRun:
         An evaluation more than in the run never interrupted could change which weights are
         the best, and when patience ends.
         """
-        if not interrupted and self.state.evaluated_step != self.state.step:
-            self.evaluate()
+        if not interrupted:
+            self._judge_rest()
+            if self.divergence.trouble is None and self.state.evaluated_step != self.state.step:
+                self.evaluate()
             if self.divergence.trouble is not None:
                 raise self.divergence.error(self.state, self.peak_learning_rate)
-        elif interrupted and self.processes.is_main and not (self.out / WEIGHTS_FILE).is_file():
+        elif self.processes.is_main and not (self.out / WEIGHTS_FILE).is_file():
             self.save_best()  # so that there is a model at all
         self.save_checkpoint()
         missed = self.course.missed_target()
@@ -381,6 +405,8 @@ class TrainingRun:
 
     def save_best(self) -> None:
         """Write the model as it stands."""
+        if self.journal is not None:
+            self.journal.check_place()
         save_model(self.out, self.model, self.corpora.tokenizer, self.config.data)
 
     def fit_prior_of_best(self) -> None:
@@ -389,19 +415,23 @@ class TrainingRun:
         self.model.fit_prior(training_codes(self.model, self.corpora.train))
         self.save_best()
 
-    def load_checkpoint(self) -> None:
-        """Stand where the newest whole checkpoint does."""
+    def load_checkpoint(self, *, sound: bool = False) -> None:
+        """Stand where the newest whole checkpoint does; the newest `sound` one, to go back to."""
         self.state = load_checkpoint(
             self.out,
             self.model,
             self.updates.optimizer,
             self.updates.restore_auxiliaries,
             self.reporter.warn,
+            sound=sound,
         )
         self.saved_step = self.state.step
         self.course.resume(self.state)
-        own = self.state.window if self.processes.is_main else None
+        own = self.state.window if self.processes.is_main else {}
+        if own and "steps" not in own:  # the checkpoint of an earlier version
+            own = {**own, "steps": self.state.step % self.config.training.log_steps}
         self.window = Window(self.device, self.processes, own)
+        self.judged_step = self.state.step
         self.divergence = Divergence(self.device, self.state.skipped_in_a_row)
 
     def save_good_checkpoint(self) -> None:
@@ -416,6 +446,7 @@ class TrainingRun:
         self.state.seconds = self.clock.seconds()
         self.course.record()
         if self.journal is not None:
+            self.journal.check_place()
             # A checkpoint must not outlive the lines that it counts.
             self.state.metrics_bytes = self.journal.flushed_bytes()
             save_checkpoint(
@@ -431,22 +462,27 @@ class TrainingRun:
 
     # steps that are not finite
 
-    def _judge_skipped(self, skipped: int) -> None:
-        """Count the steps since the last report that were skipped, and say when it is too many."""
+    def _judge_rest(self) -> None:
+        """Judge the steps that no log line will see, as the run ends; they stay in the window."""
+        sums = self.window.total()
+        if sums and self.judged_step != self.state.step:
+            self._judge_skipped(round(sums["skipped"]), round(sums["steps"]))
+
+    def _judge_skipped(self, skipped: int, steps: int) -> None:
+        """Say how many of the last steps were skipped, and when it is too many."""
+        self.judged_step = self.state.step
         if not skipped:
             return
-        self.state.skipped += skipped
-        steps = self.config.training.log_steps
         self.divergence.judge_steps(skipped, steps)
         if self.divergence.trouble is not None:
             return
         self.reporter.warn(
             f"{skipped} of the last {steps} steps were skipped: their loss or gradient was not "
-            f"finite ({self.state.skipped} in all, at step {self.state.step})"
+            f"finite ({self.state.skipped + skipped} in all, at step {self.state.step})"
         )
 
     def went_back(self) -> bool:
-        """Where the run cannot go on: whether it stands at its newest checkpoint again.
+        """Where the run cannot go on: whether it stands at its newest good checkpoint again.
 
         Raises:
             DivergedError: it has gone back too often.
@@ -457,17 +493,20 @@ class TrainingRun:
         if state.rollbacks == MOST_ROLLBACKS:
             raise self.divergence.error(state, self.peak_learning_rate)
         step, seconds = state.step, self.clock.seconds()
-        self.load_checkpoint()
-        self.state.rollbacks, self.state.skipped = state.rollbacks + 1, state.skipped
+        skipped = state.skipped + round(self.window.total().get("skipped", 0))
+        self.load_checkpoint(sound=True)
+        self.state.rollbacks, self.state.skipped = state.rollbacks + 1, skipped
+        for name in PLAN:
+            setattr(self.state, name, getattr(state, name))
         self.divergence = Divergence(self.device)
         self.clock = Clock(self.state.step, seconds)
         rate = learning_rate_factor(self.state.rollbacks)
         if self.journal is not None:
             places = {"step": self.state.step, "from_step": step}
-            self.journal.go_back(
-                self.state.metrics_bytes,
-                {"event": "rollback", **places, "learning_rate_factor": rate},
-            )
+            event = {"event": "rollback", **places, "learning_rate_factor": rate}
+            if self.journal.go_back(self.state.metrics_bytes, event):
+                for name in BEST:
+                    setattr(self.state, name, getattr(state, name))
         self.reporter.warn(
             f"{trouble} at step {step}; going back to step {self.state.step} with {rate:g} of the "
             "learning rate"
@@ -492,9 +531,18 @@ class TrainingRun:
 
     def _set_horizon(self, horizon: int) -> None:
         self.state.horizon = horizon
-        if self.state.eval_steps is None:
-            chosen = self.config.training.eval_steps
-            self.state.eval_steps = chosen or max(1, horizon // EVALUATIONS)
+        chosen = self.config.training.eval_steps or self.state.eval_steps
+        self.state.eval_steps = chosen or max(1, horizon // EVALUATIONS)
+
+    def _is_outgrown(self, horizon: int) -> bool:
+        """Whether a horizon was estimated for less than a resumed run is now given."""
+        state, seconds, steps = self.state, self.budget.seconds, self.budget.steps
+        if seconds is None:
+            return False
+        was_the_limit = state.planned_steps == horizon
+        return seconds > state.planned_seconds or (
+            was_the_limit and (steps is None or steps > horizon)
+        )
 
     def _seconds_left(self, seconds: float) -> float | None:
         step, horizon, most = self.state.step, self.state.horizon, self.budget.seconds

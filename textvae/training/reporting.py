@@ -74,6 +74,12 @@ class MetricsFile:
             self._file.truncate(keep_bytes)
             self._file.seek(keep_bytes)
 
+    def records_after(self, start: int) -> list[dict[str, Any]]:
+        """The records after the first so many bytes."""
+        with naming(self._path), open(self._path, "rb") as file:
+            file.seek(start)
+            return [json.loads(line) for line in file]
+
     def write(self, record: dict[str, Any]) -> None:
         """Append one record, or nothing of it where it cannot be written."""
         line, before = json.dumps(record, allow_nan=False).encode() + b"\n", self._file.tell()

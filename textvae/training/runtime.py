@@ -18,6 +18,9 @@ from accelerate.utils import InitProcessGroupKwargs
 from textvae.config import TrainingConfig
 from textvae.models.device import choose_device, reuse_freed_memory
 
+# Accelerate's state, the environment, torch's threads and its generator belong to the process, so
+# the trainings of its threads wait for each other.
+ONE_AT_A_TIME = threading.RLock()
 ENCODING_TIMEOUT = timedelta(hours=12)  # the others wait while the main process encodes
 
 
@@ -40,8 +43,14 @@ def cpu_has_bf16() -> bool:
 def accelerator_for(training: TrainingConfig) -> Iterator[Accelerator]:
     """An Accelerator for this run; afterwards the process is as it was found.
 
-    That is: Accelerate's state, the environment and the number of threads.
+    That is: Accelerate's state, the environment and the number of threads. Where another thread
+    has one, it is waited for.
     """
+    with ONE_AT_A_TIME:
+        yield from _accelerator(training)
+
+
+def _accelerator(training: TrainingConfig) -> Iterator[Accelerator]:
     device = choose_device(training.device)
     precision = choose_precision(training.precision, device)
     was_idle = not AcceleratorState._shared_state
@@ -87,7 +96,7 @@ class StopSignal:
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None:  # asked twice: do not wait
-            raise KeyboardInterrupt
+            raise SystemExit(128 + number) if number == signal.SIGTERM else KeyboardInterrupt
         self.number = number
 
     @contextmanager

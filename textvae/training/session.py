@@ -31,16 +31,17 @@ from textvae.training.runtime import accelerator_for
 from textvae.training.tracking import check_trackers
 
 EXPERIMENT_FILE = "experiment.toml"
-# All that textvae writes into a model's folder, and so all that --overwrite removes.
+# All that textvae writes into a model's folder, and so all that --overwrite removes: last what
+# tells that the folder is ours, should the program end meanwhile.
 WRITTEN = (
-    "config.json",
     "model.safetensors",
     "tokenizer.json",
-    EXPERIMENT_FILE,
     "metrics.jsonl",
     "README.md",
     "checkpoints",
     "tracking",
+    CONFIG_FILE,
+    EXPERIMENT_FILE,
 )
 Texts = Iterable[str] | str | Path
 
@@ -83,7 +84,8 @@ def train_session(
             )
         tell_losses(corpora, config, reporter)
         with sole_training(out) if main else nullcontext():
-            if main:
+            if main:  # again: another training may have been here meanwhile
+                check_folder(out, resume=resume, overwrite=overwrite)
                 prepare_folder(out, resume=resume)
             state = train(config, corpora, out, accelerator, reporter=reporter, resume=resume)
             if main:
@@ -165,11 +167,12 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
         raise UsageError(f"{out} is a file; --out needs a folder")
     if resume:
         if not (out / "checkpoints").is_dir():
-            raise UsageError(f"{out} has no checkpoints to resume from; leave --resume out")
+            instead = "give --overwrite instead of --resume" if holds(out) else "leave --resume out"
+            raise UsageError(f"{out} has no checkpoints to resume from; {instead}")
         for name in WRITTEN:
             own_file(out, name)  # what goes on being written must not lie elsewhere
         return
-    if out.is_dir() and any(entry.name != LOCK_FILE for entry in out.iterdir()):
+    if holds(out):
         if not overwrite:
             raise UsageError(
                 f"{out} is not empty; choose another --out, or --resume, or --overwrite"
@@ -179,6 +182,11 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
                 f"{out} holds no textvae model, so --overwrite does not touch it; "
                 "choose another --out"
             )
+
+
+def holds(out: Path) -> bool:
+    """Whether there is anything in a folder that is not a lock or half a file of a killed run."""
+    return out.is_dir() and bool({*out.iterdir()} - {out / LOCK_FILE, *unfinished(out)})
 
 
 # What a run cannot take up, or give up, half way: phases, and what the loss has of its own.
@@ -216,8 +224,13 @@ def prepare_folder(out: Path, *, resume: bool) -> None:
         for name in WRITTEN:
             remove(out / name)
     out.mkdir(parents=True, exist_ok=True)
-    for path in half_written(out, "|".join(map(re.escape, WRITTEN))):  # by a killed run
+    for path in unfinished(out):
         path.unlink(missing_ok=True)
+
+
+def unfinished(out: Path) -> list[Path]:
+    """What a killed run was writing."""
+    return list(half_written(out, "|".join(map(re.escape, WRITTEN))))
 
 
 def is_ours(out: Path) -> bool:

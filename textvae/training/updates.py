@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 
 from textvae.config import Config, ModelConfig
 from textvae.data.batches import Batch
@@ -79,14 +81,20 @@ class Updates:
         """Move the parameters of `part` by one batch; the sums over local sentences.
 
         Beside those of the loss: `loss`, without what the discriminator minimises, and what adds
-        up over processes to that of the step: `gradient_norm`, and `skipped`, 1 where loss or
-        gradient is not finite. Such a step moves nothing, and all its other sums are 0.
+        up over processes to that of the step: `gradient_norm`, and `skipped`, 1 where a loss or a
+        gradient is not finite, that of the discriminator included. Such a step moves nothing, and
+        all its other sums are 0.
         """
         loss, sums = self.loss(batch, noise, kl_weight)
         # A data-parallel wrapper averages gradients; the losses are parts of a sum.
         self._accelerator.backward(loss * self._processes.count)
-        norm = torch.nn.utils.clip_grad_norm_(self._trained, self._clip)
-        finite = self._everywhere(loss.detach().isfinite() & norm.isfinite())
+        norm = clip_grad_norm_(self._trained, self._clip)
+        total = loss.detach() * batch.total
+        figures = [total, norm, *sums.values()]
+        if self._discriminator is not None:  # not clipped, but looked at
+            figures.append(clip_grad_norm_(self._discriminator.parameters(), math.inf))
+        finite = torch.stack([figure.float() for figure in figures]).isfinite().all()
+        finite = self._everywhere(finite)
         for parameter in self._resting(part):
             parameter.grad = None  # which Adam leaves alone, its moments too
         for group in self.optimizer.param_groups:
@@ -95,7 +103,6 @@ class Updates:
         if self._adversary is not None and part != "encoder":
             step_if(finite, self._adversary)
         self.loss.zero_grad(set_to_none=True)
-        total = loss.detach() * batch.total
         if "discriminator" in sums:
             total = total - sums["discriminator"]
         sums = {**sums, "loss": total, "gradient_norm": norm.detach() / self._processes.count}
