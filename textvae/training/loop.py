@@ -20,7 +20,7 @@ from textvae.errors import InterruptedRun
 from textvae.evaluation.monitor import monitor
 from textvae.models.folder import WEIGHTS_FILE, build_model, save_model, write_atomically
 from textvae.models.sentence import SentenceModel
-from textvae.training.budget import EVALUATIONS, Budget
+from textvae.training.budget import Budget
 from textvae.training.checkpoints import (
     TrainingState,
     copy_weights,
@@ -66,7 +66,8 @@ def train(
         try:
             run.begin(resume=resume)
             if run.spent():
-                reporter.message(f"this run is complete at step {run.state.step}; {run.how_on()}")
+                how_on = run.budget.how_on(run.state)
+                reporter.message(f"this run is complete at step {run.state.step}; {how_on}")
             while not run.finished(stop):
                 for batch in run.rest_of_epoch():
                     run.update(batch)
@@ -167,11 +168,7 @@ class TrainingRun:
             # First what tells that the folder is ours, should the program end meanwhile.
             write_atomically(self.out / "experiment.toml", self.config.to_toml())
             self.journal = Journal(self.out, self.config, self.reporter, self.state.metrics_bytes)
-        horizon = self.budget.steps if self.budget.seconds is None else self.state.horizon
-        if horizon is None or self._is_outgrown(horizon):
-            self.state.horizon = self.state.eval_steps = None  # to be estimated, perhaps again
-        else:
-            self._set_horizon(horizon)
+        self.budget.begin(self.state)
         self.clock = Clock(self.state.step, self.state.seconds)
         if not resume:
             self.save_checkpoint()  # so that there is something to go back to
@@ -239,9 +236,7 @@ class TrainingRun:
             evaluation_seconds=self.clock.seconds() - before,
         )
         horizon = self.processes.from_main(horizon)
-        self._set_horizon(horizon)
-        self.state.planned_seconds = self.budget.seconds or 0.0
-        self.state.planned_steps = self.budget.steps
+        self.budget.plan(horizon, self.state)
         epochs = horizon / self.plan.steps_per_epoch
         self.reporter.message(f"horizon: {horizon} steps, {epochs:.1f} epochs")
 
@@ -271,7 +266,9 @@ class TrainingRun:
             "timing": {
                 "sentences_per_second": sentences / training_seconds,
                 "seconds": seconds,
-                "seconds_left": self._seconds_left(seconds),
+                "seconds_left": self.budget.seconds_left(
+                    self.state, seconds, self.clock.step_seconds(self.state.step)
+                ),
             },
         }
         if self.journal is not None:
@@ -349,21 +346,8 @@ class TrainingRun:
         return self.processes.agree(asked, self.state.step) or self.spent()
 
     def spent(self) -> bool:
-        """Whether the horizon is reached, or nothing has improved for `patience` evaluations."""
-        limits = [limit for limit in (self.state.horizon, self.budget.steps) if limit is not None]
-        return any(self.state.step >= limit for limit in limits) or self.out_of_patience()
-
-    def out_of_patience(self) -> bool:
-        """Whether nothing has improved for `patience` evaluations."""
-        patience = self.config.training.patience
-        return patience > 0 and self.state.since_best >= patience
-
-    def how_on(self) -> str:
-        """What a run that is complete has to be given to go on."""
-        if not self.out_of_patience():
-            return "to go on, raise --max-steps, --epochs or --max-minutes"
-        count = self.state.since_best
-        return f"{count} evaluations were no better; to go on, raise training.patience with --set"
+        """Whether the run is over by its budget or its patience."""
+        return self.budget.spent(self.state)
 
     def end(self, *, interrupted: bool) -> None:
         """A last evaluation and checkpoint; of an interrupted run the checkpoint alone.
@@ -514,7 +498,7 @@ class TrainingRun:
         self.save_checkpoint()  # a resumed run keeps the lower learning rate
         return True
 
-    # time and weight
+    # weights
 
     def kl_weight(self) -> float:
         """Weight of the KL at this step, for the eye: where a device holds it, the host waits."""
@@ -528,28 +512,6 @@ class TrainingRun:
             return build_model(
                 self.config.model, self.corpora.tokenizer, self.config.data.max_tokens
             )
-
-    def _set_horizon(self, horizon: int) -> None:
-        self.state.horizon = horizon
-        chosen = self.config.training.eval_steps or self.state.eval_steps
-        self.state.eval_steps = chosen or max(1, horizon // EVALUATIONS)
-
-    def _is_outgrown(self, horizon: int) -> bool:
-        """Whether a horizon was estimated for less than a resumed run is now given."""
-        state, seconds, steps = self.state, self.budget.seconds, self.budget.steps
-        if seconds is None:
-            return False
-        was_the_limit = state.planned_steps == horizon
-        return seconds > state.planned_seconds or (
-            was_the_limit and (steps is None or steps > horizon)
-        )
-
-    def _seconds_left(self, seconds: float) -> float | None:
-        step, horizon, most = self.state.step, self.state.horizon, self.budget.seconds
-        left = [max(most - seconds, 0.0)] if most is not None else []
-        if horizon is not None:
-            left.append(self.clock.step_seconds(step) * max(horizon - step, 0))
-        return min(left, default=None)
 
     def _places(self, batch: Batch) -> Tensor:
         """Place of each local sentence in the global batch, made where it is needed."""
