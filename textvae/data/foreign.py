@@ -22,6 +22,10 @@ MOST_IDS = 1 << 22
 MOST_ADDED = 100_000  # added tokens, an automaton of which is built
 MOST_ADDED_CHARACTERS = 1 << 22
 LONGEST_TOKEN = 1 << 24  # characters; a tokenizer of our own makes one of any word
+# Of Unigram, which goes through all pieces at each character, and whose code takes its tree of
+# them down by recursion: a piece of a million characters ends the process. Real ones have 16.
+LONGEST_PIECE = 256
+MOST_UNUSED_IDS = 10_000  # beyond one for each token: embeddings that stand for nothing
 LONGEST_AFFIX = 64  # of the marks that models put on parts of words
 MOST_WORD = 1000  # characters of a word that WordPiece looks through, in quadratic time
 MOST_PARTS = 32  # of a normalizer, of a pre-tokenizer, ...
@@ -156,6 +160,8 @@ def _check_part(part: Mapping[str, Any], kind: str) -> None:
         _check_pattern(part.get("pattern"), kind)
     elif name == "Prepend":
         _check_text(part.get("prepend"), f"what the {kind} prepends", MOST_GROWTH)
+        if not part["prepend"]:  # its code then fails on texts that a part before it made shorter
+            raise ValueError(f"the {kind} prepends nothing")
     elif name == "Precompiled":
         _check_precompiled(part.get("precompiled_charsmap"))
     elif name == "Strip" and kind == "decoder":
@@ -244,9 +250,7 @@ def _check_model(model: Mapping[str, Any]) -> None:
     vocabulary = model.get("vocab")
     if isinstance(vocabulary, dict):
         tokens = list(vocabulary)
-        wrong = next((i for i in vocabulary.values() if not _is_count(i, MOST_IDS - 1)), None)
-        if wrong is not None:
-            raise ValueError(f"id {shown(wrong)} in its vocabulary: expected 0 to {MOST_IDS - 1:,}")
+        _check_ids(vocabulary)
     elif isinstance(vocabulary, list):
         pairs = [pair for pair in vocabulary if isinstance(pair, list) and len(pair) == 2]
         tokens = [token for token, _ in pairs if isinstance(token, str)]
@@ -256,9 +260,28 @@ def _check_model(model: Mapping[str, Any]) -> None:
             raise ValueError(f"unk_id {shown(model['unk_id'])} is no id of its vocabulary")
     else:
         raise ValueError("its model has no vocabulary")
+    longest = LONGEST_PIECE if model.get("type") == "Unigram" else LONGEST_TOKEN
     for token in tokens:
-        if len(token) > LONGEST_TOKEN:
-            _check_text(token, "a token", LONGEST_TOKEN)
+        if len(token) > longest:
+            _check_text(token, "a token", longest)
+
+
+def _check_ids(vocabulary: Mapping[str, Any]) -> None:
+    """No id may stand for two tokens: which of them it is read back as would be a matter of luck.
+
+    Nor may nearly all stand for none, as a model has a vector for each.
+    """
+    owners: dict[int, str] = {}
+    for token, place in vocabulary.items():
+        if not _is_count(place, MOST_IDS - 1):
+            raise ValueError(f"id {shown(place)} in its vocabulary: expected 0 to {MOST_IDS - 1:,}")
+        if (other := owners.setdefault(place, token)) is not token:
+            raise ValueError(f"{shown(other)} and {shown(token)} have the same id {place}")
+    most = 2 * len(owners) + MOST_UNUSED_IDS
+    if max(owners, default=0) >= most:
+        raise ValueError(
+            f"id {max(owners):,} in a vocabulary of {len(owners):,} tokens: expected below {most:,}"
+        )
 
 
 def _check_merges(model: Mapping[str, Any]) -> None:
