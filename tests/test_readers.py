@@ -248,6 +248,21 @@ def test_equal_texts_in_parquet_may_be_a_bomb(
     assert len(rows_from(tmp_path / "a.parquet", content)) == 20_000
 
 
+@pytest.mark.parametrize("encoding", ["dictionary", "prefixes"])
+def test_few_rows_of_parquet_are_decoded_at_once(tmp_path: Path, encoding: str) -> None:
+    """A kilobyte can hold one text of 16 MB two thousand times, or with ever another end."""
+    texts = ["x" * (1 << 20) + ("" if encoding == "dictionary" else str(n)) for n in range(200)]
+    how: dict[str, object] = {"use_dictionary": True}
+    if encoding == "prefixes":
+        how = {"use_dictionary": False, "column_encoding": "DELTA_BYTE_ARRAY"}
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": texts}), path, **how)
+    before = pa.total_allocated_bytes()
+    rows = open_rows([str(path)])
+    assert next(rows).text == texts[0]
+    assert pa.total_allocated_bytes() - before < 40 << 20  # of 200 MiB
+
+
 def test_rows_that_repeat_a_few_texts_are_no_bomb(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,9 @@ LOG_PROB = "log_prob"
 _LISTED, _LONG_NAME = 9, 50  # columns in a message, characters of a name that is cut there
 _SMALL = 64 << 10  # bytes: a smaller Parquet file may hold as much of equal texts as one of these
 _FEW_BYTES = 1 << 20  # of a batch
-_PARQUET_ROWS = 128  # decoded at once: few, as each may be as long as a text can be
+# Decoded at once: few, as each may be as long as a text can be, and one text that stands there
+# once may be all of them.
+_PARQUET_ROWS = 8
 
 
 @dataclass(frozen=True)
