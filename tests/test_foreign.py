@@ -390,6 +390,25 @@ def test_what_the_library_fails_on_or_reads_by_luck_is_refused(
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("form", ["Regex", "String"])
+def test_patterns_are_not_tried_in_vain_at_each_character(tmp_path: Path, form: str) -> None:
+    """Each is linear, and all that a file could hold would take seconds for one sentence."""
+    counts = "|".join(f"a{{{n}}}" for n in range(999, 960, -1))
+    pattern = {form: counts if form == "Regex" else "b" + "a" * 998}
+    replace = {"type": "Replace", "pattern": pattern, "content": "a"}
+    split = {"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False}
+    path = of_json(
+        tmp_path / "tokenizer.json",
+        normalizer={"type": "Sequence", "normalizers": [replace] * 16},
+        pre_tokenizer={"type": "Sequence", "pretokenizers": [split] * 16},
+    )
+    with pytest.raises(DataError, match=r"look at up to .* 2,000 are allowed"):
+        Tokenizer.load(path)
+    two = [{**split, "pattern": {"Regex": text}} for text in (LLAMA_3, r"[0-9]{1,3}| {2,31}")]
+    several = {"type": "Sequence", "pretokenizers": two}
+    assert Tokenizer.load(of_json(path, pre_tokenizer=several)).encode(["a"]) == [[1]]
+
+
 def test_an_added_token_may_vanish_where_it_is_looked_for_in_the_text_as_it_stands(
     tmp_path: Path,
 ) -> None:

@@ -86,6 +86,8 @@ _KNOWN = (
 _ALTERNATIVE = f"(?:{'|'.join(map(re.escape, _KNOWN))}|{_SIMPLE})"
 _LINEAR = re.compile(rf"{_ALTERNATIVE}(?:\|{_ALTERNATIVE})*", re.DOTALL)
 _LONGEST_PATTERN = 1000
+MOST_LOOKED_AT = 2000  # characters that all patterns together may look at for each of a text
+_REPETITION = re.compile(r"\{[\d,]+\}")
 
 
 def check(state: Any) -> None:
@@ -94,6 +96,7 @@ def check(state: Any) -> None:
         raise ValueError("it describes no model")
     _check_model(state["model"])
     _check_added(state.get("added_tokens") or [])
+    looked_at = 0
     for kind in KINDS:
         parts = list(_parts(state.get(kind), kind))
         if len(parts) > MOST_PARTS:
@@ -101,6 +104,12 @@ def check(state: Any) -> None:
         _check_growth(parts, kind)
         for part in parts:
             _check_part(part, kind)
+            looked_at += _looked_at(part)
+    if looked_at > MOST_LOOKED_AT:
+        raise ValueError(
+            f"its patterns look at up to {looked_at:,} characters for each of a text, "
+            f"{MOST_LOOKED_AT:,} are allowed"
+        )
 
 
 def is_linear(pattern: str) -> bool:
@@ -187,6 +196,17 @@ def _check_pattern(pattern: Any, kind: str) -> None:
             f"the regular expression {shown(text)} of the {kind} is not of a form that is known to "
             "read any text in linear time"
         )
+
+
+def _looked_at(part: Mapping[str, Any]) -> int:
+    """How many characters the pattern of a part looks at in vain, at most, before it moves on."""
+    pattern = part.get("pattern")
+    texts = pattern.values() if isinstance(pattern, dict) else ()
+    return sum(
+        len(text) + sum(int(n) for r in _REPETITION.findall(text) for n in re.findall(r"\d+", r))
+        for text in texts
+        if isinstance(text, str)
+    )
 
 
 def _check_precompiled(found: Any) -> None:
