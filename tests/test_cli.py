@@ -156,6 +156,20 @@ def test_the_traceback_appears_only_when_asked_for(textvae, monkeypatch) -> None
     assert "Traceback" in textvae("config", "check", "/nowhere").err
 
 
+def test_a_traceback_escapes_control_characters(textvae, monkeypatch) -> None:
+    """It quotes the message, and that the name of a file as it stands."""
+    monkeypatch.setenv("TEXTVAE_DEBUG", "1")
+    err = textvae("config", "check", "/no\x1b[31m\u202ewhere").err
+    assert err.count("/no\\x1b[31m\\u202ewhere") == 2
+    assert "\nTraceback" in f"\n{err}"
+    assert {c for c in err if not c.isprintable()} == {"\n"}
+
+
+def test_a_note_is_one_line_whatever_it_quotes(capsys) -> None:
+    Output().note("a\ntextvae: error: b: model 1 of 2")
+    assert capsys.readouterr().err == "a\\ntextvae: error: b: model 1 of 2\n"
+
+
 def test_errors_escape_control_characters(textvae) -> None:
     err = textvae("config", "check", "/no\x1b[31mwhere").err
     assert "\x1b" not in err
@@ -267,6 +281,12 @@ def test_json_has_no_nan_and_takes_numpy() -> None:
 def test_a_standard_error_stands_beside_its_figure() -> None:
     lines = list(table_lines({"nll_iw": 12.34567, "nll_iw_se": 0.5, "n_sentences": 1000}))
     assert lines == ["nll_iw       12.3457 ± 0.5000", "n_sentences  1,000"]
+
+
+def test_one_long_name_does_not_make_every_row_long() -> None:
+    """A stranger's megabyte of names would else become ten gigabytes of blanks."""
+    long = "n" * 1000
+    assert list(table_lines({"a": 1, long: 2, "bb": 3})) == ["a   1", f"{long}  2", "bb  3"]
 
 
 def test_a_wide_table_goes_on_below_under_the_same_first_column() -> None:

@@ -736,3 +736,14 @@ def test_an_interruption_before_anything_is_done_leaves_nothing(
     with contextlib.suppress(SystemExit):
         embeds(tiny_vae, reviews, "--out", reviews.with_name("v.npy"))
     assert set(reviews.parent.iterdir()) == before
+
+
+def test_a_name_that_is_not_utf_8_is_refused_before_the_work(
+    tiny_vae: Path, corpus: Path, tmp_path: Path, textvae
+) -> None:
+    """The parts would have it too, and pyarrow does not open them."""
+    ran = textvae("embed", tiny_vae, corpus, "--out", tmp_path / "v\udcff.safetensors")
+    assert (ran.code, ran.out) == (2, "")
+    assert "v\\udcff.safetensors': not valid UTF-8; choose another name" in ran.err
+    assert ONE_LINE_ERROR.fullmatch(ran.err)
+    assert list(tmp_path.iterdir()) == []

@@ -248,6 +248,21 @@ def test_equal_texts_in_parquet_may_be_a_bomb(
     assert len(rows_from(tmp_path / "a.parquet", content)) == 20_000
 
 
+@pytest.mark.parametrize("encoding", ["dictionary", "prefixes"])
+def test_few_rows_of_parquet_are_decoded_at_once(tmp_path: Path, encoding: str) -> None:
+    """A kilobyte can hold one text of 16 MB two thousand times, or with ever another end."""
+    texts = ["x" * (1 << 20) + ("" if encoding == "dictionary" else str(n)) for n in range(200)]
+    how: dict[str, object] = {"use_dictionary": True}
+    if encoding == "prefixes":
+        how = {"use_dictionary": False, "column_encoding": "DELTA_BYTE_ARRAY"}
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": texts}), path, **how)
+    before = pa.total_allocated_bytes()
+    rows = open_rows([str(path)])
+    assert next(rows).text == texts[0]
+    assert pa.total_allocated_bytes() - before < 40 << 20  # of 200 MiB
+
+
 def test_rows_that_repeat_a_few_texts_are_no_bomb(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,6 +312,39 @@ def test_a_label_that_is_not_a_number_is_missing(tmp_path: Path) -> None:
     content = parquet_bytes(text=["a", "b"], label=[1.0, float("nan")])
     assert rows_from(tmp_path / "a.parquet", content) == [Row("a", "1"), Row("b")]
     assert rows_from(tmp_path / "a.jsonl", b'{"text": "a", "label": NaN}') == [Row("a")]
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".jsonl", ".parquet"])
+def test_a_column_that_is_the_text_or_the_label_is_no_log_prob(tmp_path: Path, suffix: str) -> None:
+    content = {
+        ".tsv": b"log_prob\tnote\ngood\tfine\n",
+        ".jsonl": b'{"log_prob": "good", "note": "fine"}\n',
+        ".parquet": parquet_bytes(log_prob=["good"], note=["fine"]),
+    }[suffix]
+    path = tmp_path / f"a{suffix}"
+    assert rows_from(path, content, text_column="log_prob") == [Row("good")]
+    rows = rows_from(path, content, text_column="note", label_column="log_prob")
+    assert rows == [Row("fine", "good")]
+    with pytest.raises(DataError, match="log_prob 'good' is not a finite number"):
+        rows_from(path, content, text_column="note")
+
+
+def test_a_column_without_a_name_is_no_label(tmp_path: Path) -> None:
+    """As pandas writes an index; None, where no label is asked for, is not its name."""
+    content = parquet_bytes(**{"": ["a", "b"], "n": [1, 2]})
+    assert rows_from(tmp_path / "a.parquet", content) == [Row("a"), Row("b")]
+    assert rows_from(tmp_path / "a.jsonl", b'{"": "a", "n": 1}') == [Row("a")]
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".parquet"])
+def test_the_name_of_a_file_need_not_be_utf_8(tmp_path: Path, suffix: str) -> None:
+    content = parquet_bytes(text=["a"]) if suffix == ".parquet" else b"a"
+    name = os.fsdecode(b"a\xff" + suffix.encode())
+    try:
+        rows = rows_from(tmp_path / name, content)
+    except OSError:  # a file system that has no such names
+        pytest.skip("no such names here")
+    assert rows == [Row("a")]
 
 
 def test_a_file_of_a_byte_order_mark_alone_is_empty(tmp_path: Path) -> None:

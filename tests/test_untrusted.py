@@ -10,6 +10,7 @@ import pickle
 import shutil
 import struct
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from textvae.errors import (
     ModelFormatError,
     NotFoundError,
     TextVAEError,
+    UsageError,
 )
 from textvae.limits import MOST_BYTES, inside, parse_json, parse_toml
 from textvae.models.folder import load_model, own_file, read_metrics, save_model
@@ -43,6 +45,7 @@ from textvae.training.checkpoints import (
     save_checkpoint,
 )
 from textvae.training.course import Course
+from textvae.training.lock import check_not_training, sole_training
 from textvae.training.session import check_folder
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
@@ -218,6 +221,29 @@ def test_a_run_is_not_resumed_over_a_link(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
     (folder / "metrics.jsonl").symlink_to(tmp_path / "mine")
     with pytest.raises(ModelFormatError, match="leads out"):
+        check_folder(folder, resume=True, overwrite=False)
+
+
+def test_a_lock_is_taken_in_the_folder_alone(folder: Path, tmp_path: Path) -> None:
+    (folder / ".lock").symlink_to(tmp_path / "elsewhere")
+    for use in (check_not_training, lambda out: sole_training(out).__enter__()):
+        with pytest.raises(UsageError, match=r"\.lock is a link that leads out .*; remove it"):
+            use(folder)
+    assert not (tmp_path / "elsewhere").exists()
+    (folder / ".lock").unlink()
+    os.mkfifo(folder / ".lock")
+    with pytest.raises(UsageError, match="is no file; remove it"):
+        check_not_training(folder)
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "experiment.toml", "config.json"])
+def test_a_run_does_not_wait_for_a_pipe_in_the_place_of_a_file(folder: Path, name: str) -> None:
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    if name == "config.json":  # a model's folder all the same, by its configuration
+        check_folder(folder, resume=False, overwrite=True)
+    (folder / "checkpoints").mkdir()
+    with pytest.raises(UsageError, match=f"{name} is neither a file nor a folder; remove it"):
         check_folder(folder, resume=True, overwrite=False)
 
 
@@ -675,6 +701,23 @@ def test_a_checkpoint_of_links_is_refused(checkpoint: Path, tmp_path: Path, name
         resume(tmp_path / "run")
 
 
+def test_a_checkpoint_that_is_a_link_itself_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    """All its files would lie inside of what it leads to."""
+    checkpoint.rename(tmp_path / "elsewhere")
+    checkpoint.symlink_to(tmp_path / "elsewhere")
+    assert "leads out of the folder" in str(damage(checkpoint))
+    with pytest.raises(ModelFormatError, match="no checkpoint is whole"):
+        resume(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["state.json", "weights.safetensors", "optimizer.safetensors"])
+def test_a_checkpoint_of_pipes_is_not_waited_for(checkpoint: Path, name: str) -> None:
+    (checkpoint / "sha256.json").unlink()  # as an earlier version left it
+    (checkpoint / name).unlink()
+    os.mkfifo(checkpoint / name)
+    assert damage(checkpoint) is not None
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -787,6 +830,29 @@ def test_errors_about_a_folder_print_no_control_characters(folder: Path, textvae
         assert ran.code == 4
         assert ONE_LINE_ERROR.fullmatch(ran.err), ran.err
         assert {c for c in ran.err if not c.isprintable()} == {"\n"}
+
+
+def test_of_all_metrics_one_record_is_kept_at_a_time(folder: Path) -> None:
+    """Ten thousand records of nothing but lists would take a gigabyte, the file 70 MB."""
+    record = json.dumps({"event": "train", "all": [[]] * 20_000}) + "\n"
+    best = '{"event": "valid", "best": true, "step": %d}\n'
+    (folder / "metrics.jsonl").write_text(best % 1 + record * 20 + best % 2 + record * 20)
+    model = TextVAE.from_pretrained(folder)
+    tracemalloc.start()
+    try:
+        assert model.metrics["step"] == 2
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20  # all at once, 45 MiB
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_called_so(saved: Path, tmp_path: Path) -> None:
+    try:
+        odd = shutil.copytree(saved, tmp_path / os.fsdecode(b"mod\xff"))
+    except OSError:  # a file system that has no such names
+        pytest.skip("no such names here")
+    with pytest.raises(ModelFormatError, match=r"mod.udcff': not valid UTF-8; rename the folder"):
+        load_model(odd)
 
 
 @pytest.mark.parametrize(

@@ -213,7 +213,7 @@ class TextVAE:
         """
         from textvae.training.reporting import best_record
 
-        return {} if self.folder is None else best_record(list(read_metrics(self.folder)))
+        return {} if self.folder is None else best_record(read_metrics(self.folder))
 
     # text -> latent
 

@@ -141,7 +141,7 @@ def report_error(error: BaseException) -> int:
     if os.environ.get("TEXTVAE_DEBUG", "0") not in ("", "0"):
         import traceback
 
-        traceback.print_exception(error)
+        say("".join(traceback.format_exception(error)).rstrip("\n"))
     if isinstance(error, TextVAEError):
         what = "" if isinstance(error, InterruptedRun) else "error: "  # which is what was asked for
         say(f"textvae: {what}{one_line(str(error))}")

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 LONGEST_LINE = 5_000  # characters of an error or a warning; names of files can have 4,096
+WIDEST_COLUMN = 60  # of a table; what is longer pushes its own row alone
 LINE_BREAKS = re.compile(r"[\r\n]")
 CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # all but the tab
 # With those that break lines, or turn the direction of all that follows.
@@ -65,9 +66,9 @@ class Output:
         self._write(text.rstrip("\n"))
 
     def note(self, text: str) -> None:
-        """Tell people something, on stderr."""
+        """Tell people something, on one line of stderr."""
         if not self.quiet:
-            say(text)
+            say(LINE_BREAKS.sub(_escape, text))
 
     def warn(self, text: str) -> None:
         """Tell people on stderr that something may not be what they expect."""
@@ -121,7 +122,7 @@ def _plain(value: Any) -> Any:
 def table_lines(record: Mapping[str, Any]) -> Iterator[str]:
     """Lines `name  value`; a standard error stands beside its figure, a section is indented."""
     shown = [key for key in record if not (key.endswith("_se") and key[:-3] in record)]
-    width = max((len(key) for key in shown), default=0)
+    width = max((len(key) for key in shown if len(key) <= WIDEST_COLUMN), default=0)
     for key in shown:
         value = record[key]
         if isinstance(value, Mapping):

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from textvae.cli.files import check_folder
 from textvae.data.replacing import replacing
-from textvae.errors import UsageError
+from textvae.errors import UsageError, is_utf8, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,7 +139,7 @@ def check_destination(
 
     Raises:
         UsageError: the ending of the name is not that of a known format, or of one that has no
-            place for what is asked for; or the file is one of the `inputs`.
+            place for what is asked for; the name is not UTF-8; or the file is one of the `inputs`.
         NotFoundError: the folder does not exist.
     """
     suffix = path.suffix.lower()
@@ -155,6 +155,8 @@ def check_destination(
             f"--with-variance: a {suffix} file holds one array; name one that ends "
             f"in {', '.join(s for s in WRITERS if s != suffix)}"
         )
+    if not is_utf8(str(path)):  # which pyarrow does not open
+        raise UsageError(f"--out {shown(str(path))}: not valid UTF-8; choose another name")
     check_folder(path, *inputs)
 
 

@@ -22,6 +22,10 @@ MOST_IDS = 1 << 22
 MOST_ADDED = 100_000  # added tokens, an automaton of which is built
 MOST_ADDED_CHARACTERS = 1 << 22
 LONGEST_TOKEN = 1 << 24  # characters; a tokenizer of our own makes one of any word
+# Of Unigram, which goes through all pieces at each character, and whose code takes its tree of
+# them down by recursion: a piece of a million characters ends the process. Real ones have 16.
+LONGEST_PIECE = 256
+MOST_UNUSED_IDS = 10_000  # beyond one for each token: embeddings that stand for nothing
 LONGEST_AFFIX = 64  # of the marks that models put on parts of words
 MOST_WORD = 1000  # characters of a word that WordPiece looks through, in quadratic time
 MOST_PARTS = 32  # of a normalizer, of a pre-tokenizer, ...
@@ -82,6 +86,8 @@ _KNOWN = (
 _ALTERNATIVE = f"(?:{'|'.join(map(re.escape, _KNOWN))}|{_SIMPLE})"
 _LINEAR = re.compile(rf"{_ALTERNATIVE}(?:\|{_ALTERNATIVE})*", re.DOTALL)
 _LONGEST_PATTERN = 1000
+MOST_LOOKED_AT = 2000  # characters that all patterns together may look at for each of a text
+_REPETITION = re.compile(r"\{[\d,]+\}")
 
 
 def check(state: Any) -> None:
@@ -90,6 +96,7 @@ def check(state: Any) -> None:
         raise ValueError("it describes no model")
     _check_model(state["model"])
     _check_added(state.get("added_tokens") or [])
+    looked_at = 0
     for kind in KINDS:
         parts = list(_parts(state.get(kind), kind))
         if len(parts) > MOST_PARTS:
@@ -97,6 +104,12 @@ def check(state: Any) -> None:
         _check_growth(parts, kind)
         for part in parts:
             _check_part(part, kind)
+            looked_at += _looked_at(part)
+    if looked_at > MOST_LOOKED_AT:
+        raise ValueError(
+            f"its patterns look at up to {looked_at:,} characters for each of a text, "
+            f"{MOST_LOOKED_AT:,} are allowed"
+        )
 
 
 def is_linear(pattern: str) -> bool:
@@ -156,6 +169,8 @@ def _check_part(part: Mapping[str, Any], kind: str) -> None:
         _check_pattern(part.get("pattern"), kind)
     elif name == "Prepend":
         _check_text(part.get("prepend"), f"what the {kind} prepends", MOST_GROWTH)
+        if not part["prepend"]:  # its code then fails on texts that a part before it made shorter
+            raise ValueError(f"the {kind} prepends nothing")
     elif name == "Precompiled":
         _check_precompiled(part.get("precompiled_charsmap"))
     elif name == "Strip" and kind == "decoder":
@@ -181,6 +196,17 @@ def _check_pattern(pattern: Any, kind: str) -> None:
             f"the regular expression {shown(text)} of the {kind} is not of a form that is known to "
             "read any text in linear time"
         )
+
+
+def _looked_at(part: Mapping[str, Any]) -> int:
+    """How many characters the pattern of a part looks at in vain, at most, before it moves on."""
+    pattern = part.get("pattern")
+    texts = pattern.values() if isinstance(pattern, dict) else ()
+    return sum(
+        len(text) + sum(int(n) for r in _REPETITION.findall(text) for n in re.findall(r"\d+", r))
+        for text in texts
+        if isinstance(text, str)
+    )
 
 
 def _check_precompiled(found: Any) -> None:
@@ -244,9 +270,7 @@ def _check_model(model: Mapping[str, Any]) -> None:
     vocabulary = model.get("vocab")
     if isinstance(vocabulary, dict):
         tokens = list(vocabulary)
-        wrong = next((i for i in vocabulary.values() if not _is_count(i, MOST_IDS - 1)), None)
-        if wrong is not None:
-            raise ValueError(f"id {shown(wrong)} in its vocabulary: expected 0 to {MOST_IDS - 1:,}")
+        _check_ids(vocabulary)
     elif isinstance(vocabulary, list):
         pairs = [pair for pair in vocabulary if isinstance(pair, list) and len(pair) == 2]
         tokens = [token for token, _ in pairs if isinstance(token, str)]
@@ -256,9 +280,28 @@ def _check_model(model: Mapping[str, Any]) -> None:
             raise ValueError(f"unk_id {shown(model['unk_id'])} is no id of its vocabulary")
     else:
         raise ValueError("its model has no vocabulary")
+    longest = LONGEST_PIECE if model.get("type") == "Unigram" else LONGEST_TOKEN
     for token in tokens:
-        if len(token) > LONGEST_TOKEN:
-            _check_text(token, "a token", LONGEST_TOKEN)
+        if len(token) > longest:
+            _check_text(token, "a token", longest)
+
+
+def _check_ids(vocabulary: Mapping[str, Any]) -> None:
+    """No id may stand for two tokens: which of them it is read back as would be a matter of luck.
+
+    Nor may nearly all stand for none, as a model has a vector for each.
+    """
+    owners: dict[int, str] = {}
+    for token, place in vocabulary.items():
+        if not _is_count(place, MOST_IDS - 1):
+            raise ValueError(f"id {shown(place)} in its vocabulary: expected 0 to {MOST_IDS - 1:,}")
+        if (other := owners.setdefault(place, token)) is not token:
+            raise ValueError(f"{shown(other)} and {shown(token)} have the same id {place}")
+    most = 2 * len(owners) + MOST_UNUSED_IDS
+    if max(owners, default=0) >= most:
+        raise ValueError(
+            f"id {max(owners):,} in a vocabulary of {len(owners):,} tokens: expected below {most:,}"
+        )
 
 
 def _check_merges(model: Mapping[str, Any]) -> None:

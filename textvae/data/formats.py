@@ -7,14 +7,14 @@ import csv
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from textvae.data.files import Source, check_expansion, read_chunks, read_lines
 from textvae.data.rows import Row, checked_row
-from textvae.errors import DataError, NotFoundError, shown
+from textvae.errors import DataError, NotFoundError, is_utf8, shown
 from textvae.limits import without_doubles
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ LOG_PROB = "log_prob"
 _LISTED, _LONG_NAME = 9, 50  # columns in a message, characters of a name that is cut there
 _SMALL = 64 << 10  # bytes: a smaller Parquet file may hold as much of equal texts as one of these
 _FEW_BYTES = 1 << 20  # of a batch
-_PARQUET_ROWS = 128  # decoded at once: few, as each may be as long as a text can be
+# Decoded at once: few, as each may be as long as a text can be, and one text that stands there
+# once may be all of them.
+_PARQUET_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,16 @@ class Choice:
             if wanted is not None and wanted not in names:
                 raise NotFoundError(f"{where}: no column {shown(wanted)}; {listing}")
         label = self.label or ("label" if "label" in names and self.text != "label" else None)
-        log_prob = LOG_PROB if LOG_PROB in names else None
         text = self.text or ("text" if "text" in names else None)
         if text is None:
-            candidates = [name for name in textual if name not in (label, log_prob)]
+            candidates = [name for name in textual if name not in (label, LOG_PROB)]
             if len(candidates) != 1:
                 raise NotFoundError(
                     f"{where}: no column 'text'; {listing}; choose one with --text-column"
                 )
             text = candidates[0]
-        return Columns(text, label, log_prob)
+        free = LOG_PROB in names and LOG_PROB not in (text, label)
+        return Columns(text, label, LOG_PROB if free else None)
 
 
 def read_rows(source: Source, choice: Choice) -> Iterator[Row]:
@@ -148,7 +150,8 @@ def _table_rows(
 
 def _jsonl_rows(source: Source, choice: Choice) -> Iterator[Row]:
     columns: Columns | None = None
-    label = ""
+    label: str | None = None
+    log_prob: str | None = None
     for number, line in read_lines(source):
         where = f"{source.name}:{number}"
         if not line.strip():
@@ -159,15 +162,21 @@ def _jsonl_rows(source: Source, choice: Choice) -> Iterator[Row]:
             textual = [name for name, value in record.items() if isinstance(value, str)]
             columns = choice.among(list(record), textual, where)
             # A later object may have the label that the first one lacks.
-            label = columns.label or ("label" if columns.text != "label" else "")
+            label = columns.label or ("label" if columns.text != "label" else None)
+            log_prob = LOG_PROB if LOG_PROB not in (columns.text, label) else None
         if columns.text not in record:
             raise DataError(f"{where}: no {shown(columns.text)} in this object")
         yield checked_row(
             where,
             record[columns.text],
-            record.get(label),
-            record.get(LOG_PROB),
+            value_of(record, label),
+            value_of(record, log_prob),
         )
+
+
+def value_of(record: Mapping[str, Any], name: str | None) -> Any:
+    """What a record has in a column that need not be there: a column may have an empty name."""
+    return None if name is None else record.get(name)
 
 
 def _json_object(line: str, where: str) -> dict[str, Any]:
@@ -190,6 +199,7 @@ def _parquet_rows(source: Source, choice: Choice) -> Iterator[Row]:
     import pyarrow
     import pyarrow.parquet
 
+    number = 0
     with tempfile.TemporaryFile() as spool:
         try:
             place = _seekable(source, spool)
@@ -201,7 +211,7 @@ def _parquet_rows(source: Source, choice: Choice) -> Iterator[Row]:
             textual = [field.name for field in schema if _holds_text(field.type)]
             columns = choice.among(schema.names, textual, source.name)
             wanted = [n for n in (columns.text, columns.label, columns.log_prob) if n is not None]
-            number = unpacked = 0
+            unpacked = 0
             for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=wanted):
                 for values in _values_of(batch, wanted):
                     number += 1
@@ -209,8 +219,8 @@ def _parquet_rows(source: Source, choice: Choice) -> Iterator[Row]:
                     row = checked_row(
                         f"{source.name}: row {number}",
                         record[columns.text],
-                        record.get(columns.label or ""),
-                        record.get(LOG_PROB),
+                        value_of(record, columns.label),
+                        value_of(record, columns.log_prob),
                     )
                     # Equal texts are written once, so a small file may hold billions of rows.
                     unpacked += len(row.text) + 1
@@ -238,9 +248,13 @@ def _values_of(batch: Any, wanted: Sequence[str]) -> Iterator[tuple[Any, ...]]:
 
 
 def _seekable(source: Source, spool: IO[bytes]) -> Any:
-    """Parquet is read from its end, so what is compressed around it is unpacked first."""
-    if source.path is not None and not source.compression and source.path.is_file():
-        return source.path
+    """Parquet is read from its end, so what is compressed around it is unpacked first.
+
+    A name in no UTF-8, which pyarrow does not open, is read the same way.
+    """
+    path = source.path
+    if path is not None and not source.compression and path.is_file() and is_utf8(str(path)):
+        return path
     for chunk in read_chunks(source):
         spool.write(chunk)
     spool.seek(0)

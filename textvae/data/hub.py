@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from textvae.data.formats import LOG_PROB, Choice
+from textvae.data.formats import Choice, value_of
 from textvae.data.rows import Row, checked_row
 from textvae.errors import DataError, NotFoundError, UsageError
 
@@ -27,11 +27,12 @@ def read_hub_rows(spec: str, choice: Choice) -> Iterator[Row]:
         for values in zip(*(batch[name] for name in wanted), strict=True):
             number += 1
             record = dict(zip(wanted, values, strict=True))
-            label = record.get(columns.label or "")
+            label = value_of(record, columns.label)
             if names and isinstance(label, int) and 0 <= label < len(names):
                 label = names[label]
             where = f"{spec}: row {number}"
-            yield checked_row(where, record[columns.text], label, record.get(LOG_PROB))
+            log_prob = value_of(record, columns.log_prob)
+            yield checked_row(where, record[columns.text], label, log_prob)
 
 
 def parse_spec(spec: str) -> tuple[str, str | None, str | None, str]:

@@ -21,7 +21,7 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 
 from textvae.data import foreign
 from textvae.data.replacing import replacing
-from textvae.errors import ConfigError, DataError, NotFoundError
+from textvae.errors import ConfigError, DataError, NotFoundError, shown
 from textvae.limits import parse_json, read_text, reason
 
 PAD, BOS, EOS, UNK = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")  # with ids 0, 1, 2, 3
@@ -59,6 +59,8 @@ class Tokenizer:
         roles = _add_roles(backend, state)
         self.pad_id, self.bos_id, self.eos_id = roles[PAD], roles[BOS], roles[EOS]
         self.unk_id = _unknown_id(backend, state)
+        if self.unk_id in roles.values():  # an unknown word would end the sentence
+            self.unk_id = None
         # Not the count of tokens: the ids of a tokenizer from elsewhere may have gaps.
         self.vocab_size = 1 + max(backend.get_vocab().values())
         self._reserved = frozenset(roles.values())
@@ -172,7 +174,9 @@ class Tokenizer:
         except ValueError as error:
             raise DataError(f"{path}: not a tokenizer.json that can be loaded: {error}") from None
         with _as_data_error(f"{path}: not a tokenizer.json that can be loaded"):
-            return cls(tokenizers.Tokenizer.from_str(content))
+            backend = tokenizers.Tokenizer.from_str(content)
+            _check_added(backend)
+            return cls(backend)
 
     @property
     def fingerprint(self) -> str:
@@ -202,6 +206,20 @@ def _as_data_error(what: str) -> Iterator[None]:
         if isinstance(error, DataError | MemoryError) or not foreign_error:
             raise
         raise DataError(f"{what}: {reason(error)}") from None
+
+
+def _check_added(backend: tokenizers.Tokenizer) -> None:
+    """Raise ValueError where nothing is left of an added token that is looked for in clean text.
+
+    It would be found between any two bytes, where its code fails or never ends.
+    """
+    if backend.normalizer is None:
+        return
+    for token in backend.get_added_tokens_decoder().values():
+        if token.normalized and not backend.normalizer.normalize_str(token.content):
+            raise ValueError(
+                f"its normalizer leaves nothing of the added token {shown(token.content)}"
+            )
 
 
 def _special(content: str) -> AddedToken:

@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 from textvae.config import DataConfig, ModelConfig, describe_validation
 from textvae.data.replacing import flush, half_written, replacing
 from textvae.data.tokenizers import Tokenizer
-from textvae.errors import ModelFormatError, NotFoundError, TextVAEError, shown
+from textvae.errors import ModelFormatError, NotFoundError, TextVAEError, is_utf8, shown
 from textvae.limits import inside, parse_json, read_text, reason, shown_name
 from textvae.models.sentence import SentenceModel
 from textvae.models.tensors import TensorFacts, read_header
@@ -107,9 +107,11 @@ def load_model(folder: Path, *, device: torch.device | str = "cpu") -> LoadedMod
     Raises:
         NotFoundError: no folder, or one of its files is missing.
         ModelFormatError: a file is damaged, of a newer format, does not fit the others, or is a
-            link that leads out of the folder.
+            link that leads out of the folder; or the folder's name is not UTF-8.
         DataError: the tokenizer is none that can be used.
     """
+    if not is_utf8(str(folder)):  # which safetensors does not open
+        raise ModelFormatError(f"{shown(str(folder))}: not valid UTF-8; rename the folder")
     places = [folder / name for name in (CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE)]
     problem: Exception | None = None
     for _ in range(READINGS):

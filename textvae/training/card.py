@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from textvae.config import Config, ObjectiveConfig
@@ -25,7 +26,7 @@ def model_card(
     config: Config,
     corpora: Corpora,
     state: TrainingState,
-    metrics: list[dict[str, Any]],
+    metrics: Iterable[dict[str, Any]],
 ) -> str:
     """The card as Markdown, with the metadata block that the Hugging Face hub reads."""
     best = best_record(metrics)

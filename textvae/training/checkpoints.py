@@ -178,9 +178,11 @@ def damage(folder: Path) -> str | None:
 
     One without digests was written by an earlier version; its parts are checked as they are read.
     """
-    if not (folder / DIGESTS).is_file():
-        return None if (folder / STATE).is_file() else f"it has no {DIGESTS}"
     try:
+        inside(folder.parent, folder.name)
+        if not (folder / DIGESTS).is_file():
+            whole = all((folder / name).is_file() for name in (WEIGHTS, OPTIMIZER, STATE))
+            return None if whole else f"it has no {DIGESTS}"
         digests = parse_json(read_text(inside(folder, DIGESTS)))
         if not isinstance(digests, dict) or not {WEIGHTS, OPTIMIZER, STATE} <= digests.keys():
             return f"{DIGESTS} does not name its files"

@@ -10,6 +10,7 @@ from typing import IO
 
 from textvae.data.replacing import naming
 from textvae.errors import UsageError
+from textvae.limits import inside
 
 LOCK_FILE = ".lock"
 
@@ -22,11 +23,12 @@ def sole_use(folder: Path, doing: str) -> Iterator[None]:
     behind means nothing.
 
     Raises:
-        UsageError: another process holds it, as it is `doing` what this one wants to do.
+        UsageError: another process holds it, as it is `doing` what this one wants to do; or no
+            lock of this folder can be had, see `_place`.
         OSError: the folder cannot be written into, or its file system has no locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / LOCK_FILE, "a+b") as file:
+    with open(_place(folder), "a+b") as file:
         with naming(folder):
             locked = _lock(file.fileno())
         # One who has just finished may have removed the file that was opened here.
@@ -43,10 +45,25 @@ def sole_training(out: Path) -> AbstractContextManager[None]:
 
 
 def check_not_training(out: Path) -> None:
-    """Raise UsageError where another process trains into the folder."""
-    if (out / LOCK_FILE).is_file():
+    """Raise UsageError where another process trains into the folder, or its lock is none."""
+    if _place(out).is_file():
         with sole_training(out):
             pass
+
+
+def _place(folder: Path) -> Path:
+    """Where the lock of a folder is, or will be.
+
+    Raises:
+        UsageError: a link that leads out of the folder stands there, or what is no file.
+    """
+    try:
+        place = inside(folder, LOCK_FILE)
+    except ValueError as error:
+        raise UsageError(f"{folder}: {error}; remove it") from None
+    if place.exists() and not place.is_file():
+        raise UsageError(f"{place} is no file; remove it")
+    return place
 
 
 def _lock(descriptor: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -107,7 +107,10 @@ class MetricsFile:
         self._file.close()
 
 
-def best_record(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def best_record(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """The evaluation of the weights that were saved last; empty where there was none."""
-    found = (r for r in reversed(records) if r.get("event") == "valid" and r.get("best"))
-    return next(found, {})
+    best: dict[str, Any] = {}
+    for record in records:
+        if record.get("event") == "valid" and record.get("best"):
+            best = record
+    return best

@@ -95,8 +95,7 @@ def train_session(
 def write_card(out: Path, config: Config, corpora: Corpora, state: TrainingState) -> None:
     """Describe the saved model beside it."""
     best = load_model(out)
-    metrics = list(read_metrics(out))
-    card = model_card(best.model, best.tokenizer, config, corpora, state, metrics)
+    card = model_card(best.model, best.tokenizer, config, corpora, state, read_metrics(out))
     write_atomically(out / "README.md", card)
 
 
@@ -170,7 +169,9 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
             instead = "give --overwrite instead of --resume" if holds(out) else "leave --resume out"
             raise UsageError(f"{out} has no checkpoints to resume from; {instead}")
         for name in WRITTEN:
-            own_file(out, name)  # what goes on being written must not lie elsewhere
+            place = own_file(out, name)  # what goes on being written must not lie elsewhere
+            if place.exists() and not (place.is_file() or place.is_dir()):
+                raise UsageError(f"{place} is neither a file nor a folder; remove it")
         return
     if holds(out):
         if not overwrite:
@@ -236,15 +237,26 @@ def unfinished(out: Path) -> list[Path]:
 def is_ours(out: Path) -> bool:
     """Whether a folder holds a textvae model or the beginning of one."""
     try:
-        description = parse_json(read_text(out / CONFIG_FILE))
+        description = parse_json(read_text(regular_file(out / CONFIG_FILE)))
         return isinstance(description, dict) and description.get("model_type") == "textvae"
     except (OSError, ValueError):
         pass
     try:  # a run that ended before its first evaluation
-        Config.resolve(file=out / EXPERIMENT_FILE)
+        Config.resolve(file=regular_file(out / EXPERIMENT_FILE))
         return True
-    except TextVAEError:
+    except (OSError, TextVAEError):
         return False
+
+
+def regular_file(path: Path) -> Path:
+    """`path`, where it is a file; to open a pipe would be to wait for its other end.
+
+    Raises:
+        FileNotFoundError: it is none.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    return path
 
 
 def remove(path: Path) -> None:
