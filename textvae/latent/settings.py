@@ -11,6 +11,7 @@ from textvae.errors import UsageError
 Strategy = Literal["sample", "greedy", "beam"]
 
 _SAMPLING_ONLY = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}  # name -> the value that is off
+MOST_BEAMS = 1000  # of them each step keeps states and logits of its own
 _BEAM_ONLY = {"beams": 1, "length_penalty": 0.0}
 
 
@@ -68,7 +69,7 @@ class Sampling:
         )
         _check("top_k", self.top_k, self.top_k >= 0, "0 (off) or more", "40")
         _check("top_p", self.top_p, 0 < self.top_p <= 1, "above 0 and at most 1 (off)", "0.9")
-        _check("beams", self.beams, self.beams >= 1, "1 or more", "5")
+        _check("beams", self.beams, 1 <= self.beams <= MOST_BEAMS, f"1 to {MOST_BEAMS:,}", "5")
         _check(
             "repetition_penalty",
             self.repetition_penalty,
