@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -147,6 +148,32 @@ def test_without_a_command_the_help_goes_to_stderr(textvae) -> None:
 def test_each_class_of_error_has_its_exit_code(capsys, error: BaseException, code: int) -> None:
     assert report_error(error) == code
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 3 TiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2 GiB\nand so on"),
+    ],
+    ids=str,
+)
+def test_a_lack_of_memory_is_told_with_what_to_try(capsys, error: Exception) -> None:
+    assert report_error(error) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("textvae: error: not enough memory: ")
+    assert str(error).partition("\n")[0] in said
+    assert said.endswith("; try a smaller model, smaller batches or less at a time\n")
+
+
+def test_who_raises_an_error_of_the_system_says_what_to_do(capsys) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "a/b")
+    report_error(full)
+    assert capsys.readouterr().err.endswith("device; make room there, then run the command again\n")
+    full.add_note("step 5 is saved")
+    report_error(full)
+    assert capsys.readouterr().err.endswith("a/b: No space left on device; step 5 is saved\n")
 
 
 def test_the_traceback_appears_only_when_asked_for(textvae, monkeypatch) -> None:
@@ -520,7 +547,7 @@ def test_evaluate_judges_samples_with_a_scorer(textvae, tiny_vae, tiny_lm, corpu
     assert textvae(*common, "--scorer", tiny_lm).code == 2
     wrong = textvae(*common, "--quality", 20, "--scorer", tiny_vae)
     assert wrong.code == 2
-    assert "is a vae" in wrong.err
+    assert "is of the kind vae" in wrong.err
 
 
 def test_compare_prints_the_reports_of_evaluate_and_paired_differences(

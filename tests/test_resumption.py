@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import signal
 import threading
 import time
@@ -16,7 +17,7 @@ from test_recovery import Heard, poison
 from test_training import TEXTS, StopAt, all_tensors, records, tiny_config
 
 import textvae.training.loop as loop
-from textvae.errors import DivergedError, InterruptedRun, UsageError
+from textvae.errors import DataError, DivergedError, InterruptedRun, UsageError
 from textvae.models.folder import load_model
 from textvae.training import session
 from textvae.training.budget import Budget
@@ -462,3 +463,54 @@ def test_a_signal_at_any_moment_loses_nothing(
             train_session(config, out, texts=TEXTS, resume=True)
         assert all_tensors(out) == all_tensors(tmp_path / "whole")
         assert records(out) == records(tmp_path / "whole")
+
+
+# the tokenizer
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram", "word", "of another model"])
+def test_a_run_that_goes_on_with_other_text_keeps_its_tokenizer(tmp_path: Path, kind: str) -> None:
+    """One trained anew gives other ids to the same words, which the weights know nothing of."""
+    out, options = tmp_path / "run", {"tokenizer": kind, "vocab_size": 300}
+    if kind == "of another model":
+        train_session(tiny_config(max_steps=1), tmp_path / "other", texts=TEXTS[:40])
+        options = {"tokenizer": str(tmp_path / "other"), "vocab_size": None}
+    train_session(tiny_config(max_steps=5, **options), out, texts=TEXTS)
+    before = load_model(out).tokenizer.fingerprint
+    grown, heard = [*TEXTS, *(f"zebras quiz {text}" for text in TEXTS)], Heard()
+    config = tiny_config(max_steps=10, **options)
+    train_session(config, out, texts=grown, reporter=heard, resume=True)
+    assert newest_state(out).tokenizer == before == load_model(out).tokenizer.fingerprint
+    assert "its own tokenizer" in heard.warnings[0]
+
+
+def test_a_run_whose_tokenizer_cannot_be_had_again_does_not_go_on(tmp_path: Path) -> None:
+    out, other = tmp_path / "run", tmp_path / "other"
+    train_session(tiny_config(max_steps=5), out, texts=TEXTS)
+    train_session(tiny_config(max_steps=1), other, texts=TEXTS[:40])
+    (out / "tokenizer.json").write_text("{", encoding="utf-8")
+    with pytest.raises(DataError, match=r"not the one that this run began with; restore its token"):
+        train_session(tiny_config(max_steps=10), out, texts=TEXTS[:40], resume=True)
+    shutil.copy(other / "tokenizer.json", out)
+    with pytest.raises(DataError, match="not the one that this run began with"):
+        train_session(tiny_config(max_steps=10), out, texts=TEXTS, resume=True)
+    (out / "tokenizer.json").unlink()
+    train_session(tiny_config(max_steps=10), out, texts=TEXTS, resume=True)  # trained again
+    whole = tmp_path / "whole"
+    train_session(tiny_config(max_steps=5), whole, texts=TEXTS)
+    train_session(tiny_config(max_steps=10), whole, texts=TEXTS, resume=True)
+    assert all_tensors(out) == all_tensors(whole)
+
+
+def test_another_tokenizer_is_refused_on_the_way(tmp_path: Path) -> None:
+    train_session(tiny_config(max_steps=2), tmp_path / "run", texts=TEXTS)
+    for change in ({"vocab_size": 290}, {"tokenizer": "word"}):
+        config = tiny_config(max_steps=4, **change)
+        with pytest.raises(UsageError, match=f"--resume: {next(iter(change))} is "):
+            train_session(config, tmp_path / "run", texts=TEXTS, resume=True)
+
+
+def test_what_came_from_standard_input_is_asked_for_again(tmp_path: Path) -> None:
+    config = tiny_config(train=("-",))
+    assert loop.how_to_resume(config, tmp_path).endswith(f"--out {tmp_path} < THE_SAME_TEXT")
+    assert loop.how_to_resume(tiny_config(), tmp_path).endswith(f"--resume --out {tmp_path}")

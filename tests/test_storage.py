@@ -16,6 +16,7 @@ import pytest
 import torch
 from random_models import random_word_model, word_tokenizer
 from running import ONE_LINE_ERROR
+from test_recovery import Heard
 from test_training import TEXTS, all_tensors, records, tiny_config
 
 from textvae.api import TextVAE
@@ -159,11 +160,36 @@ def test_a_full_disk_stops_a_run_that_then_goes_on_as_if_nothing_had_been(
     assert all(damage(folder) is None for folder in folders)
     assert len(list(read_metrics(torn))) == (torn / "metrics.jsonl").read_bytes().count(b"\n")
     load_model(torn)  # the best one so far
-    assert reporter.said[-1].startswith("step 5 is saved")
-    assert reporter.said[-1].endswith(f"textvae train --resume --out '{torn}'")
+    (advice,) = failed.value.__notes__
+    assert advice.startswith("step 5 is saved")
+    assert advice.endswith(f"textvae train --resume --out '{torn}'")
     train_session(tiny_config(), torn, texts=TEXTS, resume=True)
     assert all_tensors(torn) == all_tensors(whole)
     assert records(torn) == records(whole)
+
+
+def test_a_disk_that_is_full_from_the_start_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train_session(tiny_config(max_steps=1), tmp_path / "other", texts=TEXTS)  # fills the cache
+    with full_disk(6000), pytest.raises(OSError, match="File too large") as failed:
+        train_session(tiny_config(max_steps=2), out, texts=TEXTS)
+    assert failed.value.filename == str(out / "checkpoints" / "step-000000000")
+    assert not hasattr(failed.value, "__notes__")  # nothing is saved: the same command again
+    with pytest.raises(UsageError, match="leave --resume out"):
+        train_session(tiny_config(max_steps=2), out, texts=TEXTS, resume=True)
+    train_session(tiny_config(max_steps=2), out, texts=TEXTS)
+    assert records(out)[-1]["step"] == 2
+    with pytest.raises(UsageError, match="is not empty"):
+        train_session(tiny_config(max_steps=2), out, texts=TEXTS)
+
+
+def test_metrics_that_were_lost_are_told(tmp_path: Path) -> None:
+    out, heard = tmp_path / "run", Heard()
+    train_session(tiny_config(max_steps=4), out, texts=TEXTS)
+    (out / "metrics.jsonl").write_bytes(b"")
+    train_session(tiny_config(max_steps=6), out, texts=TEXTS, reporter=heard, resume=True)
+    assert any("metrics.jsonl is shorter than it was" in text for text in heard.warnings)
+    assert records(out)[0]["step"] == 5  # nothing is made up
 
 
 def test_a_torn_checkpoint_of_a_later_step_does_not_take_the_place_of_a_whole_one(

@@ -172,7 +172,7 @@ def load_scorer(name: str, device: str) -> TextVAE:
 
     lm = TextVAE.from_pretrained(name, device=device)
     if lm.kind != "lm":
-        raise UsageError(f"--scorer {name} is a {lm.kind}; train one with --model lm")
+        raise UsageError(f"--scorer {name} is of the kind {lm.kind}; train one with --model lm")
     return lm
 
 

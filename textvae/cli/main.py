@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -47,6 +48,8 @@ ADVICE = (
     ((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room there, then run the command again"),
     ((errno.EROFS, errno.EACCES, errno.EPERM), "check the permissions, or choose another place"),
 )
+# What torch says as a RuntimeError, of the CPU and of a GPU.
+NO_MEMORY = re.compile(r"can't allocate memory|out of memory")
 
 app = typer.Typer(
     name="textvae",
@@ -151,8 +154,16 @@ def report_error(error: BaseException) -> int:
         return USAGE
     if isinstance(error, OSError) and error.strerror is not None:
         where = "" if error.filename is None else f"{error.filename}: "
-        advice = next((f"; {text}" for numbers, text in ADVICE if error.errno in numbers), "")
-        say(f"textvae: error: {one_line(f'{where}{error.strerror}{advice}')}")
+        advice = [text for numbers, text in ADVICE if error.errno in numbers]
+        advice = getattr(error, "__notes__", advice)  # who raised it knows better
+        say(f"textvae: error: {one_line('; '.join([f'{where}{error.strerror}', *advice]))}")
+        return UNEXPECTED
+    if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
+        what = str(error).partition("\n")[0] or "no more can be had"
+        say(
+            f"textvae: error: not enough memory: {one_line(what)}; try a smaller model, smaller "
+            "batches or less at a time"
+        )
         return UNEXPECTED
     say(
         f"textvae: unexpected error: {type(error).__name__}: {' '.join(str(error).split())} "

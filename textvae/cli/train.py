@@ -29,7 +29,8 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="TRAIN",
-            help="Files, globs, `-` for stdin, or hf:NAME[@REVISION][:CONFIG[:SPLIT]].",
+            help="Files, globs, `-` for stdin (a sentence a line), or "
+            "hf:NAME[@REVISION][:CONFIG[:SPLIT]].",
         ),
     ] = None,
     out: Annotated[
@@ -42,7 +43,7 @@ def train(
         bool, typer.Option("--resume", help="Go on in DIR; TRAIN and options default to its own.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the model that DIR holds.")
+        bool, typer.Option("--overwrite", help="Delete the model that DIR holds, then train.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what training would take, and stop.")

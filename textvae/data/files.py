@@ -20,6 +20,7 @@ from textvae.errors import DataError, NotFoundError, shown
 
 FORMATS = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
 COMPRESSIONS = (".gz", ".xz", ".bz2", ".zst")
+STDIN = "stdin"  # as errors call it
 BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _CHUNK_BYTES = 1 << 20
@@ -52,7 +53,7 @@ def find_sources(specs: Sequence[str]) -> list[Source]:
     sources: list[Source] = []
     for spec in specs:
         if spec == "-":
-            sources.append(Source("stdin", ".txt"))
+            sources.append(Source(STDIN, ".txt"))
         elif spec.startswith("hf:"):
             sources.append(Source(spec, "hf"))
         else:

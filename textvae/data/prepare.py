@@ -14,7 +14,7 @@ from typing import NamedTuple
 from textvae.config import DataConfig, TokenizerConfig
 from textvae.data.cache import cache_folder, fingerprint
 from textvae.data.corpus import EncodedCorpus, check_free_disk, write_corpus
-from textvae.data.files import Source, find_sources, read_chunks
+from textvae.data.files import STDIN, Source, find_sources, read_chunks
 from textvae.data.formats import Choice
 from textvae.data.readers import clean_rows, rows_of, rows_of_texts
 from textvae.data.rows import Row, hash_fraction
@@ -62,14 +62,16 @@ def load_corpora(
     *,
     texts: Iterable[str] | None = None,
     valid_texts: Iterable[str] | None = None,
+    own_tokenizer: Tokenizer | None = None,
     say: Say = lambda message: None,
 ) -> Corpora:
     """The tokenizer and the training and validation corpora that a configuration describes.
 
     Texts in memory take the place of `data.train` and `data.valid`. Without validation texts, a
     share of the training texts is held out by a hash of each text, so that equal texts stay
-    together. The tokenizer is trained on the training texts alone. What was prepared before,
-    from the same content with the same options, comes from the cache.
+    together. The tokenizer is `own_tokenizer`, that of a run that goes on; else it is trained on
+    the training texts alone. What was prepared before, from the same content with the same
+    options, comes from the cache.
 
     Raises:
         NotFoundError, DataError: what `open_rows` raises; also where no sentence is left, and
@@ -80,13 +82,13 @@ def load_corpora(
     if isinstance(texts, str) or isinstance(valid_texts, str):
         raise UsageError("expected a list of texts, got one string; files go by config.data.train")
     with ExitStack() as stack:
-        train = _collection(stack, data, data.train, texts, "texts")
+        train = _collection(stack, data, data.train, texts, "texts", say)
         if valid_texts is not None or data.valid:
-            valid = _collection(stack, data, data.valid, valid_texts, "valid texts")
+            valid = _collection(stack, data, data.valid, valid_texts, "valid texts", say)
         else:
             train, valid = _split(train, data.valid_fraction)
         folder = cache_folder(data.cache_dir)
-        chosen = _tokenizer(folder, train, tokenizer, say)
+        chosen = own_tokenizer or _tokenizer(folder, train, tokenizer, say)
         corpora = Corpora(
             chosen,
             _corpus(folder, train, chosen, data, say),
@@ -110,7 +112,8 @@ def _nothing_left(
     if corpus.n_dropped:
         return f"{message}; raise --max-tokens or set data.overlong=cut"
     if part == "validation":
-        return f"{message}; name a file with --valid, or raise data.valid_fraction"
+        more = "raise their share with --set data.valid_fraction=0.3"
+        return f"{message}; name a file with --valid, or {more}"
     if held_out:
         return f"{message}; name a file for validation with --valid"
     return f"{message}; expected a sentence a line"
@@ -122,13 +125,14 @@ def _collection(
     specs: Sequence[str],
     texts: Iterable[str] | None,
     name: str,
+    say: Say,
 ) -> Collection:
     options = [data.text_column, data.label_column, data.lowercase, data.normalization, _FORMAT]
     if texts is not None:
         kept = list(texts)  # a generator could be read only once
         return _hashed(name, lambda: rows_of_texts(kept, data, name=name), options)
-    sources = [_rereadable(stack, source) for source in find_sources(specs)]
-    name = ", ".join(specs)
+    sources = [_rereadable(stack, source, say) for source in find_sources(specs)]
+    name = ", ".join(STDIN if spec == "-" else spec for spec in specs)
 
     def rows() -> Iterator[Row]:
         found = rows_of(sources, Choice(data.text_column, data.label_column))
@@ -141,10 +145,11 @@ def _collection(
     return Collection(name, rows, fingerprint(digests, options), size)
 
 
-def _rereadable(stack: ExitStack, source: Source) -> Source:
+def _rereadable(stack: ExitStack, source: Source, say: Say) -> Source:
     """`source`, copied to a temporary file where it can be read only once."""
     if source.format == "hf" or (source.path is not None and source.path.is_file()):
         return source
+    say(f"reading {source.name}")  # which may wait for somebody to write
     spool = stack.enter_context(tempfile.NamedTemporaryFile(prefix="textvae-"))
     try:
         for chunk in read_chunks(source):

@@ -69,7 +69,7 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        unnamed = error.filename is None or str(error.filename).endswith(".part")
+        unnamed = error.filename is None or ".part" in str(error.filename)
         if unnamed and error.strerror is not None:
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise

@@ -14,6 +14,7 @@ from textvae.errors import UsageError
 Array = TypeVar("Array", np.ndarray, Tensor)
 Method = Literal["linear", "slerp"]
 
+MOST_STEPS = 10_000  # all of them are decoded at once
 # Below this sine the great circle is lost in rounding, and the line is within it.
 _SMALLEST_SINE = 1e-6
 
@@ -22,13 +23,13 @@ def fractions(steps: int) -> list[float]:
     """Where the points of a path of `steps` points lie, from 0 to 1 inclusive.
 
     Raises:
-        UsageError: fewer than 2 steps, which cannot hold both ends.
+        UsageError: fewer than 2 steps, which cannot hold both ends, or more than `MOST_STEPS`.
 
     >>> fractions(3)
     [0.0, 0.5, 1.0]
     """
-    if steps < 2:
-        raise UsageError(f"steps {steps} must be 2 or more, both ends included; try 7")
+    if not 2 <= steps <= MOST_STEPS:
+        raise UsageError(f"steps {steps} must be 2 to {MOST_STEPS:,}, both ends included; try 7")
     return [step / (steps - 1) for step in range(steps)]
 
 

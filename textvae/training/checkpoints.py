@@ -59,7 +59,8 @@ class TrainingState:
         since_best: evaluations since then.
         window: sums since the last log line: rec, kl, loss, sentences, ...
         metrics_bytes: length of metrics.jsonl.
-        corpus: fingerprints of what is trained on, which a resumed run must find again.
+        corpus: fingerprints of what is trained on; a resumed run says so where it finds others.
+        tokenizer: fingerprint of what made its ids, which a resumed run must find again.
         pretrained_step: step at which pretraining ended; None before, or without it.
         target_kl: state of the controller of the KL, where there is one.
         aggressive: state of the aggressive training of the encoder, where there is one.
@@ -67,7 +68,7 @@ class TrainingState:
             line in `window`, of the whole run here; and those at the end of what is done.
         rollbacks: how often the run went back to a checkpoint, each time with half the learning
             rate.
-        learning_rate: the peak that is halved so; None in checkpoints of earlier versions.
+        learning_rate: the peak that is halved so; None before the first step.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -87,6 +88,7 @@ class TrainingState:
     window: dict[Name, Real] = field(default_factory=dict)
     metrics_bytes: Count = 0
     corpus: str = ""
+    tokenizer: str = ""
     pretrained_step: Count | None = None
     target_kl: list[float] = field(default_factory=list)
     aggressive: dict[str, Any] = field(default_factory=dict)
@@ -174,15 +176,11 @@ def digest(file: Path) -> str:
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with the files of a checkpoint, or None.
-
-    One without digests was written by an earlier version; its parts are checked as they are read.
-    """
+    """What is wrong with the files of a checkpoint, or None."""
     try:
         inside(folder.parent, folder.name)
         if not (folder / DIGESTS).is_file():
-            whole = all((folder / name).is_file() for name in (WEIGHTS, OPTIMIZER, STATE))
-            return None if whole else f"it has no {DIGESTS}"
+            return f"it has no {DIGESTS}"
         digests = parse_json(read_text(inside(folder, DIGESTS)))
         if not isinstance(digests, dict) or not {WEIGHTS, OPTIMIZER, STATE} <= digests.keys():
             return f"{DIGESTS} does not name its files"

@@ -29,6 +29,10 @@ class Journal:
         with ExitStack() as opened:
             self._metrics = MetricsFile(out / METRICS_FILE, keep_bytes)
             opened.callback(self._metrics.close)
+            if self._metrics.bytes_written < keep_bytes:
+                reporter.warn(
+                    f"{out / METRICS_FILE} is shorter than it was; what it lacks stays lost"
+                )
             self._trackers = Trackers(config.training.track, out, config)
             opened.callback(self._trackers.close)
             self._all = opened.pop_all()  # closes each, also where another fails

@@ -16,12 +16,13 @@ from textvae.config import Config
 from textvae.data.batches import Batch, BatchPlan
 from textvae.data.noise import StepNoise, derived_seed
 from textvae.data.prepare import Corpora
-from textvae.errors import InterruptedRun
+from textvae.errors import DataError, InterruptedRun
 from textvae.evaluation.monitor import monitor
 from textvae.models.folder import WEIGHTS_FILE, build_model, save_model, write_atomically
 from textvae.models.sentence import SentenceModel
 from textvae.training.budget import Budget
 from textvae.training.checkpoints import (
+    ANEW,
     TrainingState,
     copy_weights,
     load_checkpoint,
@@ -80,14 +81,14 @@ def train(
             run.end(interrupted=interrupted)
             if stop.number is not None and interrupted:
                 raise InterruptedRun(
-                    f"stopped at step {run.state.step}; go on with: {how_to_resume(out)}",
+                    f"stopped at step {run.state.step}; go on with: {how_to_resume(config, out)}",
                     stop.number,
                 )
-        except OSError:
+        except OSError as error:
             if run.saved_step is not None:
-                reporter.message(
+                error.add_note(
                     f"step {run.saved_step} is saved; when the trouble is mended, go on with: "
-                    f"{how_to_resume(out)}"
+                    f"{how_to_resume(config, out)}"
                 )
             raise
         finally:
@@ -95,9 +96,11 @@ def train(
     return run.state
 
 
-def how_to_resume(out: Path) -> str:
+def how_to_resume(config: Config, out: Path) -> str:
     """The command that goes on with the run in a folder."""
-    return f"textvae train --resume --out {shlex.quote(str(out))}"
+    piped = "-" in (*config.data.train, *config.data.valid)
+    again = " < THE_SAME_TEXT" if piped else ""
+    return f"textvae train --resume --out {shlex.quote(str(out))}{again}"
 
 
 class TrainingRun:
@@ -137,7 +140,9 @@ class TrainingRun:
         self.source = resident(corpora.train, self.device)
         self.valid = monitored_chunks(corpora.valid, self.device)
         fingerprints = (corpora.train.fingerprint, corpora.valid.fingerprint)
-        self.state = TrainingState(corpus="-".join(fingerprints))
+        self.state = TrainingState(
+            corpus="-".join(fingerprints), tokenizer=corpora.tokenizer.fingerprint
+        )
         self.course = Course(
             config, self.peak_learning_rate, self.state, self.processes, self.device
         )
@@ -153,12 +158,19 @@ class TrainingRun:
     def begin(self, *, resume: bool) -> None:
         """Start afresh, or where the newest checkpoint stands."""
         if resume:
-            corpus = self.state.corpus  # of the text at hand
+            corpus, tokenizer = self.state.corpus, self.state.tokenizer  # at hand
             self.load_checkpoint()
+            self.reporter.message(f"going on from step {self.state.step}")
+            if self.state.tokenizer != tokenizer:
+                raise DataError(
+                    f"{self.out}: its tokenizer is not the one that this run began with; restore "
+                    f"its tokenizer.json or the text, or {ANEW}"
+                )
             if self.state.corpus != corpus:
                 self.reporter.warn(
                     "the text differs from what this run began with; the resumed run goes on "
-                    "with the new text, and its course is no longer that of one run"
+                    "with the new text and its own tokenizer, and its course is no longer that of "
+                    "one run"
                 )
                 self.state.corpus = corpus
             if self.state.learning_rate not in (None, self.peak_learning_rate):
@@ -411,9 +423,7 @@ class TrainingRun:
         )
         self.saved_step = self.state.step
         self.course.resume(self.state)
-        own = self.state.window if self.processes.is_main else {}
-        if own and "steps" not in own:  # the checkpoint of an earlier version
-            own = {**own, "steps": self.state.step % self.config.training.log_steps}
+        own = self.state.window if self.processes.is_main else None
         self.window = Window(self.device, self.processes, own)
         self.judged_step = self.state.step
         self.divergence = Divergence(self.device, self.state.skipped_in_a_row)

@@ -10,23 +10,25 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from textvae.config import Config, ModelConfig
+from textvae.config import Config, ModelConfig, TokenizerConfig
 from textvae.data.prepare import Corpora, load_corpora
 from textvae.data.replacing import check_writable, half_written
-from textvae.errors import TextVAEError, UsageError, is_utf8, shown
+from textvae.data.tokenizers import Tokenizer
+from textvae.errors import DataError, NotFoundError, TextVAEError, UsageError, is_utf8, shown
 from textvae.limits import parse_json, read_text
 from textvae.models.folder import (
     CONFIG_FILE,
+    TOKENIZER_FILE,
     load_model,
     own_file,
     read_metrics,
     write_atomically,
 )
 from textvae.training.card import model_card
-from textvae.training.checkpoints import TrainingState
+from textvae.training.checkpoints import FOLDER, TrainingState
 from textvae.training.lock import LOCK_FILE, check_not_training, sole_training
 from textvae.training.loop import train
-from textvae.training.reporting import LoggingReporter, Reporter
+from textvae.training.reporting import METRICS_FILE, LoggingReporter, Reporter
 from textvae.training.runtime import accelerator_for
 from textvae.training.tracking import check_trackers
 
@@ -80,6 +82,7 @@ def train_session(
                 config.tokenizer,
                 texts=texts,
                 valid_texts=valid_texts,
+                own_tokenizer=tokenizer_of(out) if resume else None,
                 say=reporter.message,
             )
         tell_losses(corpora, config, reporter)
@@ -90,6 +93,14 @@ def train_session(
             state = train(config, corpora, out, accelerator, reporter=reporter, resume=resume)
             if main:
                 write_card(out, config, corpora, state)
+
+
+def tokenizer_of(out: Path) -> Tokenizer | None:
+    """That of the model in a folder; None where there is none that can be read."""
+    try:
+        return Tokenizer.load(own_file(out, TOKENIZER_FILE))
+    except (NotFoundError, DataError):  # the same text gives the same one again
+        return None
 
 
 def write_card(out: Path, config: Config, corpora: Corpora, state: TrainingState) -> None:
@@ -165,7 +176,7 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; --out needs a folder")
     if resume:
-        if not (out / "checkpoints").is_dir():
+        if not holds(out) or not (out / FOLDER).is_dir():
             instead = "give --overwrite instead of --resume" if holds(out) else "leave --resume out"
             raise UsageError(f"{out} has no checkpoints to resume from; {instead}")
         for name in WRITTEN:
@@ -186,8 +197,16 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
 
 
 def holds(out: Path) -> bool:
-    """Whether there is anything in a folder that is not a lock or half a file of a killed run."""
-    return out.is_dir() and bool({*out.iterdir()} - {out / LOCK_FILE, *unfinished(out)})
+    """Whether there is more in a folder than a run leaves that ended before it saved anything."""
+    if not out.is_dir():
+        return False
+    found = {*out.iterdir()} - {out / LOCK_FILE, *unfinished(out)}
+    metrics, checkpoints = out / METRICS_FILE, out / FOLDER
+    if metrics.is_file() and not metrics.stat().st_size:  # made after experiment.toml
+        found -= {metrics, out / EXPERIMENT_FILE}
+        if checkpoints.is_dir() and not any(checkpoints.iterdir()):
+            found.remove(checkpoints)
+    return bool(found)
 
 
 # What a run cannot take up, or give up, half way: phases, and what the loss has of its own.
@@ -209,6 +228,7 @@ def check_unchanged(out: Path, config: Config) -> None:
     sizes = {name for name in ModelConfig.model_fields if not name.endswith("dropout")}
     for before, after, fixed in (
         (own.model, config.model, sizes),
+        (own.tokenizer, config.tokenizer, TokenizerConfig.model_fields.keys()),
         (own.objective, config.objective, METHOD),
     ):
         for name in type(before).model_fields:
