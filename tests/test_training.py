@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from textvae import TextVAE
-from textvae.config import Config, ObjectiveConfig, TrainingConfig
+from textvae.config import Config, TrainingConfig
 from textvae.data.rows import Row
 from textvae.errors import (
     DivergedError,
@@ -575,24 +575,27 @@ def test_the_horizon_leaves_time_for_evaluations() -> None:
 def test_collapse_is_said_once_the_kl_counts(
     figures: dict[str, float], weight: float, warns: bool
 ) -> None:
-    warning = collapse_warning(figures, weight, 1.0, ObjectiveConfig())
+    warning = collapse_warning(figures, weight, 1.0, Config())
     assert (warning is not None) == warns
 
 
 @pytest.mark.parametrize(
-    ("objective", "advice"),
+    ("options", "advice"),
     [
         ({}, "--free-bits 0.5, --word-dropout 0.3 or a smaller --beta"),
         ({"free_bits": 2.0}, "--free-bits 4, "),  # more than there is already
         ({"importance_samples": 5, "free_bits": 0.0}, "Try --word-dropout"),  # it has no KL
         ({"target_kl": 2.0}, "a larger --target-kl"),
+        ({"word_dropout": 0.3}, "--word-dropout 0.6 or"),
+        ({"word_dropout": 0.8}, "--free-bits 0.5 or a smaller --beta"),
+        ({"committed_rate": 8.0}, "Try --word-dropout 0.3 or a smaller --beta"),
     ],
 )
 def test_the_advice_against_collapse_can_be_followed(
-    objective: dict[str, float], advice: str
+    options: dict[str, float], advice: str
 ) -> None:
     figures = {"z_gain": 0.0, "kl": 0.0}
-    assert advice in str(collapse_warning(figures, 1.0, 1.0, ObjectiveConfig(**objective)))
+    assert advice in str(collapse_warning(figures, 1.0, 1.0, Config.resolve(options=options)))
 
 
 def test_schedules_run_over_pretraining_and_again_over_the_rest() -> None:

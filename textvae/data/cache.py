@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from textvae.data.replacing import half_written
@@ -45,8 +46,9 @@ def clear_cache(cache_dir: str | Path | None = None) -> int:
     for folder in (cache_folder(cache_dir) / name for name in _FOLDERS):
         whole = [path for path in folder.iterdir() if re.fullmatch(_NAMES, path.name)]
         for path in (*whole, *half_written(folder, _NAMES)):
-            freed += path.stat().st_size
-            path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process has just finished with it
+                freed += path.stat().st_size
+                path.unlink()
     return freed
 
 

@@ -346,8 +346,8 @@ class TrainingRun:
         return best
 
     def _warn_of_collapse(self, figures: dict[str, float]) -> None:
-        objective, full_weight = self.config.objective, self.course.full_weight
-        warning = collapse_warning(figures, self.kl_weight(), full_weight, objective)
+        full_weight = self.course.full_weight
+        warning = collapse_warning(figures, self.kl_weight(), full_weight, self.config)
         self.collapsed = self.collapsed + 1 if warning is not None else 0
         if warning is not None and self.collapsed == EVALUATIONS_TO_WARN:
             self.reporter.warn(warning)
@@ -380,7 +380,7 @@ class TrainingRun:
         if missed is not None and self.processes.is_main and not interrupted:
             self.reporter.warn(missed)
         if self.collapsed and not interrupted:
-            advice = remedy(self.config.objective)
+            advice = remedy(self.config)
             self.reporter.warn(
                 "the latent has collapsed: the decoder of this model ignores it. Train longer, or "
                 f"try {advice}"
