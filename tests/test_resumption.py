@@ -123,6 +123,15 @@ def test_what_no_log_line_has_seen_is_judged_at_the_end(
         train_session(tiny_config(log_steps=1_000), tmp_path / "run", texts=TEXTS)
 
 
+@pytest.mark.parametrize("log_steps", [1, 2, 1_000])
+def test_few_steps_all_of_which_were_skipped_are_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_steps: int
+) -> None:
+    poison(monkeypatch, lambda state: True)
+    with pytest.raises(DivergedError, match="after going back 3 times"):
+        train_session(tiny_config(max_steps=5, log_steps=log_steps), tmp_path / "run", texts=TEXTS)
+
+
 def test_skipped_steps_after_the_last_log_line_are_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

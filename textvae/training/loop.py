@@ -469,6 +469,7 @@ class TrainingRun:
         sums = self.window.total()
         if sums and self.judged_step != self.state.step:
             self._judge_skipped(round(sums["skipped"]), round(sums["steps"]))
+        self.divergence.judge_run(self.state.step)
 
     def _judge_skipped(self, skipped: int, steps: int) -> None:
         """Say how many of the last steps were skipped, and when it is too many."""
