@@ -24,6 +24,7 @@ from textvae.training.budget import Budget
 from textvae.training.checkpoints import checkpoint_folders, read_state
 from textvae.training.lock import LOCK_FILE
 from textvae.training.loop import TrainingRun
+from textvae.training.processes import Processes
 from textvae.training.reporting import LoggingReporter, best_record
 from textvae.training.runtime import StopSignal
 from textvae.training.session import train_session
@@ -120,6 +121,15 @@ def test_what_no_log_line_has_seen_is_judged_at_the_end(
     poison(monkeypatch, lambda state: True)
     with pytest.raises(DivergedError, match="after going back 3 times"):
         train_session(tiny_config(log_steps=1_000), tmp_path / "run", texts=TEXTS)
+
+
+@pytest.mark.parametrize("log_steps", [1, 2, 1_000])
+def test_few_steps_all_of_which_were_skipped_are_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_steps: int
+) -> None:
+    poison(monkeypatch, lambda state: True)
+    with pytest.raises(DivergedError, match="after going back 3 times"):
+        train_session(tiny_config(max_steps=5, log_steps=log_steps), tmp_path / "run", texts=TEXTS)
 
 
 def test_skipped_steps_after_the_last_log_line_are_said(
@@ -284,6 +294,48 @@ def test_what_has_run_out_of_patience_says_so(tmp_path: Path) -> None:
     assert any("complete" in text and "patience" in text for text in said)
 
 
+# several processes
+
+
+def test_no_process_writes_where_another_still_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that finds a checkpoint replaced under it would go on from another one, unseen."""
+    done: list[str] = []
+
+    def noting(owner: Any, name: str) -> None:
+        function = getattr(owner, name)
+
+        def noted(*arguments: Any, **options: Any) -> Any:
+            result = function(*arguments, **options)
+            done.append(name)
+            return result
+
+        monkeypatch.setattr(owner, name, noted)
+
+    train_session(tiny_config(max_steps=5), tmp_path / "run", texts=TEXTS)
+    poison(monkeypatch, lambda state: state.step >= 5 and not state.rollbacks)
+    for owner, name in ((loop, "load_checkpoint"), (loop, "save_checkpoint"), (Processes, "wait")):
+        noting(owner, name)
+    train_session(tiny_config(max_steps=18), tmp_path / "run", texts=TEXTS, resume=True)
+    read = [place for place, name in enumerate(done) if name == "load_checkpoint"]
+    assert [done[place + 1] for place in read] == ["wait", "wait"]  # resumed, and gone back
+
+
+def test_a_run_is_interrupted_where_the_main_process_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each ends as the others do, or they would wait for each other."""
+
+    def of_main(processes: Processes, value: Any) -> Any:
+        return False if isinstance(value, bool) else value  # no signal has come there
+
+    monkeypatch.setattr(Processes, "from_main", of_main)
+    train_session(tiny_config(), tmp_path / "run", texts=TEXTS, reporter=StopAt(12))
+    last = records(tmp_path / "run")[-1]
+    assert (last["event"], last["step"]) == ("valid", 12)
+
+
 # one loss of two
 
 
@@ -340,12 +392,26 @@ class Moving(LoggingReporter):
             self.out.rename(self.out.with_name("moved"))
 
 
+@pytest.mark.parametrize("where", ["cache", "deep/cache", ""])
+def test_the_cache_may_lie_in_the_folder_of_the_run(tmp_path: Path, where: str) -> None:
+    out = tmp_path / "run"
+    config = tiny_config(max_steps=2, cache_dir=str(out / where))
+    train_session(config, out, texts=TEXTS)
+    with pytest.raises(UsageError, match="not empty"):
+        train_session(config, out, texts=TEXTS)
+    train_session(
+        tiny_config(max_steps=4, cache_dir=str(out / where)), out, resume=True, texts=TEXTS
+    )
+    assert records(out)[-1]["step"] == 4
+
+
 def test_a_run_whose_folder_is_moved_stops_and_can_be_resumed_there(tmp_path: Path) -> None:
     train_session(tiny_config(), tmp_path / "whole", texts=TEXTS)
     out = tmp_path / "run"
     with pytest.raises(OSError, match="moved") as error:
         train_session(tiny_config(), out, texts=TEXTS, reporter=Moving(out))
     assert error.value.filename == str(out)
+    assert not hasattr(error.value, "__notes__")  # by its name there is nothing to resume
     assert not out.exists()
     moved = tmp_path / "moved"
     train_session(tiny_config(), moved, texts=TEXTS, resume=True)
@@ -513,4 +579,11 @@ def test_another_tokenizer_is_refused_on_the_way(tmp_path: Path) -> None:
 def test_what_came_from_standard_input_is_asked_for_again(tmp_path: Path) -> None:
     config = tiny_config(train=("-",))
     assert loop.how_to_resume(config, tmp_path).endswith(f"--out {tmp_path} < THE_SAME_TEXT")
-    assert loop.how_to_resume(tiny_config(), tmp_path).endswith(f"--resume --out {tmp_path}")
+    config = tiny_config(train=("a.txt",))
+    assert loop.how_to_resume(config, tmp_path).endswith(f"--resume --out {tmp_path}")
+
+
+def test_what_was_in_memory_is_asked_for_again(tmp_path: Path) -> None:
+    """The command has no text for it."""
+    with pytest.raises(InterruptedRun, match=r"with: TextVAE\.train\(THE_SAME_TEXT, out='.*run'"):
+        train_session(tiny_config(), tmp_path / "run", texts=TEXTS, reporter=StopAt(4))

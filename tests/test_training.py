@@ -186,18 +186,6 @@ def test_a_method_cannot_be_taken_up_half_way(tmp_path: Path, name: str, value: 
     assert {path: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
 
 
-def test_a_checkpoint_from_before_these_methods_resumes(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    train_session(tiny_config(max_steps=4), out, texts=TEXTS)
-    path = sorted((out / "checkpoints").iterdir())[-1] / "state.json"
-    state = json.loads(path.read_text(encoding="utf-8"))
-    for name in ("pretrained_step", "target_kl", "aggressive", "scored_for"):
-        del state[name]
-    path.write_text(json.dumps(state), encoding="utf-8")
-    train_session(tiny_config(max_steps=6), out, texts=TEXTS, resume=True)
-    assert max(r["step"] for r in records(out)) == 6
-
-
 @pytest.mark.parametrize("reset", [True, False])
 def test_pretraining_leaves_the_encoder_and_renews_the_decoder(tmp_path: Path, reset: bool) -> None:
     """With a learning rate that moves nothing, what changes is what was reset."""
@@ -453,18 +441,25 @@ def test_minutes_are_a_hard_stop_and_fix_a_horizon_once(tmp_path: Path) -> None:
     assert state["seconds"] < 3.0 + 2.0  # the stop, and one last evaluation on a busy machine
 
 
+@pytest.mark.parametrize(
+    ("minutes", "horizon", "seconds", "left"),
+    [
+        (None, None, 5.0, None),
+        (None, 110, 5.0, 50.0),
+        (1.0, None, 5.0, 55.0),
+        (1.0, 110, 5.0, 50.0),
+        (1.0, 10**6, 5.0, 55.0),
+        (1.0, 10**6, 70.0, 0.0),
+        (1.0, 5, 5.0, 0.0),
+    ],
+)
 def test_the_time_left_ends_with_the_minutes_where_the_steps_would_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    minutes: float | None, horizon: int | None, seconds: float, left: float | None
 ) -> None:
     """A machine that was quiet when the speed was measured promises more steps than it can do."""
-    monkeypatch.setattr(Budget, "horizon_from_speed", lambda *_, **__: 10**6)
-    config = tiny_config(max_steps=None, max_minutes=0.02, eval_steps=10**5, log_steps=1)
-    train_session(config, tmp_path / "run", texts=TEXTS)
-    lines = (tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    timings = [json.loads(line)["timing"] for line in lines if '"train"' in line]
-    assert timings[-1]["seconds"] > 0.6  # long after the speed was measured
-    for timing in timings:
-        assert 0 <= timing["seconds_left"] <= max(1.2 - timing["seconds"], 0)
+    budget = Budget.of(TrainingConfig(max_minutes=minutes), steps_per_epoch=100)
+    state = TrainingState(step=10, horizon=horizon)
+    assert budget.seconds_left(state, seconds, step_seconds=0.5) == left
 
 
 def test_max_steps_counts_from_the_first_start(tmp_path: Path) -> None:

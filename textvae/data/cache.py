@@ -40,6 +40,12 @@ def cache_folder(cache_dir: str | Path | None = None) -> Path:
     return folder
 
 
+def holds_cache(path: Path, cache_dir: str | Path | None = None) -> bool:
+    """Whether a folder is one of the cache's, or has the cache in it."""
+    cache, place = cache_folder(cache_dir).resolve(), path.resolve()
+    return cache.is_relative_to(place) or place in [cache / name for name in _FOLDERS]
+
+
 def clear_cache(cache_dir: str | Path | None = None) -> int:
     """Removes what textvae put into the cache folder, and nothing else; the bytes freed."""
     freed = 0

@@ -136,8 +136,8 @@ def save_checkpoint(
         os.replace(beside, final)
         flush_to_disk(final.parent)
     folders = [folder for folder in checkpoint_folders(out) if folder.name <= final.name]
-    sound = [folder for folder in folders if is_sound(folder)]
-    kept = {*folders[-keep:], *sound[-1:]}
+    sound = next(filter(is_sound, reversed(folders)), final)
+    kept = {*folders[-keep:], sound}
     for folder in (out / FOLDER).glob("step-*"):
         if folder not in kept:
             shutil.rmtree(folder, ignore_errors=True)

@@ -12,6 +12,7 @@ from textvae.errors import DivergedError
 from textvae.training.checkpoints import TrainingState
 
 MOST_SKIPPED = 10  # steps, in a row or of a half of them, that may be skipped
+NOT_FINITE = "loss or gradient are not finite"
 MOST_ROLLBACKS = 3  # to a checkpoint, each time with half the learning rate
 
 
@@ -42,7 +43,12 @@ class Divergence:
     def judge_steps(self, skipped: int, steps: int) -> None:
         """Whether so many of the last steps are too many."""
         if self.skipped_in_a_row >= MOST_SKIPPED or skipped >= max(MOST_SKIPPED, steps / 2):
-            self.trouble = "loss or gradient are not finite"
+            self.trouble = NOT_FINITE
+
+    def judge_run(self, steps: int) -> None:
+        """Whether a run that ends after so many steps has trained nothing."""
+        if 0 < steps <= self.skipped_in_a_row:
+            self.trouble = NOT_FINITE
 
     def judge_figures(self, figures: Mapping[str, float]) -> None:
         """Whether the figures of an evaluation are finite."""

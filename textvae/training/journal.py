@@ -59,13 +59,19 @@ class Journal:
 
         What is written by name would otherwise begin a second folder, with half of a run.
         """
-        try:
-            same = os.path.samestat(self._out.stat(), self._place)
-        except FileNotFoundError:
-            same = False
-        if not same:
-            moved = "the folder was moved or removed while a training wrote into it"
+        if not self.is_in_place():
+            moved = (
+                "the folder was moved or removed while a training wrote into it; if it was moved, "
+                "go on with --resume and its new name"
+            )
             raise OSError(errno.ENOENT, moved, str(self._out))
+
+    def is_in_place(self) -> bool:
+        """Whether the folder of the run is still the one that it began in."""
+        try:
+            return os.path.samestat(self._out.stat(), self._place)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def flushed_bytes(self) -> int:
         """Length of metrics.jsonl, all of which is on the disk."""

@@ -77,7 +77,8 @@ def train(
                     run.evaluate_if_due()
                     if run.went_back() or run.finished(stop):
                         break
-            interrupted = stop.number is not None and not run.spent()
+            # A signal may have come to the main process alone, or to others a moment later.
+            interrupted = run.processes.from_main(stop.number is not None) and not run.spent()
             run.end(interrupted=interrupted)
             if stop.number is not None and interrupted:
                 raise InterruptedRun(
@@ -85,7 +86,7 @@ def train(
                     stop.number,
                 )
         except OSError as error:
-            if run.saved_step is not None:
+            if run.saved_step is not None and run.is_in_place():
                 error.add_note(
                     f"step {run.saved_step} is saved; when the trouble is mended, go on with: "
                     f"{how_to_resume(config, out)}"
@@ -97,7 +98,9 @@ def train(
 
 
 def how_to_resume(config: Config, out: Path) -> str:
-    """The command that goes on with the run in a folder."""
+    """What goes on with the run in a folder: a command; for sentences in memory, Python."""
+    if not config.data.train:
+        return f"TextVAE.train(THE_SAME_TEXT, out={str(out)!r}, resume=True)"
     piped = "-" in (*config.data.train, *config.data.valid)
     again = " < THE_SAME_TEXT" if piped else ""
     return f"textvae train --resume --out {shlex.quote(str(out))}{again}"
@@ -389,6 +392,10 @@ class TrainingRun:
         if refits and self.processes.is_main:
             self.fit_prior_of_best()
 
+    def is_in_place(self) -> bool:
+        """Whether the folder is still there by its name."""
+        return self.journal is None or self.journal.is_in_place()
+
     def close(self) -> None:
         """Close what is open."""
         try:
@@ -427,6 +434,7 @@ class TrainingRun:
         self.window = Window(self.device, self.processes, own)
         self.judged_step = self.state.step
         self.divergence = Divergence(self.device, self.state.skipped_in_a_row)
+        self.processes.wait()  # the main one may write in its place what others still read
 
     def save_good_checkpoint(self) -> None:
         """Write a checkpoint, unless the last steps are skipped ones: one goes back behind them."""
@@ -461,6 +469,7 @@ class TrainingRun:
         sums = self.window.total()
         if sums and self.judged_step != self.state.step:
             self._judge_skipped(round(sums["skipped"]), round(sums["steps"]))
+        self.divergence.judge_run(self.state.step)
 
     def _judge_skipped(self, skipped: int, steps: int) -> None:
         """Say how many of the last steps were skipped, and when it is too many."""

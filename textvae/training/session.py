@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from textvae.config import Config, ModelConfig, TokenizerConfig
+from textvae.data.cache import holds_cache
 from textvae.data.prepare import Corpora, load_corpora
 from textvae.data.replacing import check_writable, half_written
 from textvae.data.tokenizers import Tokenizer
@@ -88,7 +89,8 @@ def train_session(
         tell_losses(corpora, config, reporter)
         with sole_training(out) if main else nullcontext():
             if main:  # again: another training may have been here meanwhile
-                check_folder(out, resume=resume, overwrite=overwrite)
+                mine = config.data.cache_dir
+                check_folder(out, resume=resume, overwrite=overwrite, but=cached_in(out, mine))
                 prepare_folder(out, resume=resume)
             state = train(config, corpora, out, accelerator, reporter=reporter, resume=resume)
             if main:
@@ -163,8 +165,19 @@ def tell_losses(corpora: Corpora, config: Config, reporter: Reporter) -> None:
             reporter.warn(f"{name} sentences: {', '.join(said)}")
 
 
-def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
+def cached_in(out: Path, cache_dir: str | Path | None) -> frozenset[Path]:
+    """What there is of the cache, where it was chosen to lie in the folder of a run."""
+    if not out.is_dir():
+        return frozenset()
+    return frozenset(path for path in out.iterdir() if holds_cache(path, cache_dir))
+
+
+def check_folder(
+    out: Path, *, resume: bool, overwrite: bool, but: frozenset[Path] = frozenset()
+) -> None:
     """Refuse a run in `out` that would lose something or touch what is not ours.
+
+    What stands in `but` is passed over.
 
     Raises:
         UsageError: the folder holds something and nothing says what to do with it.
@@ -184,7 +197,7 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
             if place.exists() and not (place.is_file() or place.is_dir()):
                 raise UsageError(f"{place} is neither a file nor a folder; remove it")
         return
-    if holds(out):
+    if holds(out, but):
         if not overwrite:
             raise UsageError(
                 f"{out} is not empty; choose another --out, or --resume, or --overwrite"
@@ -196,11 +209,11 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
             )
 
 
-def holds(out: Path) -> bool:
+def holds(out: Path, but: frozenset[Path] = frozenset()) -> bool:
     """Whether there is more in a folder than a run leaves that ended before it saved anything."""
     if not out.is_dir():
         return False
-    found = {*out.iterdir()} - {out / LOCK_FILE, *unfinished(out)}
+    found = {*out.iterdir()} - {out / LOCK_FILE, *unfinished(out)} - but
     metrics, checkpoints = out / METRICS_FILE, out / FOLDER
     if metrics.is_file() and not metrics.stat().st_size:  # made after experiment.toml
         found -= {metrics, out / EXPERIMENT_FILE}
