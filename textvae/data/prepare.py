@@ -112,8 +112,7 @@ def _nothing_left(
     if corpus.n_dropped:
         return f"{message}; raise --max-tokens or set data.overlong=cut"
     if part == "validation":
-        more = "raise their share with --set data.valid_fraction=0.3"
-        return f"{message}; name a file with --valid, or {more}"
+        return f"{message}; name a file with --valid, or raise data.valid_fraction with --set"
     if held_out:
         return f"{message}; name a file for validation with --valid"
     return f"{message}; expected a sentence a line"
