@@ -108,7 +108,7 @@ def test_a_resumed_run_is_bit_for_bit_the_run_never_interrupted(
     config = tiny_config(model=model, **options)
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     train_session(config, whole, texts=TEXTS)
-    with pytest.raises(InterruptedRun, match="--resume") as interrupted:
+    with pytest.raises(InterruptedRun, match="resume=True") as interrupted:
         train_session(config, torn, texts=TEXTS, reporter=StopAt(stop_at))
     assert interrupted.value.exit_code == 130
     train_session(config, torn, texts=TEXTS, resume=True)
