@@ -17,6 +17,7 @@ from test_recovery import Heard, poison
 from test_training import TEXTS, StopAt, all_tensors, records, tiny_config
 
 import textvae.training.loop as loop
+from textvae.api import TextVAE
 from textvae.errors import DataError, DivergedError, InterruptedRun, UsageError
 from textvae.models.folder import load_model
 from textvae.training import session
@@ -587,3 +588,19 @@ def test_what_was_in_memory_is_asked_for_again(tmp_path: Path) -> None:
     """The command has no text for it."""
     with pytest.raises(InterruptedRun, match=r"with: TextVAE\.train\(THE_SAME_TEXT, out='.*run'"):
         train_session(tiny_config(), tmp_path / "run", texts=TEXTS, reporter=StopAt(4))
+
+
+def test_from_python_a_run_goes_on_with_its_own_settings(tmp_path: Path) -> None:
+    text, out, whole = tmp_path / "text.txt", tmp_path / "run", tmp_path / "whole"
+    text.write_text("\n".join(TEXTS), encoding="utf-8")
+    options = tiny_config().model_dump(include={"model": {"hidden_size", "embedding_size"}})
+    options = options["model"] | {"vocab_size": 300, "threads": 1, "device": "cpu", "log_steps": 2}
+    TextVAE.train(text, out=whole, max_steps=8, **options)
+    TextVAE.train(text, out=out, max_steps=4, **options)
+    TextVAE.train(out=out, resume=True, max_steps=8)
+    TextVAE.train(text, out=tmp_path / "other", max_steps=4, **options)
+    TextVAE.train(out=tmp_path / "other", resume=True, max_steps=8)
+    assert all_tensors(out) == all_tensors(tmp_path / "other")
+    assert newest_state(out).step == newest_state(whole).step == 8
+    with pytest.raises(UsageError, match="nothing to train on"):
+        TextVAE.train(out=tmp_path / "new")

@@ -79,7 +79,7 @@ class TextVAE:
     @classmethod
     def train(
         cls,
-        texts: Iterable[str] | str | Path,
+        texts: Iterable[str] | str | Path | None = None,
         *,
         valid: Iterable[str] | str | Path | None = None,
         out: str | Path | None = None,
@@ -100,7 +100,9 @@ class TextVAE:
             config: a whole configuration; or name fields of one as further keywords, e.g.
                 `max_minutes=5, latent_size=64`, which win over those of the recipe.
             reporter: who is told of the progress; none: the logger `textvae`.
-            resume, overwrite: what to do with a folder that already holds a run.
+            resume, overwrite: what to do with a folder that already holds a run: go on with it,
+                the names of its files and its settings being those that are not given here, or
+                delete it and begin anew.
 
         Raises:
             UsageError: `out` holds something, or options contradict.
@@ -112,7 +114,9 @@ class TextVAE:
         partial = [*sorted(options), *(["recipe"] if recipe is not None else [])]
         if config is not None and partial:
             raise UsageError(f"give config or {partial[0]}=..., not both")
-        resolved = config or Config.resolve(recipe=recipe, options=options)
+        own = Path(out, EXPERIMENT_FILE) if out is not None and resume and recipe is None else None
+        base = own if own is not None and own.is_file() else None
+        resolved = config or Config.resolve(recipe=recipe, file=base, options=options)
         temporary = tempfile.TemporaryDirectory(prefix="textvae-") if out is None else None
         folder = Path(temporary.name if temporary is not None else out or "")
         try:

@@ -191,21 +191,19 @@ def write_corpus(
     cut or dropped as `overlong` says; all three are counted.
 
     Raises:
-        DataError: the disk is full, or a row cannot be read.
+        DataError: the disk has no room, or a row cannot be read.
+        OSError: it cannot be written; the error names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     counts = Counts()
-    try:
-        # Processes that write the same corpus at the same time replace it by its equal.
-        with replacing(path) as file, pa.ipc.new_file(file, _SCHEMA) as writer:
-            sentences = _encoded(rows, tokenizer, max_tokens, overlong, counts)
-            for slab in _slabs(sentences):
-                check_free_disk(path.parent, slab.nbytes)
-                writer.write_batch(slab)
-            empty = pa.RecordBatch.from_pylist([], schema=_SCHEMA)
-            writer.write_batch(empty, custom_metadata={"counts": json.dumps(asdict(counts))})
-    except OSError as error:
-        raise DataError(f"{path.parent}: cannot write the encoded corpus: {error}") from None
+    # Processes that write the same corpus at the same time replace it by its equal.
+    with replacing(path) as file, pa.ipc.new_file(file, _SCHEMA) as writer:
+        sentences = _encoded(rows, tokenizer, max_tokens, overlong, counts)
+        for slab in _slabs(sentences):
+            check_free_disk(path.parent, slab.nbytes)
+            writer.write_batch(slab)
+        empty = pa.RecordBatch.from_pylist([], schema=_SCHEMA)
+        writer.write_batch(empty, custom_metadata={"counts": json.dumps(asdict(counts))})
 
 
 def check_free_disk(folder: Path, needed: int) -> None:

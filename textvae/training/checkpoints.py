@@ -33,7 +33,7 @@ FOLDER = "checkpoints"
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
 AUXILIARIES = "auxiliaries.safetensors"  # of the loss, where it has parameters of its own
 DIGESTS = "sha256.json"  # of the other files; written last
-ANEW = "train anew with --overwrite instead of --resume"
+ANEW = "train anew: all of the first command and --overwrite, without --resume"
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of Adam, beside its count of steps
 
 Count = Annotated[int, Field(ge=0, le=2**53)]

@@ -26,7 +26,7 @@ from textvae.models.folder import (
     write_atomically,
 )
 from textvae.training.card import model_card
-from textvae.training.checkpoints import FOLDER, TrainingState
+from textvae.training.checkpoints import ANEW, FOLDER, TrainingState
 from textvae.training.lock import LOCK_FILE, check_not_training, sole_training
 from textvae.training.loop import train
 from textvae.training.reporting import METRICS_FILE, LoggingReporter, Reporter
@@ -190,7 +190,7 @@ def check_folder(
         raise UsageError(f"{out} is a file; --out needs a folder")
     if resume:
         if not holds(out) or not (out / FOLDER).is_dir():
-            instead = "give --overwrite instead of --resume" if holds(out) else "leave --resume out"
+            instead = ANEW if holds(out) else "leave --resume out"
             raise UsageError(f"{out} has no checkpoints to resume from; {instead}")
         for name in WRITTEN:
             place = own_file(out, name)  # what goes on being written must not lie elsewhere
