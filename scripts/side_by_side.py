@@ -12,8 +12,10 @@ def main(paths: list[str]) -> None:
     reports = [json.loads(Path(path).read_text(encoding="utf-8")) for path in paths]
     names = [Path(path).stem for path in paths]
     keys = list(dict.fromkeys(k for r in reports for k in r if not isinstance(r[k], str)))
-    widths = [max([len(name)] + [len(shown(r.get(k))) for k in keys])
-              for name, r in zip(names, reports, strict=True)]
+    widths = [
+        max([len(name)] + [len(shown(r.get(k))) for k in keys])
+        for name, r in zip(names, reports, strict=True)
+    ]
     first = max(map(len, keys))
     print(" " * first, *(name.rjust(width) for name, width in zip(names, widths, strict=True)))
     for key in keys:

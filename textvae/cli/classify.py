@@ -36,6 +36,7 @@ def classify(
     """
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import LAYERS
+    from textvae.classification.classifier import read_classifier
     from textvae.cli.sentences import (
         in_chunks,
         load_encoder,
@@ -43,8 +44,7 @@ def classify(
         tell_cut,
         told_if_none,
     )
-    from textvae.evaluation.classifier import read_classifier
-    from textvae.models.fingerprint import fingerprint
+    from textvae.saving.fingerprint import fingerprint
 
     vae = load_encoder(model, device, "classify")
     sizes = {layer: vae.vector_size(layer) for layer in LAYERS}

@@ -12,14 +12,15 @@ import typer
 
 from textvae.cli import options
 from textvae.cli.evaluate import whatever_happens
-from textvae.cli.files import check_folder
-from textvae.cli.output import Output, counted, human, to_json
-from textvae.data.replacing import replacing
+from textvae.cli.output import Output, to_json
 from textvae.errors import DataError, UsageError
+from textvae.files.atomic import replacing
+from textvae.files.destination import check_folder
+from textvae.wording import counted, human
 
 if TYPE_CHECKING:
     from textvae.data.readers import Row
-    from textvae.evaluation.clusters import Agreement, Clusters
+    from textvae.latent.clusters import Agreement, Clusters
 
 EXAMPLES = (
     "textvae cluster runs/mine sentences.txt -k 8",
@@ -67,7 +68,7 @@ def cluster(
     from textvae.cli.labelled import encode_all, warn_of_alike
     from textvae.cli.progress import progress_bars
     from textvae.cli.sentences import load_encoder, read_rows
-    from textvae.evaluation import clusters as groups
+    from textvae.latent import clusters as groups
 
     vae = load_encoder(model, device, "cluster")
     rows = list(read_rows(vae, file, output, text_column=text_column, label_column=label_column))

@@ -18,8 +18,9 @@ from textvae.cli.evaluate import (
     whatever_happens,
     write_json,
 )
-from textvae.cli.output import Output, human
+from textvae.cli.output import Output
 from textvae.errors import UsageError
+from textvae.wording import human
 
 if TYPE_CHECKING:
     from textvae.evaluation.comparison import Candidate

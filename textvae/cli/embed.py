@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from textvae.cli import options
-from textvae.cli.output import Output, counted
+from textvae.cli.output import Output
 from textvae.cli.sharing import Alone, is_shared, sharing
-from textvae.cli.vectors import WITH_TEXTS, check_destination, without_place
 from textvae.errors import DataError, UsageError
+from textvae.export.formats import WITH_TEXTS, check_destination, without_place
+from textvae.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from textvae.api import TextVAE
-    from textvae.cli.parts import Parts
-    from textvae.cli.progress import Progress
-    from textvae.cli.vectors import Block, Extent, VectorTable
     from textvae.data.readers import Row
+    from textvae.export.formats import Block, Extent, VectorTable
+    from textvae.export.parts import Parts
+    from textvae.progress import Progress
     from textvae.training.processes import Processes
 
 PURPOSE = "writing vectors by way of"
@@ -144,7 +145,7 @@ class Job:
 
     def block(self, start: int, rows: list[Row]) -> tuple[Block, int]:
         """The rows with their vectors, and how many of the sentences were cut."""
-        from textvae.cli.vectors import Block
+        from textvae.export.formats import Block
 
         texts = [row.text for row in rows]
         found = self.vae.embed(texts, first=start, **self.settings)
@@ -153,7 +154,7 @@ class Job:
 
     def run(self, inputs: object) -> dict[str, Any]:
         """All that the vectors depend on; `inputs` says what the input is."""
-        from textvae.cli.parts import PART, folder_digest
+        from textvae.export.parts import PART, folder_digest
 
         return {
             "model": folder_digest(self.vae.folder),
@@ -170,7 +171,7 @@ def print_vectors(job: Job, output: Output, quantize: str | None) -> None:
     """Print a JSON object for each row, as soon as it is there."""
     from textvae.cli.progress import progress_bars
     from textvae.cli.sentences import in_chunks, tell_cut, told_if_none
-    from textvae.cli.vectors import json_lines
+    from textvae.export.formats import json_lines
     from textvae.latent.quantization import sign_bits
 
     n_cut = 0
@@ -199,8 +200,8 @@ def write_vectors(
     An input that can be read twice is read through first: what is wrong in it is then found
     before the work and not in its middle.
     """
-    from textvae.cli.parts import Parts, input_state
-    from textvae.training.lock import sole_use
+    from textvae.export.parts import Parts, input_state
+    from textvae.files.lock import sole_use
 
     empty, _ = job.block(0, [])  # also raises now what the model cannot do
     inputs, parts = input_state(job.file), Parts(out)
@@ -239,10 +240,10 @@ def fill(
 
     An interruption leaves the parts of an input that can be read twice.
     """
-    from textvae.cli.parts import input_state
     from textvae.cli.progress import progress_bars
     from textvae.cli.sentences import tell_cut
-    from textvae.cli.vectors import Extent, check_extent, write_table
+    from textvae.export.formats import Extent, check_extent, write_table
+    from textvae.export.parts import input_state
 
     ahead, keep, claimed = Extent(), inputs is not None, False
     try:
@@ -293,7 +294,7 @@ def compute(
     total: int,
 ) -> Extent:
     """Write this process's share of the parts, but for those that are there; what there is."""
-    from textvae.cli.vectors import Extent, check_extent
+    from textvae.export.formats import Extent, check_extent
 
     extent = Extent()
     for number, (start, rows) in enumerate(in_parts(job.rows(output), extent)):
@@ -306,8 +307,8 @@ def compute(
 
 def in_parts(rows: Iterator[Row], extent: Extent) -> Iterator[tuple[int, list[Row]]]:
     """(index of the first row, rows) of each part; `extent` counts what has passed."""
-    from textvae.cli import parts
     from textvae.cli.sentences import in_chunks
+    from textvae.export import parts
 
     return in_chunks(extent.watch(rows), parts.PART)
 
@@ -318,7 +319,7 @@ def table_of(
     """The rows of all parts, quantized if asked for, as what a format writes."""
     import numpy as np
 
-    from textvae.cli.vectors import VectorTable
+    from textvae.export.formats import VectorTable
     from textvae.latent.quantization import Int8Map, sign_bits
 
     def blocks() -> Iterator[Block]:

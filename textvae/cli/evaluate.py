@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textvae.cli import options
-from textvae.cli.files import check_folder
-from textvae.cli.output import Output, human, to_json
-from textvae.data.replacing import replacing
+from textvae.cli.output import Output, to_json
 from textvae.errors import NotFoundError, UsageError
+from textvae.files.atomic import replacing
+from textvae.files.destination import check_folder
+from textvae.wording import human
 
 if TYPE_CHECKING:
     from textvae.api import TextVAE
     from textvae.config import Config
+    from textvae.evaluation.perplexity import Scorer
     from textvae.evaluation.samples import Quality
-    from textvae.evaluation.text_quality import Scorer
 
 EXAMPLES = (
     "textvae evaluate runs/mine test.txt",

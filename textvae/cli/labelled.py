@@ -7,18 +7,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from textvae.cli import sentences
-from textvae.cli.output import Output, counted, human
+from textvae.cli.output import Output
 from textvae.errors import DataError, shown
+from textvae.wording import counted, human
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from textvae.api import TextVAE
-    from textvae.cli.progress import Progress
+    from textvae.classification.probes import Split
     from textvae.data.readers import Row
-    from textvae.evaluation.probes import Split
     from textvae.models.sentence import Layer
+    from textvae.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def read_task(
     Raises:
         DataError: a file without labels, or with what are no classes.
     """
-    from textvae.evaluation import probes
+    from textvae.classification import probes
 
     def labelled(file: str) -> list[Row]:
         return read_labelled(file, output, text_column=text_column, label_column=label_column)
@@ -86,7 +87,7 @@ def without_duplicates(task: Task) -> Task:
     Raises:
         DataError: a test of which nothing is left.
     """
-    from textvae.evaluation import probes
+    from textvae.classification import probes
 
     return replace(
         task, splits=[probes.without_duplicates(split, task.texts) for split in task.splits]
@@ -160,7 +161,7 @@ def warn_of_unseen(n: int, file: str, folds: int | None, output: Output) -> None
 
 def warn_of_alike(labels: Iterable[str], output: Output) -> None:
     """Warn of labels that are likely to be one, written in several ways."""
-    from textvae.evaluation.probes import alike
+    from textvae.classification.probes import alike
 
     groups = [" and ".join(map(repr, group)) for group in alike(labels)]
     if groups:

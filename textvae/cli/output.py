@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
+from textvae.wording import human
+
 LONGEST_LINE = 5_000  # characters of an error or a warning; names of files can have 4,096
 WIDEST_COLUMN = 60  # of a table; what is longer pushes its own row alone
 LINE_BREAKS = re.compile(r"[\r\n]")
@@ -153,30 +155,6 @@ def grid_lines(rows: Sequence[Sequence[str]], width: int | None = None) -> Itera
             cells = [row[i].rjust(widths[i]) for i in range(start, end)]
             yield "  ".join([row[0].ljust(widths[0]), *cells])
         start = end
-
-
-def human(value: Any) -> str:
-    """A value as people read it: four decimals, grouped thousands, a dash for nothing."""
-    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
-        value = value.item()
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        if value != 0 and not 1e-3 <= abs(value) < 1e9:
-            return f"{value:.4g}"
-        return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4f}"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(human(item) for item in value) or "-"
-    return str(value)
-
-
-def counted(n: int, noun: str) -> str:
-    """`1 label`, `2 labels`, `1,000 labels`."""
-    return f"{human(n)} {noun}" if n == 1 else f"{human(n)} {noun}s"
 
 
 def lost_data(error: OSError) -> Exception:

@@ -12,18 +12,19 @@ import typer
 from textvae.cli import options
 from textvae.cli.compare import check_distinct
 from textvae.cli.evaluate import whatever_happens, write_json
-from textvae.cli.files import check_folder
-from textvae.cli.output import Output, counted, human
-from textvae.data.replacing import replacing
+from textvae.cli.output import Output
 from textvae.errors import UsageError
+from textvae.files.atomic import replacing
+from textvae.files.destination import check_folder
+from textvae.wording import counted, human
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from textvae.api import TextVAE
+    from textvae.classification.probes import Representation, Run
     from textvae.cli.labelled import Task
-    from textvae.evaluation.probes import Representation, Run
     from textvae.models.sentence import Layer
 
 EXAMPLES = (
@@ -106,10 +107,10 @@ def probe(
     names = [model, *(against or [])]
     check_distinct(names)
     output = Output(as_json=as_json, quiet=quiet)
+    from textvae.classification import probes
     from textvae.cli.labelled import average_all, encode_all, read_task, without_duplicates
     from textvae.cli.progress import progress_bars
     from textvae.cli.sentences import load_encoder
-    from textvae.evaluation import probes
 
     models = {name: load_encoder(name, device, "probe") for name in names}
     task = read_task(
@@ -262,7 +263,7 @@ def representations_of(
     vectors: Mapping[str, NDArray[np.float32]],
 ) -> dict[str, Representation]:
     """The features of each kind of vectors."""
-    from textvae.evaluation import probes
+    from textvae.classification import probes
 
     baselines = {
         MAJORITY: probes.majority,
@@ -277,7 +278,7 @@ def representations_of(
 
 def result(kind: Mapping[str, Any], size: int | None, runs: Sequence[Run]) -> dict[str, Any]:
     """The figures of a kind of vectors at a number of labels, and those of each run."""
-    from textvae.evaluation.probes import summary
+    from textvae.classification.probes import summary
 
     return {
         **kind,
@@ -297,8 +298,8 @@ def save_classifier(
     seed: int,
 ) -> None:
     """Write the classifier of all sentences of the training file."""
-    from textvae.evaluation.classifier import train_classifier
-    from textvae.models.fingerprint import fingerprint
+    from textvae.classification.classifier import train_classifier
+    from textvae.saving.fingerprint import fingerprint
 
     classifier = train_classifier(
         vectors[: task.n_train],

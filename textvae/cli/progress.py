@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from textvae.cli.output import Output, human, one_line, say
+from textvae.cli.output import Output, one_line, say
+from textvae.progress import Progress
+from textvae.wording import human
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
     from textvae.training.reporting import Reporter
 
-Progress = Callable[[str, int, int], None]  # phase, done, total
 ROOM_FOR_A_BAR = 60  # columns of a terminal
 
 # Keys of the records that are shown, in this order; each model defines some of them.

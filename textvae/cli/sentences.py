@@ -7,8 +7,9 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from textvae.cli.output import Output, counted
+from textvae.cli.output import Output
 from textvae.errors import DataError, UsageError
+from textvae.wording import counted
 
 if TYPE_CHECKING:
     from textvae.api import TextVAE

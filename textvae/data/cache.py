@@ -9,8 +9,8 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from textvae.data.replacing import half_written
 from textvae.errors import DataError
+from textvae.files.atomic import half_written
 
 _FOLDERS = ("corpora", "tokenizers")
 _NAMES = r"[0-9a-f]{32}\.(arrow|json)"

@@ -18,10 +18,10 @@ import pyarrow as pa
 import torch
 
 from textvae.data.batches import Tokens
-from textvae.data.replacing import replacing
 from textvae.data.rows import Row
 from textvae.data.tokenizers import Tokenizer
 from textvae.errors import DataError
+from textvae.files.atomic import replacing
 
 _SLAB_ROWS = 65_536
 _SLAB_BYTES = 64 << 20

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from textvae.data.files import Source, check_expansion, read_chunks, read_lines
 from textvae.data.rows import Row, checked_row
+from textvae.data.sources import Source, check_expansion, read_chunks, read_lines
 from textvae.errors import DataError, NotFoundError, is_utf8, shown
-from textvae.limits import without_doubles
+from textvae.files.untrusted import without_doubles
 
 if TYPE_CHECKING:
     import pyarrow

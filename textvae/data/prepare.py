@@ -14,10 +14,10 @@ from typing import NamedTuple
 from textvae.config import DataConfig, TokenizerConfig
 from textvae.data.cache import cache_folder, fingerprint
 from textvae.data.corpus import EncodedCorpus, check_free_disk, write_corpus
-from textvae.data.files import STDIN, Source, find_sources, read_chunks
 from textvae.data.formats import Choice
 from textvae.data.readers import clean_rows, rows_of, rows_of_texts
 from textvae.data.rows import Row, hash_fraction
+from textvae.data.sources import STDIN, Source, find_sources, read_chunks
 from textvae.data.tokenizers import KINDS, Tokenizer
 from textvae.errors import ConfigError, DataError, NotFoundError, UsageError
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from textvae.config import DataConfig
-from textvae.data.files import Source, find_sources
 from textvae.data.formats import Choice, read_rows
 from textvae.data.rows import Row, checked_row, hash_fraction, text_cleaner
+from textvae.data.sources import Source, find_sources
 from textvae.errors import DataError
 
 __all__ = ["Row", "hash_fraction", "open_rows", "read_sentences", "rows_of", "rows_of_texts"]

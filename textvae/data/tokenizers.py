@@ -19,10 +19,10 @@ from typing import Any
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, trainers
 
-from textvae.data import foreign
-from textvae.data.replacing import replacing
 from textvae.errors import ConfigError, DataError, NotFoundError, shown
-from textvae.limits import parse_json, read_text, reason
+from textvae.files import untrusted_tokenizer as foreign
+from textvae.files.atomic import replacing
+from textvae.files.untrusted import parse_json, read_text, reason
 
 PAD, BOS, EOS, UNK = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")  # with ids 0, 1, 2, 3
 KINDS = ("bpe", "word", "unigram")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sentence_transformers.sentence_transformer.model_card import SentenceTransformerModelCardData
 
-from textvae.models.fingerprint import fingerprint
+from textvae.saving.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -14,11 +14,11 @@ import torch
 from textvae.data.rows import Row
 from textvae.data.tokenizers import Tokenizer
 from textvae.evaluation.figures import Figures
-from textvae.evaluation.likelihood import Progress
 from textvae.evaluation.report import evaluate
 from textvae.evaluation.samples import Quality
 from textvae.evaluation.sentences import lowest_hashes
 from textvae.models.sentence import SentenceModel
+from textvae.progress import Progress
 
 PAIRED = ("nll_iw", "nll_elbo", "rec")  # nats of a sentence, whatever its tokens are
 

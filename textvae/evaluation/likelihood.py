@@ -19,8 +19,7 @@ from torch import Tensor
 from textvae.data.batches import Tokens, collate
 from textvae.gaussian import DiagonalGaussian
 from textvae.models.sentence import SentenceModel
-
-Progress = Callable[[str, int, int], None]  # phase, done, total
+from textvae.progress import Progress
 
 # Logits of one decoder call, over samples, sentences, tokens and vocabulary: what bounds memory.
 CPU_LOGITS = 2**22

@@ -11,21 +11,15 @@ import torch
 from torch import Tensor
 
 from textvae.data.tokenizers import Tokenizer
+from textvae.data.writing import Writing, units
+from textvae.decoding.generation import Sampling, decode_batches
 from textvae.errors import DataError, UsageError
 from textvae.evaluation.figures import Figures
-from textvae.evaluation.likelihood import Progress
+from textvae.evaluation.perplexity import Scorer, perplexity, scored_perplexity, unit_lengths
 from textvae.evaluation.sentences import lowest_hashes
-from textvae.evaluation.text_quality import (
-    Scorer,
-    Writing,
-    perplexity,
-    scored_perplexity,
-    unit_lengths,
-    units,
-)
-from textvae.latent.decoding import Sampling, decode_batches
 from textvae.latent.interpolation import Method, interpolate
 from textvae.models.sentence import SentenceModel
+from textvae.progress import Progress
 
 _PAIRS = 4  # third word of the counter; sentences have 2 and 3, generated samples 0 and 1
 

@@ -9,16 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from textvae.evaluation.figures import Figures
-from textvae.evaluation.likelihood import (
-    Chunk,
-    Likelihood,
-    Progress,
-    SentenceNoise,
-    restoring,
-    rows_a_call,
-)
+from textvae.evaluation.likelihood import Chunk, Likelihood, SentenceNoise, restoring, rows_a_call
 from textvae.gaussian import DiagonalGaussian
 from textvae.models.sentence import SentenceModel
+from textvae.progress import Progress
 
 SAMPLES = 32  # of each posterior; of half as many the steps learn some by heart
 _REFINEMENT = 3  # third word of the counter: noise apart from that of the reported figures

@@ -12,7 +12,10 @@ from torch import Tensor
 
 from textvae.data.rows import Row
 from textvae.data.tokenizers import Tokenizer
+from textvae.data.writing import Writing, writing_of
+from textvae.decoding.generation import Sampling, decode_batches
 from textvae.errors import UsageError
+from textvae.evaluation.bleu import bleu
 from textvae.evaluation.figures import Figures
 from textvae.evaluation.information import (
     active_units,
@@ -23,7 +26,6 @@ from textvae.evaluation.information import (
 from textvae.evaluation.likelihood import (
     Chunk,
     Likelihood,
-    Progress,
     chunks_by_length,
     codes,
     importance_weighted,
@@ -32,21 +34,14 @@ from textvae.evaluation.likelihood import (
     posteriors,
 )
 from textvae.evaluation.paths import Interpolations, judge_paths
+from textvae.evaluation.perplexity import perplexity, unit_lengths
+from textvae.evaluation.reconstruction import exact_match, token_accuracy
 from textvae.evaluation.refinement import refine, refined_figures
 from textvae.evaluation.samples import Quality, judge_samples
 from textvae.evaluation.sentences import Sentences, prepare
-from textvae.evaluation.text_quality import (
-    Writing,
-    bleu,
-    exact_match,
-    perplexity,
-    token_accuracy,
-    unit_lengths,
-    writing_of,
-)
 from textvae.gaussian import DiagonalGaussian
-from textvae.latent.decoding import Sampling, decode_batches
 from textvae.models.sentence import SentenceModel
+from textvae.progress import Progress
 
 CONVERGED_WITHIN = 0.2  # nats between nll_iw at K and at K/2
 

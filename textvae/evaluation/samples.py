@@ -6,20 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from textvae.data.tokenizers import Tokenizer
+from textvae.data.writing import Writing
+from textvae.decoding.generation import Sampling, generate
 from textvae.errors import UsageError
+from textvae.evaluation.bleu import self_bleu
+from textvae.evaluation.diversity import distinct_2, found_in
 from textvae.evaluation.figures import Figures
-from textvae.evaluation.likelihood import Progress
+from textvae.evaluation.perplexity import Scorer, scored_perplexity
 from textvae.evaluation.sentences import lowest_hashes
-from textvae.evaluation.text_quality import (
-    Scorer,
-    Writing,
-    distinct_2,
-    found_in,
-    scored_perplexity,
-    self_bleu,
-)
-from textvae.latent.decoding import Sampling, generate
 from textvae.models.sentence import SentenceModel
+from textvae.progress import Progress
 
 
 @dataclass(frozen=True)

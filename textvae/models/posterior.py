@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from textvae.data.noise import StepNoise
+from textvae.randomness.noise import StepNoise
 
 EPSILON = 1e-5  # added to the variance, as in torch's own batch normalisation
 MOMENTUM = 0.1  # weight of the newest batch in the running statistics

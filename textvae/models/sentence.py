@@ -14,14 +14,15 @@ from torch import Tensor, nn
 
 from textvae.config import ModelConfig
 from textvae.data.batches import Tokens
-from textvae.data.noise import StepNoise, drop_words, dropout
 from textvae.errors import UsageError
 from textvae.gaussian import DiagonalGaussian
+from textvae.models.dropout import drop_words, dropout
 from textvae.models.pooling import Pooling
 from textvae.models.posterior import BatchNormalisedMeans, largest_log_variance
 from textvae.models.recurrent import CELLS, RecurrentDecoder, RecurrentEncoder, State
 from textvae.models.softmax import linear_nll
 from textvae.models.transformer import TransformerDecoder, TransformerEncoder
+from textvae.randomness.noise import StepNoise
 
 Layer = Literal["latent", "encoder"]  # where the vector of a sentence is taken
 

@@ -9,17 +9,17 @@ from torch import Tensor, nn
 
 from textvae.config import ObjectiveConfig
 from textvae.data.batches import Batch
-from textvae.data.corruption import Corruption
-from textvae.data.noise import StepNoise
 from textvae.gaussian import DiagonalGaussian
 from textvae.models.sentence import SentenceModel
 from textvae.objectives.adversary import Discriminator, discriminator_loss, encoder_loss
 from textvae.objectives.bag_of_words import BagOfWords
 from textvae.objectives.contrastive import contrastive_nll
+from textvae.objectives.corruption import Corruption
 from textvae.objectives.free_bits import free_bits_kl
 from textvae.objectives.importance import importance_weighted_nll
 from textvae.objectives.mmd import mmd
 from textvae.objectives.target_kl import floor_under
+from textvae.randomness.noise import StepNoise
 
 Sums = dict[str, Tensor]
 

@@ -8,8 +8,8 @@ from typing import Any
 from textvae.config import Config, ObjectiveConfig
 from textvae.data.prepare import Corpora
 from textvae.data.tokenizers import Tokenizer
-from textvae.latent.decoding import generate
-from textvae.latent.settings import Sampling
+from textvae.decoding.generation import generate
+from textvae.decoding.settings import Sampling
 from textvae.models.sentence import SentenceModel
 from textvae.training.checkpoints import TrainingState
 from textvae.training.reporting import best_record

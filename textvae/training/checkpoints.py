@@ -22,12 +22,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from textvae.data.replacing import naming
 from textvae.errors import ModelFormatError, NotFoundError, shown
-from textvae.limits import inside, parse_json, read_text, reason, shown_name
-from textvae.models.folder import own_tensors, read_weights, write_weights
+from textvae.files.atomic import naming
+from textvae.files.tensor_header import read_header
+from textvae.files.untrusted import inside, parse_json, read_text, reason, shown_name
 from textvae.models.sentence import SentenceModel
-from textvae.models.tensors import read_header
+from textvae.saving.folder import own_tensors, read_weights, write_weights
 
 FOLDER = "checkpoints"
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"

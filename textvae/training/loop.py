@@ -14,12 +14,13 @@ from torch import Tensor
 
 from textvae.config import Config
 from textvae.data.batches import Batch, BatchPlan
-from textvae.data.noise import StepNoise, derived_seed
 from textvae.data.prepare import Corpora
 from textvae.errors import DataError, InterruptedRun
 from textvae.evaluation.monitor import monitor
-from textvae.models.folder import WEIGHTS_FILE, build_model, save_model, write_atomically
 from textvae.models.sentence import SentenceModel
+from textvae.randomness.noise import StepNoise
+from textvae.randomness.seeds import derived_seed
+from textvae.saving.folder import WEIGHTS_FILE, build_model, save_model, write_atomically
 from textvae.training.budget import Budget
 from textvae.training.checkpoints import (
     ANEW,

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-from textvae.data.replacing import naming
+from textvae.files.atomic import naming
 
 METRICS_FILE = "metrics.jsonl"
 LOGGER = logging.getLogger("textvae")

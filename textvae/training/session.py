@@ -13,11 +13,12 @@ from typing import Any
 from textvae.config import Config, ModelConfig, TokenizerConfig
 from textvae.data.cache import holds_cache
 from textvae.data.prepare import Corpora, load_corpora
-from textvae.data.replacing import check_writable, half_written
 from textvae.data.tokenizers import Tokenizer
 from textvae.errors import DataError, NotFoundError, TextVAEError, UsageError, is_utf8, shown
-from textvae.limits import parse_json, read_text
-from textvae.models.folder import (
+from textvae.files.atomic import check_writable, half_written
+from textvae.files.lock import LOCK_FILE, check_not_training, sole_training
+from textvae.files.untrusted import parse_json, read_text
+from textvae.saving.folder import (
     CONFIG_FILE,
     TOKENIZER_FILE,
     load_model,
@@ -27,7 +28,6 @@ from textvae.models.folder import (
 )
 from textvae.training.card import model_card
 from textvae.training.checkpoints import ANEW, FOLDER, TrainingState
-from textvae.training.lock import LOCK_FILE, check_not_training, sole_training
 from textvae.training.loop import train
 from textvae.training.reporting import METRICS_FILE, LoggingReporter, Reporter
 from textvae.training.runtime import accelerator_for

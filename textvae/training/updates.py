@@ -13,9 +13,10 @@ from torch.nn.utils import clip_grad_norm_
 
 from textvae.config import Config, ModelConfig
 from textvae.data.batches import Batch
-from textvae.data.noise import StepNoise, derived_seed
 from textvae.models.sentence import SentenceModel
 from textvae.objectives.training_loss import TrainingLoss
+from textvae.randomness.noise import StepNoise
+from textvae.randomness.seeds import derived_seed
 from textvae.training.checkpoints import optimizer_tensors, restore_optimizer
 from textvae.training.processes import Processes
 

@@ -1,0 +1,549 @@
+"""TextVAE: the one object that people hold. Train, load, encode, decode, generate, walk."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from textvae.config import Config
+from textvae.data.batches import Tokens, collate
+from textvae.data.rows import check_characters, text_cleaner
+from textvae.data.tokenizers import Tokenizer
+from textvae.decoding.generation import decode_batches, generate
+from textvae.decoding.settings import Sampling
+from textvae.errors import DataError, InterruptedRun, ModelFormatError, NotFoundError, UsageError
+from textvae.evaluation.likelihood import (
+    chunks_by_length,
+    importance_weighted,
+    log_likelihoods,
+    posteriors,
+)
+from textvae.gaussian import DiagonalGaussian
+from textvae.latent.interpolation import Method, interpolate
+from textvae.models.device import choose_device
+from textvae.models.sentence import Layer, SentenceModel
+from textvae.randomness.streams import SampleStreams
+from textvae.saving.folder import load_model, own_file, read_metrics, save_model, write_atomically
+
+if TYPE_CHECKING:
+    from textvae.training.reporting import Reporter
+
+EXPERIMENT_FILE = "experiment.toml"
+LAYERS: tuple[Layer, ...] = get_args(Layer)
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """The vectors of N sentences, and how many of the sentences were cut to have them."""
+
+    vectors: NDArray[np.float32]  # (N, D)
+    variances: NDArray[np.float32] | None  # (N, Z) of the posterior, where asked for
+    cut: int  # sentences beyond the model's limit
+
+
+class TextVAE:
+    """A trained sentence VAE, autoencoder or language model, with its tokenizer.
+
+    Results for a sentence do not depend on the other sentences of the call.
+
+    >>> vae = TextVAE.from_pretrained("runs/everyday")  # doctest: +SKIP
+    >>> vae.generate(2, seed=1)  # doctest: +SKIP
+    >>> vae.interpolate("the soup was cold .", "we took the train .", steps=5)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: SentenceModel,
+        tokenizer: Tokenizer,
+        config: Config,
+        *,
+        folder: Path | None = None,
+    ) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.config = config
+        self.folder = folder
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+
+    # from text or from disk
+
+    @classmethod
+    def train(
+        cls,
+        texts: Iterable[str] | str | Path | None = None,
+        *,
+        valid: Iterable[str] | str | Path | None = None,
+        out: str | Path | None = None,
+        recipe: str | None = None,
+        config: Config | None = None,
+        reporter: Reporter | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        **options: Any,
+    ) -> TextVAE:
+        """The best model, by validation, of a training on `texts`.
+
+        Args:
+            texts: sentences, or the name of a file, glob or `hf:` data set.
+            valid: the same for validation; none: a share held out by a hash of the text.
+            out: folder of the run; none: a temporary one, gone with the model that is returned.
+            recipe: settings that come with textvae, e.g. `small`; see `textvae config show`.
+            config: a whole configuration; or name fields of one as further keywords, e.g.
+                `max_minutes=5, latent_size=64`, which win over those of the recipe.
+            reporter: who is told of the progress; none: the logger `textvae`.
+            resume, overwrite: what to do with a folder that already holds a run: go on with it,
+                the names of its files and its settings being those that are not given here, or
+                delete it and begin anew.
+
+        Raises:
+            UsageError: `out` holds something, or options contradict.
+            ConfigError: an unknown recipe or field, or a value outside what is allowed.
+            DataError: there is no usable text.
+        """
+        from textvae.training.session import train_session
+
+        partial = [*sorted(options), *(["recipe"] if recipe is not None else [])]
+        if config is not None and partial:
+            raise UsageError(f"give config or {partial[0]}=..., not both")
+        own = Path(out, EXPERIMENT_FILE) if out is not None and resume and recipe is None else None
+        base = own if own is not None and own.is_file() else None
+        resolved = config or Config.resolve(recipe=recipe, file=base, options=options)
+        temporary = tempfile.TemporaryDirectory(prefix="textvae-") if out is None else None
+        folder = Path(temporary.name if temporary is not None else out or "")
+        try:
+            train_session(
+                resolved,
+                folder,
+                texts=texts,
+                valid_texts=valid,
+                reporter=reporter,
+                resume=resume,
+                overwrite=overwrite,
+            )
+        except InterruptedRun:
+            if temporary is not None:
+                temporary._finalizer.detach()  # type: ignore[attr-defined]  # to be resumed
+            raise
+        trained = cls.from_pretrained(folder, device=resolved.training.device)
+        trained._temporary = temporary
+        return trained
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, *, device: str = "auto") -> TextVAE:
+        """The model of a folder, or of a repository of the Hugging Face hub.
+
+        Raises:
+            NotFoundError: there is neither.
+            ModelFormatError: it is damaged or no textvae model.
+        """
+        folder = Path(name)
+        if not os.path.isdir(folder):  # which takes a name that is too long for one not there
+            folder = _download(str(name))
+        loaded = load_model(folder, device=choose_device(device))
+        experiment = own_file(folder, EXPERIMENT_FILE)
+        if experiment.is_file():
+            config = Config.resolve(file=experiment)
+        else:
+            config = Config(data=loaded.data, model=loaded.model.config)
+        config = config.model_copy(
+            update={
+                "model": loaded.model.config,
+                "data": config.data.model_copy(
+                    update={
+                        "lowercase": loaded.data.lowercase,
+                        "normalization": loaded.data.normalization,
+                        "max_tokens": loaded.data.max_tokens,
+                    }
+                ),
+            }
+        )
+        return cls(loaded.model, loaded.tokenizer, config, folder=folder)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the model into a folder that `from_pretrained` reads."""
+        save_model(Path(folder), self.model, self.tokenizer, self.config.data)
+        write_atomically(Path(folder) / EXPERIMENT_FILE, self.config.to_toml())
+
+    def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
+        """Upload the model to the Hugging Face hub; its address."""
+        from huggingface_hub import HfApi
+
+        hub = HfApi()
+        hub.create_repo(repo_id, exist_ok=True, private=private)
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            # Not a link to a file of yours: the card becomes public.
+            if self.folder is not None and own_file(self.folder, "README.md").is_file():
+                card = (self.folder / "README.md").read_text(encoding="utf-8")
+                (Path(folder) / "README.md").write_text(card, encoding="utf-8")
+            return str(hub.upload_folder(repo_id=repo_id, folder_path=folder))
+
+    # what it is
+
+    def __repr__(self) -> str:
+        place = "" if self.folder is None else f", folder={str(self.folder)!r}"
+        return f"TextVAE({self.kind}, latent_size={self.latent_size}{place})"
+
+    @property
+    def kind(self) -> str:
+        """`vae`, `ae` or `lm`."""
+        return self.model.kind
+
+    @property
+    def latent_size(self) -> int:
+        """Z, the dimensions of a sentence vector; 0 for a language model."""
+        return self.model.latent_size
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest sentence in tokens, the end token included."""
+        return self.model.max_tokens
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The validation record of the saved weights, as training wrote it; empty if unknown.
+
+        Raises:
+            ModelFormatError: metrics.jsonl is damaged.
+        """
+        from textvae.training.reporting import best_record
+
+        return {} if self.folder is None else best_record(read_metrics(self.folder))
+
+    # text -> latent
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        layer: Layer = "latent",
+        normalize: bool = False,
+        batch_size: int = 256,
+    ) -> NDArray[np.float32]:
+        """The vector of each sentence, (N, D): the posterior mean, or the autoencoder's code.
+
+        Sentences beyond the model's limit are cut; `overlong` counts them.
+
+        Args:
+            layer: `latent` (D = Z), or `encoder`: the state before the bottleneck.
+            normalize: give each vector the length 1.
+
+        Raises:
+            UsageError: the model is a language model, or an unknown layer.
+        """
+        found = self.embed(texts, layer=layer, normalize=normalize, batch_size=batch_size)
+        return found.vectors
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        layer: Layer = "latent",
+        normalize: bool = False,
+        with_variance: bool = False,
+        sample_seed: int | None = None,
+        first: int = 0,
+        batch_size: int = 256,
+    ) -> Embeddings:
+        """The vectors of `encode` and what goes with them, from one pass over the texts.
+
+        Args:
+            layer, normalize: as in `encode`.
+            with_variance: give the posterior's variances beside its means.
+            sample_seed: a sample of each posterior in place of its mean, that of the stream
+                (sample_seed, index), whatever the calls.
+            first: index of the first text in the whole input.
+
+        Raises:
+            UsageError: the model is a language model, or an unknown layer; variances or samples
+                of what has no posterior; variances beside vectors that are not its means.
+        """
+        encoder = self._layer(layer)
+        self._need_latent("encode")
+        self._check_posterior_options(layer, normalize, with_variance, sample_seed is not None)
+        ids, cut = self._cut_ids(texts)
+        variances = None
+        if with_variance or sample_seed is not None:
+            q = DiagonalGaussian(*self._encoded(ids, batch_size, self._parameters).chunk(2, dim=-1))
+            vectors = q.mean
+            if sample_seed is not None:
+                streams = SampleStreams(sample_seed, range(first, first + len(ids)))
+                vectors = q.sample(streams.prior_noise(self.latent_size).to(vectors.device))
+            if with_variance:
+                variances = q.log_variance.exp().cpu().numpy()
+        else:
+            vectors = self._encoded(ids, batch_size, encoder)
+        if normalize:
+            vectors = torch.nn.functional.normalize(vectors, dim=-1)
+        return Embeddings(vectors.cpu().numpy(), variances, cut)
+
+    def vector_size(self, layer: Layer = "latent") -> int:
+        """D, the dimensions of a vector of `encode`."""
+        return self.encode([], layer=layer).shape[1]
+
+    def word_average(self, texts: Sequence[str], *, batch_size: int = 256) -> NDArray[np.float32]:
+        """The mean of the encoder's token embeddings of each sentence, (N, E).
+
+        A baseline for what the vectors of `encode` know beyond the words.
+
+        Raises:
+            UsageError: the model is a language model.
+        """
+        self._need_latent("encode")
+        ids, _ = self._cut_ids(texts)
+        return self._encoded(ids, batch_size, self.model.word_average).cpu().numpy()
+
+    def posterior(self, texts: Sequence[str], *, batch_size: int = 256) -> DiagonalGaussian:
+        """q(z|x) of each sentence, shape (N, Z). The model must be a vae."""
+        self._need_latent("encode")
+        ids, _ = self._cut_ids(texts)
+        return DiagonalGaussian(*self._encoded(ids, batch_size, self._parameters).chunk(2, dim=-1))
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of each sentence as the encoder reads them, cut, without the end token."""
+        return self._cut_ids(texts)[0]
+
+    def overlong(self, texts: Sequence[str]) -> int:
+        """How many of the texts exceed the model's limit and would be cut."""
+        return self._cut_ids(texts)[1]
+
+    # latent -> text
+
+    def decode(
+        self, z: NDArray[np.floating] | Tensor, *, seed: int = 0, **decoding: Any
+    ) -> list[str]:
+        """A sentence for each vector (N, Z); greedy unless `decoding` says otherwise.
+
+        `decoding` takes the fields of `Sampling`: temperature, top_k, top_p, beams, ...
+        """
+        self._need_latent("decode")
+        latents = torch.as_tensor(np.asarray(z) if not isinstance(z, Tensor) else z)
+        latents = latents.to(self.model.device, torch.float32)
+        if latents.dim() != 2 or latents.size(1) != self.latent_size:
+            raise UsageError(
+                f"z has shape {tuple(latents.shape)}; expected (N, {self.latent_size})"
+            )
+        settings = Sampling.from_options(default="greedy", **decoding)
+        return self.tokenizer.decode(list(decode_batches(self.model, latents, settings, seed=seed)))
+
+    def generate(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        near: str | None = None,
+        scale: float = 1.0,
+        **decoding: Any,
+    ) -> list[str]:
+        """`n` sentences from the prior, or near one sentence; sample i depends on (seed, i) only.
+
+        Args:
+            near: vary this sentence: z = mean + scale * stddev * noise of its posterior (of an
+                ae: the spread of its codes stands in for the posterior's).
+            scale: how far.
+            decoding: fields of `Sampling`; ancestral sampling unless they say otherwise.
+        """
+        return list(self.iter_generate(n, seed=seed, near=near, scale=scale, **decoding))
+
+    def iter_generate(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        near: str | None = None,
+        scale: float = 1.0,
+        batch_size: int = 256,
+        **decoding: Any,
+    ) -> Iterator[str]:
+        """The sentences of `generate`, one by one, in bounded memory."""
+        if n < 0:
+            raise UsageError(f"n {n} must be 0 or more")
+        settings = Sampling.from_options(default="sample", **decoding)
+        latents = None
+        if near is not None:
+            self._need_latent("generate near a sentence")
+            centre, spread = self._neighbourhood(near)
+
+            def latents(noise: Tensor) -> Tensor:
+                return centre + scale * spread * noise
+
+        ids = generate(self.model, n, settings, seed=seed, batch_size=batch_size, latents=latents)
+        return (self.tokenizer.decode([sentence])[0] for sentence in ids)
+
+    # text -> text
+
+    def reconstruct(
+        self, texts: Sequence[str], *, sample: bool = False, seed: int = 0, **decoding: Any
+    ) -> list[str]:
+        """Each sentence through the latent and back; greedy from the posterior mean.
+
+        `sample` decodes a sample of the posterior instead, sentence i by (seed, i).
+        """
+        self._need_latent("reconstruct")
+        if sample:
+            q = self.posterior(texts)
+            noise = SampleStreams(seed, range(len(texts))).prior_noise(self.latent_size)
+            return self.decode(q.sample(noise.to(q.mean.device)), seed=seed, **decoding)
+        return self.decode(self.encode(texts), seed=seed, **decoding)
+
+    def interpolate(
+        self, a: str, b: str, steps: int = 7, *, method: Method = "slerp", **decoding: Any
+    ) -> list[str]:
+        """`steps` sentences on the way from one sentence's vector to another's, ends included."""
+        self._need_latent("interpolate")
+        start, end = self.encode([a, b])
+        return self.decode(interpolate(start, end, steps, method=method), **decoding)
+
+    # likelihood
+
+    def log_likelihood(
+        self, texts: Sequence[str], *, samples: int = 100, seed: int = 0, truncate: bool = False
+    ) -> NDArray[np.float64]:
+        """log p(x) of each sentence in nats, (N,): importance-weighted, exact for an lm.
+
+        Burda 2016, eq. 8.
+
+        Raises:
+            UsageError: an autoencoder, which has no density; or samples below 1.
+            DataError: sentences beyond the model's limit, unless `truncate` scores them cut.
+        """
+        if self.kind == "ae":
+            raise UsageError("an autoencoder has no density of text; train a vae or an lm")
+        if samples < 1:
+            raise UsageError(f"samples {samples} must be 1 or more; try 100")
+        ids, cut = self._cut_ids(texts)
+        if cut and not truncate:
+            raise DataError(
+                f"{cut} of {len(texts)} sentences exceed the model's limit of "
+                f"{self.max_tokens} tokens; truncate=True scores them cut"
+            )
+        if len(texts) == 0:
+            return np.empty(0)
+        chunks = chunks_by_length(ids, self.model)
+        if self.kind == "lm":
+            return log_likelihoods(self.model, chunks, None).numpy()
+        q = posteriors(self.model, chunks)
+        found = importance_weighted(self.model, chunks, q, samples=samples, seed=seed)
+        return -found.nll.numpy()
+
+    # copies
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The temporary folder of a run belongs to the object that its training returned.
+        return {**vars(self), "_temporary": None}
+
+    def __sklearn_clone__(self) -> TextVAE:
+        """Itself: estimators that hold one model share it, scikit-learn would copy the weights."""
+        return self
+
+    # inside
+
+    def _prepared(self, texts: Sequence[str]) -> list[str]:
+        if isinstance(texts, str):
+            raise UsageError("expected a list of sentences, got one string; try [text]")
+        data = self.config.data
+        for place, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise DataError(f"texts[{place}] is {type(text).__name__}, not a string")
+            check_characters(f"texts[{place}]", "text", text)
+        clean = text_cleaner(lowercase=data.lowercase, normalization=data.normalization)
+        return list(texts) if clean is None else [clean(text) for text in texts]
+
+    def _cut_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
+        """The token ids of each text, those beyond the model's limit cut, and the count of these.
+
+        The end token, which follows, is part of the limit.
+        """
+        limit = self.max_tokens - 1
+        ids = self.tokenizer.encode(self._prepared(texts))
+        overlong = [place for place, sentence in enumerate(ids) if len(sentence) > limit]
+        for place in overlong:
+            ids[place] = ids[place][:limit]
+        return ids, len(overlong)
+
+    def _parameters(self, tokens: Tokens) -> Tensor:
+        """Means, then log-variances of the posterior, (B, 2Z)."""
+        q = self.model.posterior(tokens)
+        return torch.cat([q.mean, q.log_variance], dim=-1)
+
+    def _check_posterior_options(
+        self, layer: Layer, normalize: bool, with_variance: bool, sample: bool
+    ) -> None:
+        what = "variances" if with_variance else "samples"
+        if not (with_variance or sample):
+            return
+        if self.kind != "vae":
+            raise UsageError(f"an autoencoder has no posterior, so no {what}: leave that out")
+        if layer != "latent":
+            raise UsageError(f"layer {layer!r} has no posterior, so no {what}; try latent")
+        if with_variance and (normalize or sample):
+            given = "normalized vectors" if normalize else "samples"
+            raise UsageError(f"variances are those of the means; leave out either them or {given}")
+
+    def _layer(self, layer: Layer) -> Callable[[Tokens], Tensor]:
+        if layer not in LAYERS:
+            raise UsageError(f"layer {layer!r} is unknown; try {' or '.join(LAYERS)}")
+        return self.model.code if layer == "latent" else self.model.pooled
+
+    @torch.inference_mode()
+    def _encoded(
+        self, ids: Sequence[Sequence[int]], batch_size: int, encoder: Callable[[Tokens], Tensor]
+    ) -> Tensor:
+        """Rows of `encoder`'s output in the order of the sentences, batched by length."""
+        order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+        parts = []
+        for first in range(0, len(order), batch_size):
+            chosen = [ids[row] for row in order[first : first + batch_size]]
+            tokens = collate(chosen, self.tokenizer.eos_id, self.tokenizer.pad_id)
+            parts.append(encoder(tokens.to(self.model.device)))
+        if not parts:
+            return self._encoded([[]], 1, encoder)[:0]
+        sorted_rows = torch.cat(parts)
+        result = torch.empty_like(sorted_rows)
+        result[torch.tensor(order, device=result.device)] = sorted_rows
+        if not bool(result.isfinite().all()):
+            raise ModelFormatError(
+                f"{self.folder or 'the model'}: a sentence has a vector that is not finite; the "
+                "weights are damaged or far too large: train the model anew"
+            )
+        return result
+
+    def _neighbourhood(self, text: str) -> tuple[Tensor, Tensor]:
+        if self.kind == "vae":
+            q = self.posterior([text])
+            return q.mean, q.stddev
+        spread = self.model.code_factor.square().sum(1).sqrt()
+        return torch.as_tensor(self.encode([text])).to(spread.device), spread
+
+    def _need_latent(self, what: str) -> None:
+        if self.kind == "lm":
+            raise UsageError(
+                f"a language model has no latent, so it cannot {what}; use a vae or an ae"
+            )
+
+
+def _download(name: str) -> Path:
+    """The local copy of a hub repository."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(
+            snapshot_download(
+                name, allow_patterns=["*.json", "*.safetensors", "*.toml", "*.md", "*.jsonl"]
+            )
+        )
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise NotFoundError(
+            f"{name}: no such folder, and the hub gave no such model ({reason})"
+        ) from None

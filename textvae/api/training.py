@@ -1,0 +1,27 @@
+"""Trainings of a whole configuration, and what they would take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textvae.config import Config
+
+if TYPE_CHECKING:
+    from textvae.training.reporting import Reporter
+
+
+def train(
+    config: Config, out: Path, *, reporter: Reporter, resume: bool = False, overwrite: bool = False
+) -> None:
+    """Train what a configuration describes into the folder `out`; see `TextVAE.train`."""
+    from textvae.training.session import train_session
+
+    train_session(config, out, reporter=reporter, resume=resume, overwrite=overwrite)
+
+
+def plan(config: Config) -> dict[str, Any]:
+    """What the training of a configuration would take: parameters, tokens, memory, minutes."""
+    from textvae.training.plan import plan as measured_plan
+
+    return measured_plan(config)

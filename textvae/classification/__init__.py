@@ -1,0 +1,1 @@
+"""Linear classifiers on sentence vectors: fit, test, save."""

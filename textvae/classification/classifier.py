@@ -1,0 +1,201 @@
+"""A linear classifier of sentence vectors as a file: tensors and JSON, nothing that could run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from textvae.classification.linear import Linear, fit
+from textvae.classification.probes import moments
+from textvae.errors import DataError, ModelFormatError, NotFoundError, shown
+from textvae.files.tensor_header import read_header
+from textvae.files.untrusted import parse_json, reason
+from textvae.models.sentence import Layer
+
+FORMAT = "textvae-classifier"
+FORMAT_VERSION = 1
+_MAX_BYTES = 1 << 30
+_LAYERS = get_args(Layer)
+
+
+@dataclass(frozen=True)
+class SentenceClassifier:
+    """p(label given vector) = softmax(weights (vector - mean) / scale + bias).
+
+    Args:
+        classes: the labels, K different strings.
+        weights: (K, D).
+        bias: (K,).
+        mean, scale: of the training vectors' dimensions, (D,).
+        layer, normalize: what `TextVAE.encode` has to be asked for.
+        fingerprint: of the model whose vectors these are.
+    """
+
+    classes: tuple[str, ...]
+    weights: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    layer: Layer
+    normalize: bool
+    fingerprint: str
+
+    def probabilities(self, vectors: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Of each class for each vector (N, D), in the order of `classes`, (N, K)."""
+        standardised = (vectors - self.mean) / self.scale
+        linear = Linear(np.arange(len(self.classes)), self.weights, self.bias)
+        return np.exp(linear.log_probabilities(standardised))
+
+    def to_bytes(self) -> bytes:
+        """The file: the tensors in safetensors, the rest as JSON in its metadata."""
+        description = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "classes": self.classes,
+            "layer": self.layer,
+            "normalize": self.normalize,
+            "fingerprint": self.fingerprint,
+        }
+        tensors = {
+            name: np.ascontiguousarray(getattr(self, name), dtype=np.float64)
+            for name in _shapes(len(self.classes), len(self.mean))
+        }
+        description["sha256"] = _digest(tensors)
+        return save(tensors, metadata={"textvae": json.dumps(description)})
+
+
+def train_classifier(
+    vectors: NDArray[np.floating],
+    labels: NDArray[np.intp],
+    classes: Sequence[str],
+    *,
+    layer: Layer,
+    normalize: bool,
+    fingerprint: str,
+    seed: int = 0,
+) -> SentenceClassifier:
+    """The classifier of all these vectors (N, D); `labels` (N,) are places in `classes`."""
+    mean, scale = moments(vectors)
+    linear = fit((vectors - mean) / scale, labels, seed=seed)
+    known = tuple(classes[place] for place in linear.classes)
+    return SentenceClassifier(
+        known, linear.weights, linear.bias, mean, scale, layer, normalize, fingerprint
+    )
+
+
+def read_classifier(path: Path, *, vector_size: Mapping[Layer, int]) -> SentenceClassifier:
+    """The classifier of a file, its sizes checked before anything of its size is read.
+
+    Args:
+        vector_size: D of each layer of the model that it is to be used with.
+
+    Raises:
+        NotFoundError: no such file.
+        ModelFormatError: it is damaged, of another kind, or does not fit itself.
+        DataError: vectors of this model do not have its dimensions.
+    """
+    if not os.path.isfile(path):  # which takes a name that is too long for one that is not there
+        raise NotFoundError(f"{path}: no such file; textvae probe --save writes classifiers")
+    if path.stat().st_size > _MAX_BYTES:
+        raise ModelFormatError(
+            f"{path}: {path.stat().st_size:,} bytes, a classifier has at most {_MAX_BYTES:,}"
+        )
+    try:
+        read_header(path)  # which refuses more than safetensors does
+        with safe_open(path, framework="numpy") as file:
+            described = _description(path, (file.metadata() or {}).get("textvae", ""))
+            digest = described.pop("sha256")
+            found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            shapes = {name: tuple(part.get_shape()) for name, part in found.items()}
+            K, D = len(described["classes"]), (shapes.get("mean") or (0,))[0]
+            if D < 1 or shapes != _shapes(K, D):
+                raise ModelFormatError(
+                    f"{path}: holds {_shown(shapes)}; a classifier of {K} classes holds "
+                    f"{_shown(_shapes(K, max(D, 1)))}"
+                )
+            if wrong := [n for n, part in found.items() if part.get_dtype() != "F64"]:
+                raise ModelFormatError(f"{path}: {wrong[0]} is not of float64")
+            size = vector_size[described["layer"]]
+            if size != D:
+                raise DataError(
+                    f"{path}: reads vectors of {D} dimensions, this model's have {size}: it "
+                    "belongs to another model"
+                )
+            tensors = {name: file.get_tensor(name) for name in found}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelFormatError(
+            f"{path}: not a classifier of textvae probe: {reason(error)}"
+        ) from None
+    if not all(np.isfinite(value).all() for value in tensors.values()):
+        raise ModelFormatError(f"{path}: holds numbers that are not finite")
+    if not (tensors["scale"] > 0).all():
+        raise ModelFormatError(f"{path}: a scale is not above 0")
+    if _digest(tensors) != digest:
+        raise ModelFormatError(f"{path}: damaged: its numbers are not those that were written")
+    return SentenceClassifier(**described, **tensors)
+
+
+def _shapes(K: int, D: int) -> dict[str, tuple[int, ...]]:  # noqa: N803
+    return {"bias": (K,), "mean": (D,), "scale": (D,), "weights": (K, D)}
+
+
+def _digest(tensors: Mapping[str, NDArray[np.float64]]) -> str:
+    """SHA-256 of the numbers, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(tensors[name].astype("<f8").tobytes())
+    return digest.hexdigest()
+
+
+def _shown(shapes: dict[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name[:80]} {shapes[name]}" for name in sorted(shapes)[:8]) or "no tensor"
+
+
+def _description(path: Path, text: str) -> dict[str, Any]:
+    """Classes, layer, normalize and fingerprint, each of its type, and the digest.
+
+    Raises:
+        ModelFormatError: they are not.
+    """
+    try:
+        described = parse_json(text)
+    except ValueError:
+        described = None
+    if not isinstance(described, dict) or described.get("format") != FORMAT:
+        raise ModelFormatError(f"{path}: not a classifier of textvae probe: no description in it")
+    version = described.get("format_version")
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
+        raise ModelFormatError(
+            f"{path}: format {shown(version)}, this program reads up to {FORMAT_VERSION}; "
+            "install a newer textvae"
+        )
+    classes, layer = described.get("classes"), described.get("layer")
+    if (
+        not isinstance(classes, list)
+        or not classes
+        or not all(isinstance(name, str) for name in classes)
+        or len(set(classes)) != len(classes)
+    ):
+        raise ModelFormatError(f"{path}: its classes are not a list of different strings")
+    if layer not in _LAYERS:
+        raise ModelFormatError(f"{path}: layer {shown(layer)}; expected {' or '.join(_LAYERS)}")
+    normalize, fingerprint = described.get("normalize"), described.get("fingerprint")
+    if not isinstance(normalize, bool) or not isinstance(fingerprint, str):
+        raise ModelFormatError(f"{path}: normalize or fingerprint is missing or of a wrong type")
+    return {
+        "classes": tuple(classes),
+        "layer": layer,
+        "normalize": normalize,
+        "fingerprint": fingerprint,
+        "sha256": described.get("sha256"),
+    }

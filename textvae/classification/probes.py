@@ -1,0 +1,276 @@
+"""What a linear classifier reads off frozen vectors: by few labels, by all, by cross-validation.
+
+What needs no label (the mean and the scale of a vector's dimensions, the words and weights of
+TF-IDF) comes from all training texts; labels, and so the choice of the regularisation, from those
+that were drawn; nothing from the test.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textvae.classification.linear import fit, stratified_folds, stratified_order
+from textvae.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from textvae.classification.linear import Matrix
+    from textvae.progress import Progress
+
+MAX_FOLDS = 1000
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which rows train, and which test; both of one set of sentences."""
+
+    train: NDArray[np.intp]
+    test: NDArray[np.intp]
+
+
+Representation = Callable[[Split], "tuple[Matrix, Matrix]"]  # features of train and of test
+
+
+@dataclass(frozen=True)
+class Run:
+    """A classifier's figures on a test: shares from 0 to 1."""
+
+    split: int
+    seed: int
+    n_labels: int
+    accuracy: float
+    macro_f1: float
+    strength: float | None  # C; None of the majority
+
+
+# the rows
+
+
+def one_split(n_train: int, n_test: int) -> Split:
+    """The first rows train, those after them test."""
+    rows = np.arange(n_train + n_test)
+    return Split(rows[:n_train], rows[n_train:])
+
+
+def cross_validation(labels: NDArray[np.intp], folds: int, seed: int) -> list[Split]:
+    """A split for each of the stratified folds, which is its test.
+
+    Raises:
+        UsageError: fewer than 2 folds, or more than there are rows.
+    """
+    most = min(len(labels), MAX_FOLDS)
+    if not 2 <= folds <= most:
+        raise UsageError(f"{folds} folds of {len(labels):,} sentences: give 2 to {most:,}")
+    fold_of = stratified_folds(labels, folds, seed)
+    return [
+        Split(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold))
+        for fold in range(folds)
+    ]
+
+
+def in_training(split: Split, texts: Sequence[str]) -> NDArray[np.bool_]:
+    """Whether each test text stands among the training texts too, whatever its case and blanks."""
+    known = {same_text(texts[row]) for row in split.train}
+    return np.array([same_text(texts[row]) in known for row in split.test], dtype=bool)
+
+
+def same_text(text: str) -> str:
+    """What texts share that differ in case and white space only.
+
+    >>> same_text("  The soup ")
+    'the soup'
+    """
+    return " ".join(text.casefold().split())
+
+
+def unseen(splits: Sequence[Split], labels: NDArray[np.intp]) -> int:
+    """Test rows whose class no training row of their split has."""
+    return sum(int((~np.isin(labels[s.test], labels[s.train])).sum()) for s in splits)
+
+
+def without_duplicates(split: Split, texts: Sequence[str]) -> Split:
+    """The split without the test texts that stand among the training texts.
+
+    Raises:
+        DataError: nothing is left.
+    """
+    kept = split.test[~in_training(split, texts)]
+    if len(kept) == 0:
+        raise DataError("every test text also stands in the training file: nothing is left to test")
+    return Split(split.train, kept)
+
+
+def alike(labels: Iterable[str]) -> list[list[str]]:
+    """Groups of different labels that differ by no more than a slip of the pen.
+
+    That is case, blanks, the Unicode form, invisible characters, or how a number is written.
+
+    >>> alike(["pos", "neg", "Pos", "1.0", "1"])
+    [['1', '1.0'], ['Pos', 'pos']]
+    """
+    groups: dict[str, list[str]] = {}
+    for label in sorted(set(labels)):
+        groups.setdefault(_rough_form(label), []).append(label)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _rough_form(label: str) -> str:
+    visible = (c for c in unicodedata.normalize("NFKC", label) if unicodedata.category(c) != "Cf")
+    form = same_text("".join(visible))
+    try:
+        return repr(float(form))
+    except ValueError:
+        return form
+
+
+# the features
+
+
+def majority(split: Split) -> tuple[Matrix, Matrix]:
+    """No feature: the classifier of it gives everything the most frequent class."""
+    return np.empty((len(split.train), 0)), np.empty((len(split.test), 0))
+
+
+def standardised(vectors: NDArray[np.floating]) -> Representation:
+    """Vectors (N, D), each dimension less the mean of the training texts, by their deviation."""
+
+    def represent(split: Split) -> tuple[Matrix, Matrix]:
+        mean, scale = moments(vectors[split.train])
+        return (vectors[split.train] - mean) / scale, (vectors[split.test] - mean) / scale
+
+    return represent
+
+
+def moments(vectors: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each dimension, (D,); the latter of a constant one is 1."""
+    mean, deviation = vectors.mean(0, dtype=np.float64), vectors.std(0, dtype=np.float64)
+    return mean, np.where(deviation > 1e-12 * (1 + np.abs(mean)), deviation, 1.0)
+
+
+def tfidf(texts: Sequence[str]) -> Representation:
+    """TF-IDF of words and pairs of words; of text without spaces, of characters and their pairs.
+
+    Lower case; a word is a run of letters and digits, or one mark.
+    """
+
+    def represent(split: Split) -> tuple[Matrix, Matrix]:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        from textvae.data.writing import writing_of
+
+        train = [texts[row] for row in split.train]
+        if not any(text.strip() for text in train):
+            return majority(split)
+        if writing_of(train) == "unspaced":
+            vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 2))
+        else:
+            vectorizer = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\w+|[^\w\s]")
+        return vectorizer.fit_transform(train), vectorizer.transform(
+            texts[row] for row in split.test
+        )
+
+    return represent
+
+
+# the figures
+
+
+def probe(
+    representations: Mapping[str, Representation],
+    labels: NDArray[np.intp],
+    splits: Sequence[Split],
+    sizes: Sequence[int | None],
+    seeds: Sequence[int],
+    progress: Progress | None = None,
+) -> dict[tuple[str, int | None], list[Run]]:
+    """The runs of each representation at each number of labels.
+
+    A run is a split and a seed, which draws the labelled rows of the split and the folds by which
+    the regularisation is chosen. All representations get the same draws, and the draws of a seed
+    are nested. With all labels (a size of None) nothing is drawn, and the first seed is the only
+    one: what varies then is the split, if anything.
+
+    Args:
+        labels: of all rows, (N,).
+        sizes: how many labelled rows; None: all of the split.
+    """
+    runs: dict[tuple[str, int | None], list[Run]] = {
+        (name, size): [] for size in sizes for name in representations
+    }
+    draws = [(size, seed) for size in sizes for seed in (seeds[:1] if size is None else seeds)]
+    done, total = 0, len(splits) * len(representations) * len(draws)
+    for number, split in enumerate(splits):
+        orders = {seed: stratified_order(labels[split.train], seed) for seed in seeds}
+        for name, represent in representations.items():
+            train, test = represent(split)
+            for size, seed in draws:
+                chosen = orders[seed][:size]
+                run = one_run(train, test, labels, split, chosen, number, seed)
+                runs[name, size].append(run)
+                done += 1
+                if progress is not None:
+                    progress("probing", done, total)
+    return runs
+
+
+def one_run(
+    train: Matrix,
+    test: Matrix,
+    labels: NDArray[np.intp],
+    split: Split,
+    chosen: NDArray[np.intp],
+    number: int,
+    seed: int,
+) -> Run:
+    """Train on the `chosen` of the training rows, test on all test rows."""
+    train, test = without_unused_columns(train[chosen], test)
+    classifier = fit(train, labels[split.train][chosen], seed=seed)
+    accuracy, macro_f1 = scores(labels[split.test], classifier.predict(test))
+    return Run(number, seed, len(chosen), accuracy, macro_f1, classifier.strength)
+
+
+def without_unused_columns(train: Matrix, test: Matrix) -> tuple[Matrix, Matrix]:
+    """Sparse features without the columns that are zero in `train`: their weights would be zero."""
+    if isinstance(train, np.ndarray):
+        return train, test
+    used = np.unique(train.indices)
+    return train[:, used], test[:, used]
+
+
+def scores(truth: NDArray[np.intp], predicted: NDArray[np.intp]) -> tuple[float, float]:
+    """Accuracy, and F1 averaged over the classes of the test, each class alike."""
+    from sklearn.metrics import f1_score
+
+    macro_f1 = f1_score(truth, predicted, labels=np.unique(truth), average="macro", zero_division=0)
+    return float((truth == predicted).mean()), float(macro_f1)
+
+
+def summary(runs: Sequence[Run]) -> dict[str, Any]:
+    """Means over the runs, and beside them the standard deviation (n - 1), where there are two."""
+    report: dict[str, Any] = {"n_labels": round(sum(run.n_labels for run in runs) / len(runs))}
+    for key in ("accuracy", "macro_f1"):
+        values = np.array([getattr(run, key) for run in runs])
+        report[key] = float(values.mean())
+        if len(runs) > 1:
+            report[f"{key}_sd"] = float(values.std(ddof=1))
+    return report | {"n_runs": len(runs)}
+
+
+def usable_sizes(
+    sizes: Sequence[int | None], splits: Sequence[Split]
+) -> tuple[list[int | None], list[int]]:
+    """The sizes that every split has the rows for, and those that are left out."""
+    most = min(len(split.train) for split in splits)
+    kept = [size for size in sizes if size is None or size <= most]
+    return kept, [size for size in sizes if size is not None and size > most]
+
+
+def codes_of(labels: Sequence[str]) -> tuple[list[str], NDArray[np.intp]]:
+    """The classes in the order of their names, and each label's place among them, (N,)."""
+    classes, codes = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
+    return [str(name) for name in classes], codes.astype(np.intp)

@@ -1,0 +1,46 @@
+"""The configuration: validated sections, resolved from defaults, a recipe, a file and options.
+
+Field names are unique across sections, so an option's name alone says where it belongs. A recipe
+is a configuration file that comes with the package, `textvae/recipes/NAME.toml`.
+"""
+
+from textvae.config.layers import (
+    lay_over,
+    parse_assignment,
+    read_recipe,
+    read_toml,
+    recipe_names,
+    toml_value,
+)
+from textvae.config.resolved import Config
+from textvae.config.schema import (
+    SECTIONS,
+    WITHOUT_TARGET,
+    DataConfig,
+    ModelConfig,
+    ObjectiveConfig,
+    TokenizerConfig,
+    TrainingConfig,
+)
+from textvae.config.wording import all_fields, describe_validation, section_of, suggestion
+
+__all__ = [
+    "SECTIONS",
+    "WITHOUT_TARGET",
+    "Config",
+    "DataConfig",
+    "ModelConfig",
+    "ObjectiveConfig",
+    "TokenizerConfig",
+    "TrainingConfig",
+    "all_fields",
+    "describe_validation",
+    "lay_over",
+    "parse_assignment",
+    "read_recipe",
+    "read_toml",
+    "recipe_names",
+    "section_of",
+    "suggestion",
+    "toml_value",
+]

@@ -1,0 +1,153 @@
+"""The whole configuration of a run: all sections, resolved from their layers, and as TOML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError, model_validator
+
+from textvae.config.layers import lay_over, parse_assignment, read_recipe, read_toml, toml_value
+from textvae.config.schema import (
+    NEEDS_LATENT,
+    NEEDS_POSTERIOR,
+    NEEDS_READER,
+    WITHOUT_TARGET,
+    DataConfig,
+    ModelConfig,
+    ObjectiveConfig,
+    Section,
+    TokenizerConfig,
+    TrainingConfig,
+)
+from textvae.config.wording import describe_validation, section_of
+from textvae.errors import ConfigError
+
+
+class Config(Section):
+    """Everything that decides a training run."""
+
+    data: DataConfig = DataConfig()
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    model: ModelConfig = ModelConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _the_target_is_within_reach(self) -> Config:
+        model, target = self.model, self.objective.target_kl
+        # Not by **, which raises an error where * gives infinity.
+        square = model.posterior_batch_norm * model.posterior_batch_norm
+        least = max(model.committed_rate, model.latent_size * square / 2)
+        if target is not None and target <= least:
+            raise ValueError(
+                f"objective.target_kl = {target:g}: this posterior has a KL of {least:.3g} nats at "
+                "least, by committed_rate or posterior_batch_norm; ask for more, or lower these"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_model_has_what_the_loss_needs(self) -> Config:
+        kind, objective = self.model.model, self.objective
+        unmet = {
+            "vae": (),
+            "ae": NEEDS_POSTERIOR,
+            "lm": NEEDS_POSTERIOR + NEEDS_LATENT + NEEDS_READER,
+        }[kind]
+        for name in unmet:
+            value = getattr(objective, name)
+            if value != ObjectiveConfig.model_fields[name].default:
+                able = "a vae" if name in NEEDS_POSTERIOR else "a vae or an ae"
+                raise ValueError(
+                    f"objective.{name} = {value}: a model of kind {kind!r} has nothing that it "
+                    f"acts on; leave it out, or train {able}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _two_readings_differ(self) -> Config:
+        varied = [self.model.embedding_dropout, self.model.variational_dropout]
+        varied += [getattr(self.objective, name) for name in NEEDS_READER]
+        if self.objective.contrastive_weight > 0 and not any(varied):
+            raise ValueError(
+                f"objective.contrastive_weight = {self.objective.contrastive_weight:g}: two "
+                "readings of a sentence do not differ; add dropout or noise on the encoder's "
+                "input, e.g. embedding_dropout 0.1 or noise_drop 0.1"
+            )
+        return self
+
+    @classmethod
+    def resolve(
+        cls,
+        *,
+        recipe: str | None = None,
+        file: str | Path | None = None,
+        options: Mapping[str, Any] | None = None,
+        assignments: tuple[str, ...] | list[str] = (),
+    ) -> Config:
+        """The configuration from defaults < recipe < file < options < assignments.
+
+        Options go by field name (`latent_size=64`); those that are None are left out. An
+        assignment is `section.key=value`.
+
+        Raises:
+            NotFoundError: the file does not exist.
+            ConfigError: an unknown recipe or key, or a value outside what is allowed.
+
+        >>> Config.resolve(recipe="small", options={"latent_size": 8}).model.latent_size
+        8
+        """
+        given: dict[str, dict[str, Any]] = {}
+        for name, value in (options or {}).items():
+            if value is not None:
+                given.setdefault(section_of(name), {})[name] = value
+        for assignment in assignments:
+            section, key, value = parse_assignment(assignment)
+            given.setdefault(section, {})[key] = value
+        values: dict[str, dict[str, Any]] = read_recipe(recipe) if recipe is not None else {}
+        for layer in (read_toml(file) if file is not None else {}, given):
+            lay_over(values, layer)
+        over = f" over recipe {recipe}" if recipe is not None else ""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            of_options = any(_stands_in(given, item["loc"]) for item in error.errors())
+            where = [*([] if file is None else [str(file)]), *(["options"] if of_options else [])]
+            raise ConfigError(
+                f"{' and '.join(where) or 'options'}{over}: {describe_validation(error)}"
+            ) from None
+
+    @classmethod
+    def validate_values(cls, values: Mapping[str, Any], *, where: str) -> Config:
+        """The configuration that `values` spells out; `where` names their source in errors."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(f"{where}: {describe_validation(error)}") from None
+
+    def to_toml(self, *, with_unset: bool = False) -> str:
+        """This configuration as TOML; values that are None are left out, or named in comments.
+
+        So are those that a target of the KL replaces: TOML that spells them out beside it is an
+        error.
+        """
+        lines: list[str] = []
+        sections = self.model_dump(mode="json")
+        if self.objective.target_kl is not None:
+            sections["objective"] |= dict.fromkeys(WITHOUT_TARGET)
+        for section, values in sections.items():
+            lines.append(f"[{section}]")
+            for key, value in values.items():
+                if value is not None:
+                    lines.append(f"{key} = {toml_value(value)}")
+                elif with_unset:
+                    lines.append(f"# {key} =")
+            lines.append("")
+        return "\n".join(lines)
+
+
+def _stands_in(given: Mapping[str, Mapping[str, Any]], path: Sequence[str | int]) -> bool:
+    """Whether what stands at a path, or something below it, was given."""
+    section = given.get(str(path[0]), {}) if path else given
+    return bool(section) if len(path) < 2 else path[1] in section

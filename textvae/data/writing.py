@@ -1,0 +1,43 @@
+"""How a text is written: what a word is, and which tokenization BLEU takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+Writing = Literal["tokenized", "plain", "unspaced"]
+
+# Han, kana, bopomofo, Thai, Lao, Burmese, Khmer: scripts that put no spaces between words.
+_UNSPACED_SCRIPT = re.compile(
+    "[\u2e80-\u2fdf\u3005-\u312f\u31a0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"
+)
+_MARK = re.compile(r"[.,!?;:]")
+
+
+def writing_of(texts: Sequence[str]) -> Writing:
+    """How the texts are written, which decides what a word is and how BLEU sees it.
+
+    - `unspaced`: under 5 % of the characters inside the texts are white space, or under 20 %
+      where most characters are of a script that puts no spaces between words.
+    - `tokenized`: a closing mark (. , ! ? ; :) stands alone at least as often as it ends a
+      word; so text without marks is tokenized.
+    - `plain`: any other.
+    """
+    words = [word for text in texts for word in text.split()]
+    visible = sum(map(len, words))
+    spaces = sum(max(len(text.split()) - 1, 0) for text in texts)
+    unspaced_script = sum(len(_UNSPACED_SCRIPT.findall(word)) for word in words)
+    limit = 0.2 if 2 * unspaced_script > visible else 0.05
+    if spaces < limit * (visible + spaces):
+        return "unspaced"
+    alone = sum(_MARK.fullmatch(word) is not None for word in words)
+    attached = sum(len(word) > 1 and _MARK.match(word[-1]) is not None for word in words)
+    return "tokenized" if alone >= attached else "plain"
+
+
+def units(text: str, writing: Writing) -> list[str]:
+    """White-space words of a text, or its characters where words are not spaced."""
+    words = text.split()
+    return list("".join(words)) if writing == "unspaced" else words

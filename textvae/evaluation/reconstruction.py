@@ -1,0 +1,33 @@
+"""Reconstructions against the sentences that were read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from textvae.evaluation.likelihood import Chunk, inference
+from textvae.models.sentence import SentenceModel
+
+
+def exact_match(hypotheses: Sequence[str], references: Sequence[str]) -> float:
+    """Share of the sentences that are the same but for white space."""
+    same = sum(h.split() == r.split() for h, r in zip(hypotheses, references, strict=True))
+    return same / len(references)
+
+
+def token_accuracy(model: SentenceModel, chunks: Sequence[Chunk], z: Tensor) -> float:
+    """Share of the tokens, the end included, most probable given those before and z (N, Z)."""
+    correct, total = 0, 0
+    with inference(model):
+        for chunk in chunks:
+            tokens = chunk.tokens.to(model.device)
+            state = model.start(z[chunk.places].float().to(model.device), len(tokens))
+            previous = torch.full_like(tokens.ids[:, 0], model.bos_id)
+            for t in range(tokens.ids.size(1)):
+                logits, state = model.step(previous, state)
+                previous = tokens.ids[:, t]
+                correct += int(((logits.argmax(1) == previous) & tokens.mask[:, t]).sum())
+            total += int(tokens.lengths.sum())
+    return correct / total

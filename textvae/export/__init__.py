@@ -1,0 +1,1 @@
+"""Files of sentence vectors, written in parts that an interrupted run can resume."""

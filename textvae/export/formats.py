@@ -1,0 +1,387 @@
+"""Files of sentence vectors: a writer for each format, each reading its blocks as a stream."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from textvae.errors import UsageError, is_utf8, shown
+from textvae.files.atomic import replacing
+from textvae.files.destination import check_folder
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow
+    from numpy.typing import NDArray
+
+    from textvae.data.readers import Row
+
+NEEDS_QUOTES = frozenset('",\r\n')
+PIECE = 32 << 20  # bytes of such an array that are held at once
+LARGEST_CLASSES = 1 << 18  # characters of a list of all labels, each as long as the longest
+LARGEST_TEXTS = 1 << 30  # bytes of an array that gives each text the place of the longest
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Sentences that follow each other in the input, with their vectors."""
+
+    start: int  # index of the first
+    texts: Sequence[str]
+    labels: Sequence[str | None]
+    vectors: NDArray[Any]  # (N, D) float32 or int8; (N, ceil(D / 8)) uint8 for bits
+    variances: NDArray[np.float32] | None = None  # (N, Z)
+
+    @property
+    def indices(self) -> range:
+        """The index of each sentence in the input."""
+        return range(self.start, self.start + len(self.texts))
+
+
+@dataclass
+class Extent:
+    """How many rows there are, the characters of the longest text and label, and the labels."""
+
+    n: int = 0
+    longest_text: int = 0
+    longest_label: int = 0  # 0: none has a label
+    labels: set[str] = field(default_factory=set)  # the different ones, as long as they are few
+    ends_in_nul: bool = False  # a text or a label
+
+    def watch(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """The rows, counted as they pass."""
+        for row in rows:
+            self.n += 1
+            self.longest_text = max(self.longest_text, len(row.text))
+            if row.label is not None:
+                self.longest_label = max(self.longest_label, len(row.label))
+                if self._are_few():
+                    self.labels.add(row.label)
+            self.ends_in_nul |= row.text.endswith("\0") or (row.label or "").endswith("\0")
+            yield row
+
+    @property
+    def classes(self) -> list[str]:
+        """All labels in the order of their names, if a header can hold them; else none."""
+        return sorted(self.labels) if self._are_few() else []
+
+    def _are_few(self) -> bool:
+        return len(self.labels) * self.longest_label <= LARGEST_CLASSES
+
+
+@dataclass(frozen=True, eq=False)
+class VectorTable:
+    """All that goes into a file: small values at hand, the rows as often as they are asked for."""
+
+    extent: Extent
+    blocks: Callable[[], Iterator[Block]]  # from the first row on, at each call
+    pattern: Block  # a block without rows: widths and types of the arrays
+    constants: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # e.g. scales, offsets
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what the vectors are, for readers
+
+    def arrays(self) -> list[ArrayStream]:
+        """The numbers: vectors, variances where there are any, and the constants."""
+        found = [self._stream("vectors", self.pattern.vectors)]
+        if self.pattern.variances is not None:
+            found.append(self._stream("variances", self.pattern.variances))
+        return found + [_at_once(name, array) for name, array in self.constants.items()]
+
+    def _stream(self, name: str, like: NDArray[Any]) -> ArrayStream:
+        shape = (self.extent.n, like.shape[1])
+        return ArrayStream(
+            name, like.dtype, shape, lambda: (getattr(block, name) for block in self.blocks())
+        )
+
+
+@dataclass(frozen=True)
+class ArrayStream:
+    """An array that comes in pieces along its first axis."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    pieces: Callable[[], Iterator[NDArray[Any]]]
+
+    def write_npy(self, file: IO[bytes]) -> None:
+        """Write it as NumPy does, little-endian."""
+        from numpy.lib import format as npy
+
+        header = {"descr": self._little().str, "fortran_order": False, "shape": self.shape}
+        npy.write_array_header_1_0(file, header)
+        self.write_values(file)
+
+    def write_values(self, file: IO[bytes]) -> None:
+        """Write the values alone, little-endian."""
+        for piece in self.pieces():
+            file.write(piece.astype(self._little(), order="C", copy=False).tobytes())
+
+    @property
+    def size(self) -> int:
+        """Bytes of all values."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def _little(self) -> np.dtype[Any]:
+        return self.dtype.newbyteorder("<")
+
+
+def _at_once(name: str, array: NDArray[Any]) -> ArrayStream:
+    return ArrayStream(name, array.dtype, array.shape, lambda: iter([array]))
+
+
+def check_destination(
+    path: Path, *inputs: str, scales: bool = False, variances: bool = False
+) -> None:
+    """Raise now what would else be noticed when all vectors are computed.
+
+    Raises:
+        UsageError: the ending of the name is not that of a known format, or of one that has no
+            place for what is asked for; the name is not UTF-8; or the file is one of the `inputs`.
+        NotFoundError: the folder does not exist.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in WRITERS:
+        raise UsageError(f"--out {path}: the name must end in {', '.join(WRITERS)}")
+    if scales and suffix not in WITH_CONSTANTS:
+        raise UsageError(
+            f"--quantize int8: a {suffix} file has no place for the scales; name one that ends "
+            f"in {', '.join(WITH_CONSTANTS)}"
+        )
+    if variances and suffix == ".npy":
+        raise UsageError(
+            f"--with-variance: a {suffix} file holds one array; name one that ends "
+            f"in {', '.join(s for s in WRITERS if s != suffix)}"
+        )
+    if not is_utf8(str(path)):  # which pyarrow does not open
+        raise UsageError(f"--out {shown(str(path))}: not valid UTF-8; choose another name")
+    check_folder(path, *inputs)
+
+
+def check_extent(path: Path, extent: Extent) -> None:
+    """Raise UsageError where the format would blow texts up beyond all reason, or lose a part."""
+    if path.suffix.lower() == ".npz" and extent.ends_in_nul:
+        raise UsageError(
+            f"--out {path}: a text or label ends in a NUL character, which an .npz file loses; "
+            "name a .parquet file"
+        )
+    longest = max(extent.longest_text, extent.longest_label)
+    size = 4 * longest * extent.n
+    if path.suffix.lower() == ".npz" and size > LARGEST_TEXTS:
+        raise UsageError(
+            f"--out {path}: an .npz file gives each text the place of the longest, here "
+            f"{extent.n:,} times {longest:,} characters, {size / 2**30:,.1f} GiB; name a "
+            ".parquet file"
+        )
+
+
+def without_place(path: Path, extent: Extent) -> str:
+    """What of texts and labels the format of a file has no place for, in words; empty: nothing."""
+    suffix = path.suffix.lower()
+    if suffix in WITH_TEXTS or not extent.n:
+        return ""
+    labels = extent.longest_label and not (suffix == ".safetensors" and extent.classes)
+    return "texts and labels" if labels else "texts"
+
+
+def write_table(path: Path, table: VectorTable) -> None:
+    """Write the file in the format that its name ends in; an error leaves `path` as it was."""
+    with replacing(path) as file:
+        WRITERS[path.suffix.lower()](file, table)
+
+
+# the formats
+
+
+def write_npy(file: IO[bytes], table: VectorTable) -> None:
+    """`.npy`: the vectors alone."""
+    table.arrays()[0].write_npy(file)
+
+
+def write_npz(file: IO[bytes], table: VectorTable) -> None:
+    """`.npz`: arrays vectors, texts and, where there are any, labels (none is empty), ..."""
+    import zipfile
+
+    import numpy as np
+
+    def strings(
+        name: str, longest: int, of: Callable[[Block], Sequence[str | None]]
+    ) -> ArrayStream:
+        dtype = np.dtype(f"<U{max(longest, 1)}")
+
+        def pieces() -> Iterator[NDArray[np.str_]]:
+            at_once = max(1, PIECE // dtype.itemsize)
+            for block in table.blocks():
+                texts = [text or "" for text in of(block)]
+                for first in range(0, len(texts), at_once):
+                    yield np.array(texts[first : first + at_once], dtype=dtype)
+
+        return ArrayStream(name, dtype, (extent.n,), pieces)
+
+    extent = table.extent
+    arrays = [*table.arrays(), strings("texts", extent.longest_text, lambda block: block.texts)]
+    if extent.longest_label:
+        arrays.append(strings("labels", extent.longest_label, lambda block: block.labels))
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for array in arrays:
+            # A member opened by its name gets a fixed date: the same vectors, the same bytes.
+            with archive.open(f"{array.name}.npy", "w", force_zip64=True) as member:
+                array.write_npy(member)
+
+
+def write_csv(file: IO[bytes], table: VectorTable) -> None:
+    """`.csv`: columns index, text, label, z0 ... (bytes of bits: b0 ...), v0 ...; RFC 4180."""
+    import numpy as np
+
+    vectors, variances = table.pattern.vectors, table.pattern.variances
+    letter = "b" if vectors.dtype == np.uint8 else "z"
+    names = [f"{letter}{i}" for i in range(vectors.shape[1])]
+    if variances is not None:
+        names += [f"v{i}" for i in range(variances.shape[1])]
+    file.write((",".join(["index", "text", "label", *names]) + "\r\n").encode())
+    for block in table.blocks():
+        numbers = [decimals(block.vectors, ",")]
+        if block.variances is not None:
+            numbers.append(decimals(block.variances, ","))
+        texts, labels = map(csv_field, block.texts), map(csv_field, block.labels)
+        rows = zip(map(str, block.indices), texts, labels, *numbers, strict=True)
+        file.writelines(f"{','.join(row)}\r\n".encode() for row in rows)
+
+
+def csv_field(value: str | None) -> str:
+    """A field of a CSV record, in quotation marks where it needs them. RFC 4180, section 2."""
+    if value is None:
+        return ""
+    if NEEDS_QUOTES.isdisjoint(value):
+        return value
+    return '"' + value.replace('"', '""') + '"'
+
+
+def write_jsonl(file: IO[bytes], table: VectorTable) -> None:
+    """`.jsonl`: an object a line."""
+    for block in table.blocks():
+        file.writelines(f"{line}\n".encode() for line in json_lines(block))
+
+
+def json_lines(block: Block) -> Iterator[str]:
+    """A JSON object for each row: index, text, label, vector and, where it is there, variance.
+
+    Vectors have the shortest decimals that give the same float32; what is not finite is null.
+    """
+    vectors = decimals(block.vectors, ", ", nonfinite="null")
+    if block.variances is not None:
+        variances = decimals(block.variances, ", ", nonfinite="null")
+        vectors = [f'{v}], "variance": [{s}' for v, s in zip(vectors, variances, strict=True)]
+    for index, text, label, vector in zip(
+        block.indices, block.texts, block.labels, vectors, strict=True
+    ):
+        # By hand, because to write floats one by one takes longer than to compute the vectors.
+        text, label = (json.dumps(value, ensure_ascii=False) for value in (text, label))
+        yield f'{{"index": {index}, "text": {text}, "label": {label}, "vector": [{vector}]}}'
+
+
+def decimals(values: NDArray[Any], separator: str, *, nonfinite: str | None = None) -> list[str]:
+    """Each row of numbers (N, D) as one string; `nonfinite` stands for what is not finite."""
+    import pyarrow
+    from pyarrow import compute
+
+    rows, columns = values.shape
+    flat = pyarrow.array((values + values.dtype.type(0)).ravel())  # + 0 leaves no "-0", an integer
+    strings = flat.cast(pyarrow.string())
+    if nonfinite is not None and values.dtype.kind == "f":
+        strings = compute.if_else(compute.is_finite(flat), strings, nonfinite)
+    ends = pyarrow.array(range(0, rows * columns + 1, columns), pyarrow.int32())
+    joined = compute.binary_join(pyarrow.ListArray.from_arrays(ends, strings), separator)
+    return cast("list[str]", joined.to_pylist())
+
+
+def write_parquet(file: IO[bytes], table: VectorTable) -> None:
+    """`.parquet`: columns index, text, label, vector, variance; a row group for each block.
+
+    The schema's metadata hold, as JSON below `textvae`, what the vectors are, with their scales.
+    """
+    from pyarrow import parquet
+
+    constants = {name: array.tolist() for name, array in table.constants.items()}
+    schema = parquet_schema(table.pattern, {"textvae": json.dumps({**table.facts, **constants})})
+    # Numbers hardly repeat, so a dictionary of them costs time and brings nothing.
+    with parquet.ParquetWriter(file, schema, use_dictionary=["label"]) as writer:
+        for block in table.blocks():
+            writer.write_table(parquet_table(block, schema))
+
+
+def parquet_schema(pattern: Block, metadata: Mapping[str, str]) -> pyarrow.Schema:
+    """The columns of a block; each vector is a list of fixed length, as viewers expect it."""
+    import pyarrow
+
+    def lists(array: NDArray[Any]) -> pyarrow.DataType:
+        return pyarrow.list_(pyarrow.from_numpy_dtype(array.dtype), array.shape[1])
+
+    text = pyarrow.string()
+    fields = {"index": pyarrow.int64(), "text": text, "label": text}
+    fields["vector"] = lists(pattern.vectors)
+    if pattern.variances is not None:
+        fields["variance"] = lists(pattern.variances)
+    return pyarrow.schema(list(fields.items()), metadata)
+
+
+def parquet_table(block: Block, schema: pyarrow.Schema) -> pyarrow.Table:
+    """The rows of a block as a table with this schema."""
+    import pyarrow
+
+    columns = [
+        pyarrow.array(block.indices, pyarrow.int64()),
+        pyarrow.array(block.texts, pyarrow.string()),
+        pyarrow.array(block.labels, pyarrow.string()),
+    ]
+    for array in (block.vectors, block.variances):
+        if array is not None:
+            columns.append(pyarrow.FixedSizeListArray.from_arrays(array.ravel(), array.shape[1]))
+    return pyarrow.Table.from_arrays(columns, schema=schema)
+
+
+def write_safetensors(file: IO[bytes], table: VectorTable) -> None:
+    """`.safetensors`: the tensors vectors, variances, labels, ...; no text has a place in it.
+
+    Labels are places in the list `classes` of the metadata, -1 where there is none.
+    """
+    import numpy as np
+
+    arrays, facts = table.arrays(), dict(table.facts)
+    if classes := table.extent.classes:
+        facts["classes"] = classes
+        places: dict[str | None, int] = {name: place for place, name in enumerate(classes)}
+
+        def labels() -> Iterator[NDArray[np.int64]]:
+            for block in table.blocks():
+                yield np.array([places.get(label, -1) for label in block.labels], dtype=np.int64)
+
+        arrays.append(ArrayStream("labels", np.dtype(np.int64), (table.extent.n,), labels))
+    # The widest types first, as the format's own writer does: each tensor is then aligned.
+    arrays.sort(key=lambda array: -array.dtype.itemsize)
+    header: dict[str, Any] = {"__metadata__": {"textvae": json.dumps(facts)}}
+    end = 0
+    for array in arrays:
+        start, end = end, end + array.size
+        kind = SAFETENSORS_TYPES[array.dtype.name]
+        header[array.name] = {"dtype": kind, "shape": array.shape, "data_offsets": [start, end]}
+    encoded = json.dumps(header).encode()
+    encoded += b" " * (-len(encoded) % 8)
+    file.write(len(encoded).to_bytes(8, "little") + encoded)
+    for array in arrays:
+        array.write_values(file)
+
+
+SAFETENSORS_TYPES = {"float32": "F32", "int64": "I64", "int8": "I8", "uint8": "U8"}
+WRITERS: dict[str, Callable[[IO[bytes], VectorTable], None]] = {
+    ".npy": write_npy,
+    ".npz": write_npz,
+    ".csv": write_csv,
+    ".jsonl": write_jsonl,
+    ".parquet": write_parquet,
+    ".safetensors": write_safetensors,
+}
+WITH_CONSTANTS = (".npz", ".parquet", ".safetensors")  # formats that have a place for scales
+WITH_TEXTS = (".npz", ".csv", ".jsonl", ".parquet")  # and for texts and labels

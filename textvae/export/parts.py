@@ -1,0 +1,218 @@
+"""Finished parts of an embedding, in a folder beside the file that they will become."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textvae.errors import DataError, UsageError
+from textvae.export.formats import Block, parquet_schema, parquet_table
+from textvae.files.atomic import half_written, replacing
+from textvae.files.lock import LOCK_FILE
+from textvae.files.untrusted import parse_json, read_text
+from textvae.wording import counted
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow
+    from numpy.typing import NDArray
+
+PART = 16_384  # rows of a part: sorted by length together, and lost at worst by an interruption
+RUN_FILE = "run.json"
+FILES = r"run\.json|part-\d{6}\.parquet"
+NAMES = {"sample_seed": "--sample or --seed", "model": "model", "input": "input", "part": "version"}
+NO_PART = (KeyError, TypeError, ValueError, AttributeError)  # by a table of other columns
+
+
+class Parts:
+    """The parts of one run: part k has the rows from k * PART on.
+
+    Each is a file that is complete or not there. A note of what the run computes lies beside
+    them, so that another run does not take them for its own.
+
+    Args:
+        destination: the file that they will become.
+    """
+
+    def __init__(self, destination: Path) -> None:
+        self.folder = destination.with_name(f".{destination.name}.parts")
+
+    def claim(self, run: Mapping[str, Any], *, start_over: bool = False) -> None:
+        """Make the folder that of `run`: all that its vectors depend on, by name.
+
+        Parts of the same run stay. Those of an input that can be read but once, which is `None`
+        in the run, are of no use to another run and are removed.
+
+        Args:
+            start_over: remove whatever parts there are.
+
+        Raises:
+            UsageError: there are parts of another run, which would be lost.
+        """
+        self.folder.mkdir(exist_ok=True)
+        mine = json.loads(json.dumps(run))
+        left = self._run()
+        same = left == mine and mine["input"] is not None and not start_over
+        if (
+            not same
+            and not start_over
+            and (left is None or "input" not in left or left["input"] is not None)
+        ):
+            self._refuse_to_lose(left or {}, mine)
+        for path in half_written(self.folder, FILES) if same else self._files():
+            path.unlink(missing_ok=True)
+        with replacing(self.folder / RUN_FILE) as file:
+            file.write(json.dumps(mine).encode())
+
+    def _refuse_to_lose(self, left: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
+        if done := self.rows_done():
+            names = [
+                NAMES.get(key, f"--{key.replace('_', '-')}")
+                for key in mine
+                if key not in left or left[key] != mine[key]
+            ]
+            raise UsageError(
+                f"{self.folder} holds {counted(done, 'sentence')} that an interrupted run with "
+                f"another {' and '.join(names)} has done; repeat that command to go on, or add "
+                "--start-over to drop them"
+            )
+
+    def count(self, rows: int) -> int:
+        """How many parts so many rows make."""
+        return -(-rows // PART)
+
+    def holds(self, number: int, rows: int) -> bool:
+        """Whether a part is there with so many rows."""
+        from pyarrow import ArrowException, parquet
+
+        try:
+            found: int = parquet.read_metadata(self._path(number)).num_rows
+        except (OSError, ArrowException):  # not there, or damaged by a crash of the machine
+            return False
+        return found == rows
+
+    def rows_done(self) -> int:
+        """Rows of all parts that are there."""
+        from pyarrow import ArrowException, parquet
+
+        done = 0
+        for path in self.folder.glob("part-*.parquet"):
+            with contextlib.suppress(OSError, ArrowException):
+                done += parquet.read_metadata(path).num_rows
+        return done
+
+    def write(self, number: int, block: Block, cut: int) -> None:
+        """Write a part, of whose sentences `cut` were cut."""
+        from pyarrow import parquet
+
+        schema = parquet_schema(block, {"start": str(block.start), "cut": str(cut)})
+        table = parquet_table(block, schema)
+        with replacing(self._path(number)) as file:
+            parquet.write_table(
+                table,
+                file,
+                compression="none",
+                use_dictionary=False,
+                write_page_checksum=True,
+            )
+
+    def blocks(self, count: int) -> Iterator[Block]:
+        """The first `count` parts, one after the other.
+
+        Raises:
+            DataError: one is missing or damaged.
+        """
+        for number in range(count):
+            yield self._read(number)
+
+    def cut(self, count: int) -> int:
+        """How many sentences of the first `count` parts were cut."""
+        from pyarrow import parquet
+
+        metadata = (parquet.read_schema(self._path(number)).metadata for number in range(count))
+        return sum(int(found[b"cut"]) for found in metadata)
+
+    def remove(self) -> None:
+        """Remove the parts, and the folder where nothing else lies in it."""
+        for path in [*self._files(), self.folder / LOCK_FILE]:
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
+    def are_none(self) -> bool:
+        """Whether the folder is there, and nothing but perhaps its lock in it."""
+        return self.folder.is_dir() and {p.name for p in self.folder.iterdir()} <= {LOCK_FILE}
+
+    def _read(self, number: int) -> Block:
+        from pyarrow import ArrowException, parquet
+
+        path = self._path(number)
+        try:
+            table = parquet.read_table(path, page_checksum_verification=True)
+            return Block(
+                int(table.schema.metadata[b"start"]),
+                table["text"].to_pylist(),
+                table["label"].to_pylist(),
+                _matrix(table["vector"]),
+                _matrix(table["variance"]) if "variance" in table.column_names else None,
+            )
+        except (OSError, ArrowException, *NO_PART) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            path.unlink(missing_ok=True)  # to be computed again
+            raise DataError(
+                f"{path}: cannot be read ({reason}); run the same command again, and where "
+                "several machines share the work, on a file system that all of them see"
+            ) from None
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"part-{number:06d}.parquet"
+
+    def _files(self) -> list[Path]:
+        whole = [path for path in self.folder.glob("*") if re.fullmatch(FILES, path.name)]
+        return [*whole, *half_written(self.folder, FILES)]
+
+    def _run(self) -> dict[str, Any] | None:
+        """What the folder says about its run; None where it says nothing."""
+        try:
+            found = parse_json(read_text(self.folder / RUN_FILE))
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+
+def input_state(file: str) -> list[tuple[str, int, int]] | None:
+    """Path, bytes and time of change of each file of an input; None: it can be read but once."""
+    from textvae.data.sources import find_sources
+
+    state = []
+    for source in find_sources([file]):
+        if source.path is None or not source.path.is_file():
+            return None
+        found = source.path.stat()
+        state.append((str(source.path.resolve()), found.st_size, found.st_mtime_ns))
+    return state
+
+
+def folder_digest(folder: Path | None) -> list[str]:
+    """A digest of each file that makes a model what it computes."""
+    from textvae.saving.folder import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+
+    if folder is None:
+        raise ValueError("a model that was never saved has no files")
+    digests = []
+    for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE):
+        with (folder / name).open("rb") as file:
+            digests.append(hashlib.file_digest(file, "blake2b").hexdigest())
+    return digests
+
+
+def _matrix(column: pyarrow.ChunkedArray) -> NDArray[np.float32]:
+    """The lists of a column as a matrix (N, D)."""
+    lists = column.combine_chunks()
+    matrix: NDArray[np.float32] = lists.flatten().to_numpy().reshape(-1, lists.type.list_size)
+    return matrix

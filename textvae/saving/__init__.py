@@ -1,0 +1,1 @@
+"""A model as a folder: writing it, reading it, and what makes it the same model."""

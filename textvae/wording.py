@@ -1,0 +1,30 @@
+"""Numbers as people read them in messages and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def human(value: Any) -> str:
+    """A value as people read it: four decimals, grouped thousands, a dash for nothing."""
+    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
+        value = value.item()
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        if value != 0 and not 1e-3 <= abs(value) < 1e9:
+            return f"{value:.4g}"
+        return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4f}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(human(item) for item in value) or "-"
+    return str(value)
+
+
+def counted(n: int, noun: str) -> str:
+    """`1 label`, `2 labels`, `1,000 labels`."""
+    return f"{human(n)} {noun}" if n == 1 else f"{human(n)} {noun}s"
