@@ -12,7 +12,10 @@ from torch import Tensor
 from textvae.config import ModelConfig
 from textvae.data.batches import Tokens
 from textvae.data.tokenizers import Tokenizer
+from textvae.data.vocabulary import Vocabulary
 from textvae.evaluation.likelihood import Chunk
+from textvae.gaussian import DiagonalGaussian
+from textvae.models.build import build_model
 from textvae.models.sentence import SentenceModel
 
 PAD, BOS, EOS = 0, 1, 2
@@ -27,9 +30,7 @@ def random_model(
     settings = defaults | sizes
     max_tokens = settings.pop("max_tokens")
     config = ModelConfig(model=kind, **settings)  # type: ignore[arg-type]
-    model = SentenceModel(
-        config, vocab_size=words + 3, pad_id=PAD, bos_id=BOS, eos_id=EOS, max_tokens=max_tokens
-    )
+    model = build_model(config, Vocabulary(words + 3, PAD, BOS, EOS), max_tokens)
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -37,11 +38,16 @@ def random_model(
     return model.eval()
 
 
+def kl(q: DiagonalGaussian) -> Tensor:
+    """KL of each posterior to the standard normal, in nats, (B,)."""
+    return q.kl_to_standard_normal().sum(-1)
+
+
 def chunks_in_order(batches: Iterable[Tokens]) -> list[Chunk]:
     """The batches as they come, their sentences counted through."""
     chunks, first = [], 0
     for tokens in batches:
-        chunks.append(Chunk(tokens, torch.arange(first, first + len(tokens))))
+        chunks.append(Chunk(tokens, tokens, torch.arange(first, first + len(tokens))))
         first += len(tokens)
     return chunks
 
@@ -59,18 +65,18 @@ def random_word_model(kind: str = "vae", **sizes: Any) -> SentenceModel:
 @torch.no_grad()
 def ignore_latent(model: SentenceModel) -> None:
     """Cut every path from z into a recurrent decoder."""
-    model.decoder.first_state.weight.zero_()
-    model.decoder.rnn.weight_ih_l0[:, model.config.embedding_size :] = 0
+    model.decoder.network.first_state.weight.zero_()
+    model.decoder.network.rnn.weight_ih_l0[:, model.config.embedding_size :] = 0
 
 
 def decoded_positions(model: SentenceModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A list that grows by samples x sentences x tokens with each call of the decoder."""
     sizes: list[int] = []
-    inner = model.log_likelihood
+    inner = model.decoder.log_likelihood
 
     def log_likelihood(target: Tokens, z: Tensor) -> Tensor:
         sizes.append(z.shape[:-1].numel() * target.ids.size(1))
         return inner(target, z)
 
-    monkeypatch.setattr(model, "log_likelihood", log_likelihood)
+    monkeypatch.setattr(model.decoder, "log_likelihood", log_likelihood)
     return sizes

@@ -1,4 +1,4 @@
-"""The diagonal Gaussian: the posterior q(z|x) and the prior p(z) of every model here."""
+"""The diagonal Gaussian: the posterior q(z|x) of every vae, and the standard normal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DiagonalGaussian:
     """N(mean, diag(exp(log_variance))) over the last axis; any leading axes are a batch.
 
     >>> q = DiagonalGaussian.standard(4, 32)
-    >>> q.sample().shape, q.kl().sum().item()
+    >>> q.sample().shape, q.kl_to_standard_normal().sum().item()
     (torch.Size([4, 32]), 0.0)
     """
 
@@ -56,13 +56,12 @@ class DiagonalGaussian:
         scaled = (z - self.mean) ** 2 * torch.exp(-self.log_variance)
         return -0.5 * (scaled + self.log_variance + LOG_2PI).sum(-1)
 
-    def kl_per_dimension(self) -> Tensor:
-        """KL(q || N(0, I)) of each dimension, in nats, shape (..., Z)."""
-        return 0.5 * (self.mean**2 + self.log_variance.exp() - 1 - self.log_variance)
+    def kl_to_standard_normal(self) -> Tensor:
+        """KL(q || N(0, I)) of each dimension, in nats, shape (..., Z).
 
-    def kl(self) -> Tensor:
-        """KL(q || N(0, I)) of each sentence, in nats. Kingma & Welling 2014, app. B."""
-        return self.kl_per_dimension().sum(-1)
+        Kingma & Welling 2014, appendix B. The KL to the prior of a model is `model.prior.kl`.
+        """
+        return 0.5 * (self.mean**2 + self.log_variance.exp() - 1 - self.log_variance)
 
     def __getitem__(self, rows: object) -> DiagonalGaussian:
         """The Gaussians of some rows of the batch."""

@@ -140,7 +140,7 @@ METHODS: dict[str, Callable[[TextVAE, Path], Any]] = {
     "embed": lambda vae, folder: vae.embed(TEXTS, sample_seed=3),
     "vector_size": lambda vae, folder: vae.vector_size(),
     "word_average": lambda vae, folder: vae.word_average(TEXTS),
-    "posterior": lambda vae, folder: vae.posterior(TEXTS).kl(),
+    "posterior": lambda vae, folder: vae.posterior(TEXTS).stddev,
     "token_ids": lambda vae, folder: vae.token_ids(TEXTS),
     "overlong": lambda vae, folder: vae.overlong(TEXTS),
     "decode": lambda vae, folder: vae.decode(np.zeros((2, 4)), temperature=0.5, seed=1),
@@ -151,6 +151,8 @@ METHODS: dict[str, Callable[[TextVAE, Path], Any]] = {
     "log_likelihood": lambda vae, folder: vae.log_likelihood(TEXTS, samples=3),
     "kind": lambda vae, folder: vae.kind,
     "latent_size": lambda vae, folder: vae.latent_size,
+    "device": lambda vae, folder: vae.device,
+    "prior_is_fitted": lambda vae, folder: vae.prior_is_fitted,
     "max_tokens": lambda vae, folder: vae.max_tokens,
     "metrics": lambda vae, folder: vae.metrics,
 }

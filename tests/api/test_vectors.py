@@ -19,7 +19,7 @@ def test_the_latent_is_the_head_of_the_encoder_layer(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
     vae = TextVAE.from_pretrained(request.getfixturevalue(kind))
-    head = vae.model.encoder.head
+    head = vae.model.posterior.head
     states = torch.from_numpy(vae.encode(TEXTS, layer="encoder"))
     with torch.inference_mode():
         latent = head(states)[:, : vae.latent_size].numpy()

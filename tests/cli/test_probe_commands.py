@@ -306,7 +306,9 @@ def test_a_classifier_of_another_model_is_refused(
     TextVAE.from_pretrained(tiny_vae).save_pretrained(copy)  # the same model elsewhere
     assert textvae("classify", copy, classifier, stdin="us !\n").code == 0
     settings = json.loads((copy / "config.json").read_text())
-    (copy / "config.json").write_text(json.dumps(settings | {"lowercase": True}))
+    (copy / "config.json").write_text(
+        json.dumps(settings | {"text": {**settings["text"], "lowercase": True}})
+    )
     assert textvae("classify", copy, classifier, stdin="us !\n").code == 4
 
 

@@ -84,7 +84,8 @@ PUBLISHED = [name for name in recipe_names() if re.search(r"\d{4}", name)]
 
 # Fields that say nothing in the recipes of papers, whatever their defaults become.
 OF_NO_MATTER = {
-    "heads", "positions", "memory_tokens", "kl_warmup", "kl_cycles", "kl_ratio", "free_bits_mode",
+    "prior", "heads", "positions", "memory_tokens", "kl_warmup", "kl_cycles", "kl_ratio",
+    "free_bits_mode",
     "reset_decoder", "importance_samples", "adversary_learning_rate", "contrastive_temperature",
 }  # fmt: skip
 

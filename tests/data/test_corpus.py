@@ -181,7 +181,7 @@ def test_changed_text_or_options_are_encoded_anew(
 def test_equal_texts_never_straddle_the_split(tmp_path: Path, cache: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("\n".join(SENTENCES + [text.upper() for text in SENTENCES] + SENTENCES))
-    _, train, valid = load(cache, path, valid_fraction=0.2, lowercase=True)
+    _, train, valid, _ = load(cache, path, valid_fraction=0.2, lowercase=True)
     assert sorted(all_texts(train) + all_texts(valid)) == sorted(SENTENCES * 3)
     assert not set(all_texts(train)) & set(all_texts(valid))
     assert len(valid) == pytest.approx(0.2 * 540, abs=60)
@@ -189,7 +189,7 @@ def test_equal_texts_never_straddle_the_split(tmp_path: Path, cache: Path) -> No
 
 def test_the_tokenizer_knows_only_training_words(cache: Path) -> None:
     data = DataConfig(cache_dir=str(cache))
-    tokenizer, train, valid = load_corpora(
+    tokenizer, train, valid, _ = load_corpora(
         data, WORDS, texts=(text for text in ["a b", "b c"]), valid_texts=["a held out b"]
     )
     assert tokenizer.vocab_size == 4 + 3
@@ -202,7 +202,7 @@ def test_standard_input_is_read_once_and_split(
 ) -> None:
     content = "\n".join(SENTENCES).encode()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-    _, train, valid = load(cache, "-")
+    _, train, valid, _ = load(cache, "-")
     assert sorted(all_texts(train) + all_texts(valid)) == sorted(SENTENCES)
 
 
@@ -210,7 +210,7 @@ def test_a_pipe_is_read_once(cache: Path) -> None:
     read, write = os.pipe()
     os.write(write, "\n".join(SENTENCES).encode())
     os.close(write)
-    _, train, valid = load(cache, f"/dev/fd/{read}")
+    _, train, valid, _ = load(cache, f"/dev/fd/{read}")
     os.close(read)
     assert len(train) + len(valid) == len(SENTENCES)
 
@@ -220,7 +220,7 @@ def test_those_who_prepare_at_once_do_not_disturb_each_other(tmp_path: Path, cac
     path.write_text("\n".join(SENTENCES * 30))
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _: load(cache, path), range(4)))
-    for _, train, valid in results:
+    for _, train, valid, _ in results:
         assert sorted(all_texts(train) + all_texts(valid)) == sorted(SENTENCES * 30)
     assert len({corpora.train.fingerprint for corpora in results}) == 1
     assert len([file for file in cache.rglob("*") if file.is_file()]) == 3

@@ -207,7 +207,7 @@ def test_vectors_that_are_not_finite_are_an_error(textvae, tiny_vae, tmp_path, s
     vae = TextVAE.from_pretrained(tiny_vae)
     vae.save_pretrained(broken)
     assert textvae("probe", broken, file, "--folds", 2, "--save", saved).code == 0
-    vae.model.encoder.head.weight.data.fill_(3e38)  # finite, but no sum of them is
+    vae.model.posterior.head.weight.data.fill_(3e38)  # finite, but no sum of them is
     vae.save_pretrained(broken)
     for arguments in (("probe", broken, file, "--folds", 2), ("cluster", broken, file, "-k", 2)):
         ran = textvae(*arguments)

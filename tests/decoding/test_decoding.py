@@ -17,10 +17,12 @@ from torch import Tensor
 
 from textvae.config import ModelConfig
 from textvae.data.batches import Tokens
+from textvae.data.vocabulary import Vocabulary
 from textvae.decoding.generation import Sampling, decode, decode_batches, generate
 from textvae.decoding.penalties import penalize_repetition
 from textvae.decoding.sampling import draw, inverse_cdf
 from textvae.errors import UsageError
+from textvae.models.build import build_model
 from textvae.models.sentence import SentenceModel
 from textvae.randomness.streams import SampleStreams
 
@@ -55,13 +57,11 @@ def tiny_model(
         model=kind, decoder=decoder, latent_size=Z, hidden_size=16, embedding_size=16,
         heads=2, layers=2, tie_weights=False, positions="learned",
     )  # fmt: skip
-    model = SentenceModel(
-        config, vocab_size=vocab_size, pad_id=PAD, bos_id=BOS, eos_id=EOS, max_tokens=max_tokens
-    )
+    model = build_model(config, Vocabulary(vocab_size, PAD, BOS, EOS), max_tokens)
     with torch.no_grad():
-        model.embedding.weight.normal_(std=5.0)
-        model.output.weight.normal_(std=spread if decoder == "transformer" else 3 * spread)
-        model.output.bias[EOS] = END_BIAS[decoder] if end_bias is None else end_bias
+        model.decoder.embedding.weight.normal_(std=5.0)
+        model.decoder.output.weight.normal_(std=spread if decoder == "transformer" else 3 * spread)
+        model.decoder.output.bias[EOS] = END_BIAS[decoder] if end_bias is None else end_bias
     return model.eval()
 
 
@@ -74,9 +74,9 @@ def latents(n: int) -> Tensor:
 
 @torch.inference_mode()
 def next_logits(model: SentenceModel, z: Tensor | None, prefix: list[int]) -> list[float]:
-    state = model.start(z, 1)
+    state = model.decoder.start(z, 1)
     for token in [BOS, *prefix]:
-        logits, state = model.step(torch.tensor([token]), state)
+        logits, state = model.decoder.step(torch.tensor([token]), state)
     return logits[0].double().tolist()
 
 
@@ -114,7 +114,7 @@ def naive_sentence(
     model: SentenceModel, z: Tensor | None, settings: Sampling, streams: SampleStreams
 ) -> list[int]:
     prefix: list[int] = []
-    while len(prefix) < settings.limit(model.max_tokens) - 1:
+    while len(prefix) < settings.limit(model.decoder.max_tokens) - 1:
         logits = penalized(next_logits(model, z, prefix), prefix, settings)
         if len(prefix) < settings.min_tokens:
             logits[EOS] = -math.inf
@@ -126,7 +126,7 @@ def naive_sentence(
 
 
 def naive_beam(model: SentenceModel, z: Tensor | None, settings: Sampling) -> list[int]:
-    limit, K = settings.limit(model.max_tokens), settings.beams
+    limit, K = settings.limit(model.decoder.max_tokens), settings.beams
     live: list[tuple[float, list[int]]] = [(0.0, [])]
     finished: list[tuple[float, list[int]]] = []
     for t in range(limit):
@@ -180,7 +180,7 @@ BEAMS = [
 def test_batched_decoding_equals_one_sentence_at_a_time(decoder: str, settings: Sampling) -> None:
     model, z = tiny_model(decoder), latents(8)
     indices = [3, 0, 11, 7, 100, 5, 6, 1]
-    decoded = decode(model, z, 8, settings, streams=SampleStreams(9, indices))
+    decoded = decode(model.decoder, z, 8, settings, streams=SampleStreams(9, indices))
     expected = [
         naive_sentence(model, z[i : i + 1], settings, SampleStreams(9, [index]))
         for i, index in enumerate(indices)
@@ -196,8 +196,8 @@ def test_batched_beam_search_equals_one_sentence_at_a_time(
 ) -> None:
     model, z = tiny_model(decoder), latents(12)
     expected = [naive_beam(model, z[i : i + 1], settings) for i in range(12)]
-    assert decode(model, z, 12, settings) == expected
-    assert expected != decode(model, z, 12, Sampling("greedy"))
+    assert decode(model.decoder, z, 12, settings) == expected
+    assert expected != decode(model.decoder, z, 12, Sampling("greedy"))
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -221,7 +221,7 @@ def log_probs(model: SentenceModel, z: Tensor, all_of: list[list[int]]) -> list[
     T = max(map(len, all_of)) + 1
     ids = torch.tensor([s + [EOS] + [PAD] * (T - 1 - len(s)) for s in all_of])
     lengths = torch.tensor([len(s) + 1 for s in all_of])
-    token_log_probs = model.token_log_probs(Tokens(ids, lengths), z.expand(len(all_of), -1))
+    token_log_probs = model.decoder.token_log_probs(Tokens(ids, lengths), z.expand(len(all_of), -1))
     return [row[: len(s) + 1] for row, s in zip(token_log_probs.tolist(), all_of, strict=True)]
 
 
@@ -247,9 +247,9 @@ def test_wide_beam_search_finds_the_best_of_all_sentences(
             for tokens in log_probs(model, row, candidates)
         ]
         expected.append(candidates[int(np.argmax(scores))])
-    assert decode(model, z, 10, settings) == expected
+    assert decode(model.decoder, z, 10, settings) == expected
     greedy = Sampling("greedy", max_tokens=limit, min_tokens=min_tokens)
-    assert expected != decode(model, z, 10, greedy)  # the search mattered
+    assert expected != decode(model.decoder, z, 10, greedy)  # the search mattered
 
 
 def test_a_forced_end_counts_its_probability() -> None:
@@ -258,7 +258,7 @@ def test_a_forced_end_counts_its_probability() -> None:
     z, settings = latents(6), Sampling("beam", beams=16, max_tokens=3)
     candidates = sentences(7, 3)
     differ = 0
-    for row, found in zip(z, decode(model, z, 6, settings), strict=True):
+    for row, found in zip(z, decode(model.decoder, z, 6, settings), strict=True):
         scored = log_probs(model, row, candidates)
         assert found == candidates[int(np.argmax([sum(tokens) for tokens in scored]))]
         free = [sum(tokens[:2]) for tokens in scored]  # the end free after two words
@@ -269,28 +269,28 @@ def test_a_forced_end_counts_its_probability() -> None:
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_one_beam_is_greedy(decoder: str) -> None:
     model, z = tiny_model(decoder), latents(40)
-    greedy = decode(model, z, 40, Sampling("greedy"))
-    assert decode(model, z, 40, Sampling("beam", beams=1)) == greedy
+    greedy = decode(model.decoder, z, 40, Sampling("greedy"))
+    assert decode(model.decoder, z, 40, Sampling("beam", beams=1)) == greedy
 
 
 @pytest.mark.parametrize("strategy", ["greedy", "beam"])
 def test_equal_probabilities_give_the_lowest_id(strategy: str) -> None:
     model = tiny_model(vocab_size=40)
     with torch.no_grad():
-        model.output.weight.zero_()
-        model.output.bias.fill_(0.0)
-        model.output.bias[EOS] = -9.0
+        model.decoder.output.weight.zero_()
+        model.decoder.output.bias.fill_(0.0)
+        model.decoder.output.bias[EOS] = -9.0
     settings = Sampling(strategy, max_tokens=4, min_tokens=3)
-    assert decode(model, latents(2), 2, settings) == [[EOS + 1] * 3] * 2
+    assert decode(model.decoder, latents(2), 2, settings) == [[EOS + 1] * 3] * 2
 
 
 @pytest.mark.parametrize("settings", [SETTINGS[0], SETTINGS[3], BEAMS[0]], ids=label)
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_sentence_does_not_depend_on_its_batch(decoder: str, settings: Sampling) -> None:
     model, z = tiny_model(decoder), latents(12)
-    together = decode(model, z, 12, settings, streams=SampleStreams(1, range(12)))
+    together = decode(model.decoder, z, 12, settings, streams=SampleStreams(1, range(12)))
     order = np.random.default_rng(0).permutation(12)[:7]
-    part = decode(model, z[order], 7, settings, streams=SampleStreams(1, order))
+    part = decode(model.decoder, z[order], 7, settings, streams=SampleStreams(1, order))
     assert part == [together[i] for i in order]
     for batch_size in (1, 5):
         assert list(decode_batches(model, z, settings, seed=1, batch_size=batch_size)) == together
@@ -308,8 +308,8 @@ def test_fewer_samples_are_the_first_of_more(kind: str) -> None:
 def test_generated_latents_come_from_the_noise_of_the_samples() -> None:
     model, mean = tiny_model(), torch.ones(Z)
     near = list(generate(model, 6, Sampling("greedy"), seed=4, latents=lambda e: mean + 0.5 * e))
-    z = mean + 0.5 * SampleStreams(4, range(6)).prior_noise(Z)
-    assert near == decode(model, z, 6, Sampling("greedy"))
+    z = mean + 0.5 * SampleStreams(4, range(6)).normal(Z)
+    assert near == decode(model.decoder, z, 6, Sampling("greedy"))
 
 
 def test_samples_have_the_frequencies_of_the_model() -> None:
@@ -412,7 +412,7 @@ def test_the_largest_uniform_number_stays_within_the_support() -> None:
 def test_sampling_at_temperature_near_zero_is_greedy(decoder: str) -> None:
     model, z = tiny_model(decoder), latents(20)
     cold = decode_batches(model, z, Sampling("sample", temperature=1e-5))
-    assert list(cold) == decode(model, z, 20, Sampling("greedy"))
+    assert list(cold) == decode(model.decoder, z, 20, Sampling("greedy"))
 
 
 def test_the_repetition_penalty_by_hand() -> None:
@@ -436,7 +436,7 @@ def test_lengths_stay_between_min_tokens_and_max_tokens(strategy: str) -> None:
 
 def test_no_sentences_from_no_latents() -> None:
     model = tiny_model()
-    assert decode(model, latents(0), 0, Sampling("greedy")) == []
+    assert decode(model.decoder, latents(0), 0, Sampling("greedy")) == []
     assert list(decode_batches(model, latents(0), Sampling("sample"))) == []
 
 
@@ -470,11 +470,11 @@ def test_settings_that_make_no_sense_are_refused(options: dict, message: str) ->
 def test_limits_of_the_model_are_kept() -> None:
     model = tiny_model(max_tokens=9)
     with pytest.raises(UsageError, match="max_tokens 10 exceeds the model's limit 9; try 9"):
-        decode(model, latents(1), 1, Sampling("greedy", max_tokens=10))
+        decode(model.decoder, latents(1), 1, Sampling("greedy", max_tokens=10))
     with pytest.raises(UsageError, match="min_tokens 9 must be below max_tokens 9"):
-        decode(model, latents(1), 1, Sampling("greedy", min_tokens=9))
+        decode(model.decoder, latents(1), 1, Sampling("greedy", min_tokens=9))
     with pytest.raises(UsageError, match="needs streams"):
-        decode(model, latents(1), 1, Sampling("sample"))
+        decode(model.decoder, latents(1), 1, Sampling("sample"))
 
 
 @pytest.mark.parametrize(

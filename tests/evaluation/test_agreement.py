@@ -42,8 +42,12 @@ class Transcription:
     def __init__(self, model: SentenceModel) -> None:
         self.w = {name: value.double().numpy() for name, value in model.state_dict().items()}
         self.kind, self.Z, self.H = model.kind, model.latent_size, model.config.hidden_size
-        self.bos, self.eos, self.pad = model.bos_id, model.eos_id, model.pad_id
-        self.limit = model.max_tokens
+        self.bos, self.eos, self.pad = (
+            model.decoder.vocabulary.bos_id,
+            model.decoder.vocabulary.eos_id,
+            model.decoder.vocabulary.pad_id,
+        )
+        self.limit = model.decoder.max_tokens
 
     def cell(self, layer: str, x: Array, h: Array) -> Array:
         """h' = (1 - u) n + u h, with r, u = sigmoid(...), n = tanh(W x + r (U h))."""
@@ -61,23 +65,23 @@ class Transcription:
         for token in (*ids, self.eos):
             h = self.cell("encoder.states.forwards.0", w["encoder.embedding.weight"][token], h)
             states.append(h)
-        return w["encoder.head.weight"] @ np.max(states, axis=0) + w["encoder.head.bias"]
+        return w["posterior.head.weight"] @ np.max(states, axis=0) + w["posterior.head.bias"]
 
     def start(self, z: Array | None) -> Array:
         """The decoder's first state."""
         if z is None:
             return np.zeros(self.H)
         w = self.w
-        first = w["decoder.first_state.weight"] @ z + w["decoder.first_state.bias"]
+        first = w["decoder.network.first_state.weight"] @ z + w["decoder.network.first_state.bias"]
         return np.tanh(first)
 
     def step(self, token: int, z: Array | None, h: Array) -> tuple[Array, Array]:
         """Log-probabilities (V,) of the token after `token`, and the next state."""
         w = self.w
-        x = w["embedding.weight"][token]
-        h = self.cell("decoder.rnn", x if z is None else np.concatenate([x, z]), h)
-        narrow = w["narrow.weight"] @ h + w["narrow.bias"]
-        logits = w["embedding.weight"] @ narrow + w["output.bias"]  # tied
+        x = w["decoder.embedding.weight"][token]
+        h = self.cell("decoder.network.rnn", x if z is None else np.concatenate([x, z]), h)
+        narrow = w["decoder.narrow.weight"] @ h + w["decoder.narrow.bias"]
+        logits = w["decoder.embedding.weight"] @ narrow + w["decoder.output.bias"]  # tied
         logits[[self.pad, self.bos]] = -np.inf
         return logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max(), h
 
@@ -225,7 +229,7 @@ def agrees(report: dict[str, Any], slow: dict[str, float], *, spared: Sequence[s
 def reconstructing(model: SentenceModel) -> SentenceModel:
     """The model, its end token likelier, so that some sentences come out whole."""
     with torch.no_grad():
-        model.output.bias[model.eos_id] += 1.0
+        model.decoder.output.bias[model.decoder.vocabulary.eos_id] += 1.0
     return model
 
 
@@ -309,7 +313,7 @@ def test_information_of_a_gaussian_mixture_of_gaussians_is_known_in_closed_form(
 def test_information_in_the_report_is_that_of_its_mixture_integrated() -> None:
     model = random_word_model(latent_size=1, seed=9)
     with torch.no_grad():
-        model.encoder.head.weight[0] *= 6  # means apart
+        model.posterior.head.weight[0] *= 6  # means apart
     rows, slow = [*map(Row, TEXTS)] * 40, Transcription(model)
     parameters = np.array([slow.encoded(sentence) for sentence in TOKENIZER.encode(TEXTS)])
     mean, stddev = parameters[:, 0], np.exp(parameters[:, 1] / 2)
@@ -328,8 +332,8 @@ def test_a_decoder_that_ignores_z_gains_exactly_nothing(decoder: str) -> None:
     model = random_word_model(decoder=decoder, heads=2, seed=5)
     if decoder == "transformer":
         with torch.no_grad():
-            model.decoder.memory.weight.zero_()
-            model.decoder.added.weight.zero_()
+            model.decoder.network.memory.weight.zero_()
+            model.decoder.network.added.weight.zero_()
     else:
         ignore_latent(model)
     report = evaluate(model, TOKENIZER, [*map(Row, TEXTS)], samples=3)
@@ -344,8 +348,8 @@ def test_units_are_active_where_the_mean_moves_with_the_sentence() -> None:
     spread = np.std([slow.encoded(sentence)[:4] for sentence in ids], axis=0)
     wanted = torch.tensor([0.0, 0.095, 0.105, 2.0]) / torch.from_numpy(spread)
     with torch.no_grad():
-        model.encoder.head.weight[:4] *= wanted[:, None]
-        model.encoder.head.bias[0] = 7.0  # far from 0, but the same for all
+        model.posterior.head.weight[:4] *= wanted[:, None]
+        model.posterior.head.bias[0] = 7.0  # far from 0, but the same for all
     assert evaluate(model, TOKENIZER, [*map(Row, TEXTS)], samples=1)["active_units"] == 2
 
 

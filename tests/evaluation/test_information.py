@@ -126,12 +126,12 @@ def copier(seed: int = 0) -> SentenceModel:
     """A VAE whose every token has logits (z, -z, 0, 0): of two words, the third and the end."""
     model = random_model(latent_size=1, hidden_size=1, tie_weights=False, seed=seed)
     with torch.no_grad():
-        for parameter in (*model.decoder.parameters(), *model.output.parameters()):
+        for parameter in (*model.decoder.network.parameters(), *model.decoder.output.parameters()):
             parameter.zero_()
         # A closed update gate keeps the first state, tanh(z / 100), for ever.
-        model.decoder.rnn.bias_ih_l0[1] = 50.0
-        model.decoder.first_state.weight.fill_(0.01)
-        model.output.weight[3], model.output.weight[4] = 100.0, -100.0
+        model.decoder.network.rnn.bias_ih_l0[1] = 50.0
+        model.decoder.network.first_state.weight.fill_(0.01)
+        model.decoder.output.weight[3], model.decoder.output.weight[4] = 100.0, -100.0
     return model
 
 
@@ -180,14 +180,16 @@ def test_monitor_of_the_baselines() -> None:
     figures = monitor(ae, chunks(), seed=0)
     with torch.inference_mode():
         whole = collate(SENTENCES, EOS, PAD)
-        own, swapped = (ae.log_likelihood(whole, part) for part in (z, z[derangement(7, 0)]))
+        own, swapped = (
+            ae.decoder.log_likelihood(whole, part) for part in (z, z[derangement(7, 0)])
+        )
     assert figures.keys() == {"rec", "z_gain"}
     assert figures["rec"] == pytest.approx(-own.mean().item(), rel=1e-5)
     assert figures["z_gain"] == pytest.approx((own - swapped).mean().item(), rel=1e-4)
 
     lm = random_model("lm", seed=0)
     with torch.inference_mode():
-        exact = -lm.log_likelihood(whole, None).mean().item()
+        exact = -lm.decoder.log_likelihood(whole, None).mean().item()
     assert monitor(lm, chunks(), seed=0) == {"nll_iw": pytest.approx(exact, rel=1e-5)}
 
 

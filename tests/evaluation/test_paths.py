@@ -82,11 +82,11 @@ def two_worded(kind: str) -> SentenceModel:
     )
     cat, dog = (TOKENIZER.encode([word])[0][0] for word in ("cat", "dog"))
     with torch.no_grad():
-        for parameter in (*model.decoder.parameters(), *model.output.parameters()):
+        for parameter in (*model.decoder.network.parameters(), *model.decoder.output.parameters()):
             parameter.zero_()
-        model.decoder.rnn.bias_ih_l0[1] = 50.0  # the first state stays for ever
-        model.decoder.first_state.weight.fill_(1.0)
-        model.output.weight[cat], model.output.weight[dog] = 1.0, -1.0
+        model.decoder.network.rnn.bias_ih_l0[1] = 50.0  # the first state stays for ever
+        model.decoder.network.first_state.weight.fill_(1.0)
+        model.decoder.output.weight[cat], model.decoder.output.weight[dog] = 1.0, -1.0
     return model
 
 
@@ -110,7 +110,7 @@ def test_a_decoder_with_two_sentences_jumps_once(kind: str) -> None:
 def test_a_collapsed_decoder_has_one_sentence_a_path() -> None:
     model = two_worded("ae")
     with torch.no_grad():
-        model.decoder.first_state.weight.zero_()
+        model.decoder.network.first_state.weight.zero_()
     report = evaluate(model, TOKENIZER, [*map(Row, TEXTS)], interpolations=Interpolations(9, 4))
     assert report["path_distinct"] == 1 / 4
     assert report["path_ends_alike"] == 1

@@ -36,8 +36,8 @@ def integrated_elbo(model: SentenceModel, q: DiagonalGaussian) -> torch.Tensor:
     """The ELBO of one-dimensional posteriors (N, 1) by integration over the noise, (N,)."""
     weight = torch.exp(-0.5 * GRID**2)
     z = q.sample(GRID[:, None, None].expand(-1, len(q.mean), 1))  # (G, N, 1)
-    values = model.log_likelihood(collate(SENTENCES, EOS, PAD), z.float()).double()
-    return (weight / weight.sum()) @ values - q.kl()
+    values = model.decoder.log_likelihood(collate(SENTENCES, EOS, PAD), z.float()).double()
+    return (weight / weight.sum()) @ values - q.kl_to_standard_normal().sum(-1)
 
 
 def test_steps_lead_to_the_best_gaussian_there_is() -> None:

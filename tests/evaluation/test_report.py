@@ -23,6 +23,7 @@ from textvae.evaluation.likelihood import SentenceNoise
 from textvae.evaluation.report import evaluate
 from textvae.evaluation.samples import Quality, sample_texts
 from textvae.evaluation.sentences import limit_rows
+from textvae.models.build import build_model
 from textvae.models.sentence import SentenceModel
 
 TOKENIZER = word_tokenizer()
@@ -40,7 +41,8 @@ def slowly(model: SentenceModel, texts: Sequence[str], samples: int, seed: int) 
     N, K, total = len(texts), samples, {"rec": 0.0, "kl": 0.0, "nll_iw": 0.0, "nll_iw_half": 0.0}
     sizes, means, variances, first = [], [], [], []
     tokens = [
-        collate(ids, model.eos_id, model.pad_id) for ids in ([i] for i in TOKENIZER.encode(texts))
+        collate(ids, model.decoder.vocabulary.eos_id, model.decoder.vocabulary.pad_id)
+        for ids in ([i] for i in TOKENIZER.encode(texts))
     ]
 
     def normal(z: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> float:
@@ -48,10 +50,10 @@ def slowly(model: SentenceModel, texts: Sequence[str], samples: int, seed: int) 
         return float(-0.5 * exponent.sum())
 
     def conditional(i: int, z: np.ndarray) -> float:
-        return model.log_likelihood(tokens[i], torch.from_numpy(z).float()[None]).item()
+        return model.decoder.log_likelihood(tokens[i], torch.from_numpy(z).float()[None]).item()
 
     for i in range(N):
-        q = model.posterior(tokens[i])
+        q = model.infer(tokens[i])
         mean, variance = (t[0].double().numpy() for t in (q.mean, q.log_variance.exp()))
         noise = SentenceNoise(seed, torch.tensor([i])).draw(K, model.latent_size)[:, 0].numpy()
         log_p, log_w = [], []
@@ -177,11 +179,11 @@ def uniform_model(kind: str) -> SentenceModel:
     """All tokens and the end equally probable, whatever z, which says nothing of x."""
     model = random_word_model(kind, tie_weights=False)
     with torch.no_grad():
-        model.output.weight.zero_()
-        model.output.bias.zero_()
+        model.decoder.output.weight.zero_()
+        model.decoder.output.bias.zero_()
         if model.encoder is not None:
-            model.encoder.head.weight.zero_()
-            model.encoder.head.bias.zero_()
+            model.posterior.head.weight.zero_()
+            model.posterior.head.bias.zero_()
     return model
 
 
@@ -212,7 +214,7 @@ def test_collapsed_vae_is_seen_as_such() -> None:
 def test_too_few_samples_are_reported_as_not_converged() -> None:
     model = random_word_model(seed=1)
     with torch.no_grad():
-        model.encoder.head.bias.fill_(4.0)  # posteriors far from where the sentences are
+        model.posterior.head.bias.fill_(4.0)  # posteriors far from where the sentences are
     assert evaluate(model, TOKENIZER, rows(), samples=4)["converged"] is False
 
 
@@ -230,14 +232,7 @@ def test_unknowns_change_the_name_of_the_perplexity() -> None:
 def test_text_without_spaces_has_a_perplexity_of_characters() -> None:
     texts = ["今天天气很好", "我们去公园吧"]
     tokenizer = Tokenizer.train(texts, kind="bpe", vocab_size=300)
-    sizes = {"vocab_size": tokenizer.vocab_size, "max_tokens": 64}
-    model = SentenceModel(
-        random_word_model("lm").config,
-        pad_id=tokenizer.pad_id,
-        bos_id=tokenizer.bos_id,
-        eos_id=tokenizer.eos_id,
-        **sizes,
-    )
+    model = build_model(random_word_model("lm").config, tokenizer.vocabulary, 64)
     report = evaluate(model, tokenizer, rows(texts))
     assert report["ppl_char"] == pytest.approx(math.exp(2 * report["nll_iw"] / (12 + 2)))
     bits = 2 * report["nll_iw"] / math.log(2)

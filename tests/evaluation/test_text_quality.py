@@ -74,7 +74,9 @@ def test_token_accuracy_is_that_of_every_alternative_scored() -> None:
                 scores = {}
                 for candidate in (3, 4, 5):
                     tokens = collate([(*sentence[:t], candidate)], EOS, PAD)
-                    scores[candidate] = model.token_log_probs(tokens, z[i : i + 1])[0, t].item()
+                    scores[candidate] = model.decoder.token_log_probs(tokens, z[i : i + 1])[
+                        0, t
+                    ].item()
                 scores[EOS] = math.log1p(-sum(map(math.exp, scores.values())))
                 correct += max(scores, key=scores.__getitem__) == token
                 total += 1

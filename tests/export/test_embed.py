@@ -468,7 +468,7 @@ def another_text(arguments: list[Any], reviews: Path) -> None:
 
 def a_retrained_model(arguments: list[Any], reviews: Path) -> None:
     vae = TextVAE.from_pretrained(arguments[0])
-    vae.model.encoder.head.bias.data += 1
+    vae.model.posterior.head.bias.data += 1
     vae.save_pretrained(reviews.parent / "retrained")
     arguments[0] = reviews.parent / "retrained"
 

@@ -295,7 +295,7 @@ def saved(folder: Path, letter: str, **sizes: int) -> None:
     tokenizer = word_tokenizer() if letter == "a" else _reversed_tokenizer()
     model = random_word_model(seed="ab".index(letter), **sizes)
     with torch.no_grad():
-        model.embedding.weight.fill_("ab".index(letter))
+        model.decoder.embedding.weight.fill_("ab".index(letter))
     save_model(folder, model, tokenizer, DataConfig(lowercase=letter == "b", max_tokens=8))
 
 
@@ -327,7 +327,7 @@ def test_a_reader_never_sees_the_files_of_two_models(tmp_path: Path) -> None:
         for _ in range(80):
             found = load_model(folder)
             signs = {
-                bool(found.model.embedding.weight[0, 0]),
+                bool(found.model.decoder.embedding.weight[0, 0]),
                 found.data.lowercase,
                 tokenizers[found.tokenizer.fingerprint],
             }

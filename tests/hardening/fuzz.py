@@ -163,7 +163,7 @@ def make_material(folder: Path) -> None:
     from textvae import TextVAE
     from textvae.classification.classifier import train_classifier
     from textvae.config import Config
-    from textvae.saving.fingerprint import fingerprint
+    from textvae.saving.identity import fingerprint
 
     folder.mkdir(parents=True)
     for name, own in MODELS.items():

@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from textvae.config import ModelConfig
 from textvae.data.batches import Tokens, collate
 from textvae.errors import UsageError
+from textvae.models.build import build_model
 from textvae.models.pooling import Pooling
 from textvae.models.recurrent import RecurrentEncoder
 from textvae.models.sentence import SentenceModel
@@ -105,12 +106,12 @@ def test_a_likelihood_depends_on_its_sentence_and_latent_alone(
 ) -> None:
     model = random_model(kind, max_tokens=12, **sizes)
     z = latents(model, 5)
-    found = model.log_likelihood(tokens, z)
+    found = model.decoder.log_likelihood(tokens, z)
     for row, sentence in enumerate(SENTENCES):
         own = None if z is None else z[row : row + 1]
-        alone = model.log_likelihood(collate([sentence], EOS, PAD), own)
+        alone = model.decoder.log_likelihood(collate([sentence], EOS, PAD), own)
         torch.testing.assert_close(alone[0], found[row], rtol=1e-6, atol=1e-5)
-    wide = model.token_log_probs(with_garbage_padding(tokens, 4), z)
+    wide = model.decoder.token_log_probs(with_garbage_padding(tokens, 4), z)
     torch.testing.assert_close(wide.sum(1), found, rtol=1e-6, atol=1e-5)
     assert (wide.masked_select(~with_garbage_padding(tokens, 4).mask) == 0).all()
 
@@ -121,9 +122,9 @@ def test_samples_of_a_latent_go_in_front(sizes: dict[str, Any], tokens: Tokens) 
     model = random_model(max_tokens=12, **sizes)
     z = latents(model, 2, 3, 5)
     assert z is not None
-    found = model.log_likelihood(tokens, z)
+    found = model.decoder.log_likelihood(tokens, z)
     for i, j in itertools.product(range(2), range(3)):
-        expected = model.log_likelihood(tokens, z[i, j])
+        expected = model.decoder.log_likelihood(tokens, z[i, j])
         torch.testing.assert_close(found[i, j], expected, rtol=1e-6, atol=1e-5)
 
 
@@ -135,7 +136,7 @@ def test_the_gradient_of_a_batch_is_the_sum_of_its_sentences_gradients(
     model = random_model(max_tokens=12, **sizes)
 
     def gradient(batch: Tokens) -> list[Tensor]:
-        likelihood = model.log_likelihood(batch, model.posterior(batch).mean).sum()
+        likelihood = model.decoder.log_likelihood(batch, model.infer(batch).mean).sum()
         grads = torch.autograd.grad(likelihood, list(model.parameters()), materialize_grads=True)
         return list(grads)
 
@@ -151,9 +152,9 @@ def assert_steps_have(
     expected: Tensor, model: SentenceModel, tokens: Tokens, z: Tensor | None
 ) -> None:
     """Step by step each token has the log-probability (B, T) that is expected of it."""
-    state, previous = model.start(z, len(tokens)), torch.full((len(tokens),), BOS)
+    state, previous = model.decoder.start(z, len(tokens)), torch.full((len(tokens),), BOS)
     for t in range(tokens.ids.size(1)):
-        logits, state = model.step(previous, state)
+        logits, state = model.decoder.step(previous, state)
         previous = tokens.ids[:, t]
         found = logits.log_softmax(-1).gather(1, previous[:, None])[:, 0]
         there = t < tokens.lengths
@@ -168,7 +169,7 @@ def test_steps_give_the_teacher_forced_probabilities(
 ) -> None:
     model = random_model(kind, max_tokens=12, **sizes)
     z = latents(model, 5)
-    expected = model.token_log_probs(tokens, z)
+    expected = model.decoder.token_log_probs(tokens, z)
     assert_steps_have(expected, model, tokens, z)
 
 
@@ -176,11 +177,11 @@ def test_steps_give_the_teacher_forced_probabilities(
 @pytest.mark.parametrize("sizes", [DECODERS[3], DECODERS[5]], ids=name_of)
 def test_rows_of_a_state_go_on_by_themselves(sizes: dict[str, Any]) -> None:
     model = random_model(max_tokens=12, **sizes)
-    _, state = model.step(torch.full((5,), BOS), model.start(latents(model, 5), 5))
+    _, state = model.decoder.step(torch.full((5,), BOS), model.decoder.start(latents(model, 5), 5))
     rows = torch.tensor([4, 1, 1])
     words = torch.tensor([3, 4, 5, 3, 4])
-    whole, _ = model.step(words, state)
-    some, _ = model.step(words[rows], tuple(part[rows] for part in state))
+    whole, _ = model.decoder.step(words, state)
+    some, _ = model.decoder.step(words[rows], state.rows(rows))
     torch.testing.assert_close(some, whole[rows])
 
 
@@ -195,7 +196,9 @@ def test_probabilities_of_all_sentences_sum_to_one(sizes: dict[str, Any], kind: 
     beginnings = [list(s) for s in itertools.product(words, repeat=3)]
     tokens = collate(ended + beginnings, EOS, PAD)
     z = latents(model, 1)
-    log_probs = model.token_log_probs(tokens, None if z is None else z.expand(len(tokens), -1))
+    log_probs = model.decoder.token_log_probs(
+        tokens, None if z is None else z.expand(len(tokens), -1)
+    )
     total = (
         log_probs[: len(ended)].sum(1).exp().sum() + log_probs[len(ended) :, :3].sum(1).exp().sum()
     )
@@ -206,7 +209,7 @@ def test_probabilities_of_all_sentences_sum_to_one(sizes: dict[str, Any], kind: 
 @decoders
 def test_padding_and_start_are_impossible(sizes: dict[str, Any]) -> None:
     model = random_model(max_tokens=12, **sizes)
-    logits, _ = model.step(torch.full((5,), BOS), model.start(latents(model, 5), 5))
+    logits, _ = model.decoder.step(torch.full((5,), BOS), model.decoder.start(latents(model, 5), 5))
     probabilities = logits.softmax(-1)
     assert (probabilities[:, [PAD, BOS]] == 0).all()
     assert (probabilities[:, 2:] > 0).all()
@@ -221,11 +224,11 @@ def test_later_tokens_do_not_change_earlier_probabilities(
     z = latents(model, 5)
     longest = tokens.rows(slice(3, 4))
     assert z is not None
-    before = model.token_log_probs(longest, z[:1])
+    before = model.decoder.token_log_probs(longest, z[:1])
     for t in range(1, longest.ids.size(1)):
         ids = longest.ids.clone()
         ids[0, t] = 3 + (ids[0, t] - 2) % 3  # another word
-        after = model.token_log_probs(Tokens(ids, longest.lengths), z[:1])
+        after = model.decoder.token_log_probs(Tokens(ids, longest.lengths), z[:1])
         torch.testing.assert_close(after[:, :t], before[:, :t], rtol=0, atol=1e-6)
         assert ((after[:, t:] - before[:, t:]).abs() > 1e-8).all()  # and they do the later ones
 
@@ -239,7 +242,7 @@ def test_the_latent_reaches_every_token(sizes: dict[str, Any], tokens: Tokens) -
     z = latents(model, 5)
     assert z is not None
     z.requires_grad_()
-    log_probs = model.token_log_probs(tokens, z)
+    log_probs = model.decoder.token_log_probs(tokens, z)
     for t in (0, 7):
         (gradient,) = torch.autograd.grad(log_probs[3, t], z, retain_graph=True)
         assert (gradient[3] != 0).all()
@@ -265,9 +268,9 @@ def test_each_of_the_two_ways_of_the_latent_suffices(
     assert z is not None
     z.requires_grad_()
     with torch.no_grad():
-        weight = model.decoder.get_parameter(cut)
+        weight = model.decoder.network.get_parameter(cut)
         weight[:, -model.latent_size :] = 0  # all there is, or where z meets the embedding
-    (gradient,) = torch.autograd.grad(model.log_likelihood(tokens, z).sum(), z)
+    (gradient,) = torch.autograd.grad(model.decoder.log_likelihood(tokens, z).sum(), z)
     assert (gradient != 0).all()
 
 
@@ -282,21 +285,21 @@ def test_a_skip_connection_adds_a_map_of_the_latent_to_each_output_state(
 ) -> None:
     """Teacher-forced as step by step, and without its weights nothing is added."""
     model = random_model(kind, max_tokens=12, **sizes)
-    plain = SentenceModel(
-        model.config.model_copy(update={"skip_z": False}),
-        vocab_size=model.vocab_size, pad_id=PAD, bos_id=BOS, eos_id=EOS, max_tokens=12,
-    ).eval()  # fmt: skip
-    plain.load_state_dict(model.state_dict(), strict=False)
-    assert model.skip is not None
+    without = model.config.model_copy(update={"skip_z": False})
+    plain = build_model(without, model.decoder.vocabulary, 12).decoder.eval()
+    plain.load_state_dict(model.decoder.state_dict(), strict=False)
+    assert model.decoder.skip is not None
     z = latents(model, 5)
     assert z is not None
     start = torch.full_like(tokens.ids[:, :1], BOS)
     inputs = plain.embedding(torch.cat([start, tokens.ids[:, :-1]], dim=1))
-    states = plain.decoder(inputs, z) + (z @ model.skip.weight.T)[:, None]
+    states = plain.network(inputs, z) + (z @ model.decoder.skip.weight.T)[:, None]
     logits = F.linear(plain.narrow(states), *plain._output_layer())
     log_probs = logits.log_softmax(-1)
     expected = log_probs.gather(2, tokens.ids[:, :, None])[:, :, 0].masked_fill(~tokens.mask, 0)
-    torch.testing.assert_close(model.token_log_probs(tokens, z), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        model.decoder.token_log_probs(tokens, z), expected, rtol=1e-5, atol=1e-5
+    )
     assert ((plain.token_log_probs(tokens, z) - expected)[tokens.mask].abs() > 1e-4).all()
     assert_steps_have(expected, model, tokens, z)
 
@@ -305,10 +308,10 @@ def test_a_skip_connection_adds_a_map_of_the_latent_to_each_output_state(
 @pytest.mark.parametrize("sizes", [SKIPPING[1], SKIPPING[2]], ids=name_of)
 def test_rows_of_a_state_with_a_skip_connection_go_on_by_themselves(sizes: dict[str, Any]) -> None:
     model = random_model(max_tokens=12, **sizes)
-    _, state = model.step(torch.full((5,), BOS), model.start(latents(model, 5), 5))
+    _, state = model.decoder.step(torch.full((5,), BOS), model.decoder.start(latents(model, 5), 5))
     rows, words = torch.tensor([4, 1, 1]), torch.tensor([3, 4, 5, 3, 4])
-    whole, _ = model.step(words, state)
-    some, _ = model.step(words[rows], tuple(part[rows] for part in state))
+    whole, _ = model.decoder.step(words, state)
+    some, _ = model.decoder.step(words[rows], state.rows(rows))
     torch.testing.assert_close(some, whole[rows])
 
 
@@ -318,33 +321,33 @@ def test_a_language_model_has_no_latent(sizes: dict[str, Any], tokens: Tokens) -
     assert model.latent_size == 0
     assert model.encoder is None
     with pytest.raises(UsageError, match="no posterior"):
-        model.posterior(tokens)
+        model.infer(tokens)
     with pytest.raises(UsageError, match="no latent"):
         model.code(tokens)
 
 
 def test_a_code_is_the_posterior_mean_of_a_vae_and_an_ae_has_no_posterior(tokens: Tokens) -> None:
     vae = random_model("vae")
-    assert (vae.code(tokens) == vae.posterior(tokens).mean).all()
+    assert (vae.code(tokens) == vae.infer(tokens).mean).all()
     with pytest.raises(UsageError, match="no posterior"):
-        random_model("ae").posterior(tokens)
+        random_model("ae").infer(tokens)
 
 
 def test_the_prior_of_a_vae_is_standard_normal() -> None:
     model = random_model("vae", latent_size=3)
     z = torch.randn(4, 3)
     expected = torch.distributions.Normal(0, 1).log_prob(z).sum(-1)
-    torch.testing.assert_close(model.prior_log_prob(z), expected)
-    assert (model.prior_sample(z) == z).all()
+    torch.testing.assert_close(model.prior.log_prob(z), expected)
+    assert (model.prior.sample(z) == z).all()
 
 
 def test_the_prior_of_an_autoencoder_is_the_gaussian_of_its_codes() -> None:
     model = random_model("ae", latent_size=3)
     mixing = torch.tensor([[2.0, 0.0, 0.0], [-1.5, 0.5, 0.0], [0.3, 0.2, 0.1]])
     codes = torch.randn(500, 3) @ mixing.T + torch.tensor([5.0, 0.0, -1.0])
-    model.fit_prior(codes)
-    mean = model.prior_sample(torch.zeros(1, 3))[0]
-    axes = model.prior_sample(torch.eye(3)) - mean  # how noise becomes a latent
+    model.prior.fit(codes)
+    mean = model.prior.sample(torch.zeros(1, 3))[0]
+    axes = model.prior.sample(torch.eye(3)) - mean  # how noise becomes a latent
     torch.testing.assert_close(mean, codes.mean(0))
     torch.testing.assert_close(axes.T @ axes, torch.cov(codes.T), rtol=1e-3, atol=1e-4)
 
@@ -352,9 +355,9 @@ def test_the_prior_of_an_autoencoder_is_the_gaussian_of_its_codes() -> None:
 @pytest.mark.parametrize("codes", [torch.full((9, 3), 7.0), torch.randn(2, 3), torch.randn(1, 3)])
 def test_a_prior_can_be_fitted_to_codes_that_fill_no_volume(codes: Tensor) -> None:
     model = random_model("ae", latent_size=3)
-    model.fit_prior(codes)
-    torch.testing.assert_close(model.code_mean, codes.mean(0))
-    assert model.code_factor.isfinite().all()
+    model.prior.fit(codes)
+    torch.testing.assert_close(model.prior.mean, codes.mean(0))
+    assert model.prior.factor.isfinite().all()
 
 
 # the parts, against slow or independent ones
@@ -394,7 +397,7 @@ def test_a_recurrent_encoder_is_torchs_own_on_packed_sequences(
 def test_pooling_is_what_a_loop_over_sentences_gives(
     kind: str, bidirectional: bool, tokens: Tokens
 ) -> None:
-    pooling = Pooling(kind, 6, bidirectional=bidirectional)
+    pooling = Pooling(kind, 6, 3 if bidirectional else 0)
     states = torch.randn(*tokens.ids.shape, 6)
     found = pooling(states, tokens)
     for row, length in enumerate(tokens.lengths.tolist()):
@@ -475,7 +478,7 @@ def test_tied_weights_save_the_output_layer_and_cost_what_narrows_the_states() -
 
     def parameters(**sizes: Any) -> int:
         model = random_model(hidden_size=H, embedding_size=E, **sizes)
-        assert model.vocab_size == V
+        assert model.decoder.vocabulary.size == V
         return sum(parameter.numel() for parameter in model.parameters())
 
     assert parameters(tie_weights=False) - parameters(tie_weights=True) == V * H - (H + 1) * E
@@ -497,11 +500,11 @@ def test_only_given_noise_drops_anything(rate: str, decoder: str, tokens: Tokens
     model = random_model(decoder=decoder, **{rate: REGULARISED[rate]}).train()
     z = latents(model, 5)
     noise = StepNoise(0, 0, torch.arange(5), 5, 8, torch.device("cpu"))
-    expected = plain.log_likelihood(tokens, z)
-    assert (model.log_likelihood(tokens, z) == expected).all()
-    assert (plain.log_likelihood(tokens, z, noise) == expected).all()
-    assert (model.posterior(tokens).mean == plain.posterior(tokens).mean).all()
-    assert ((model.log_likelihood(tokens, z, noise) - expected).abs() > 1e-6).any()
+    expected = plain.decoder.log_likelihood(tokens, z)
+    assert (model.decoder.log_likelihood(tokens, z) == expected).all()
+    assert (plain.decoder.log_likelihood(tokens, z, noise) == expected).all()
+    assert (model.infer(tokens).mean == plain.infer(tokens).mean).all()
+    assert ((model.decoder.log_likelihood(tokens, z, noise) - expected).abs() > 1e-6).any()
 
 
 @torch.no_grad()
@@ -509,7 +512,7 @@ def test_only_given_noise_drops_anything(rate: str, decoder: str, tokens: Tokens
 def test_dropout_of_embeddings_regularises_the_encoder_too(rate: str, tokens: Tokens) -> None:
     model = random_model(**{rate: 0.3})
     noise = StepNoise(0, 0, torch.arange(5), 5, 8, torch.device("cpu"))
-    assert ((model.posterior(tokens, noise).mean - model.code(tokens)).abs() > 1e-6).any(1).all()
+    assert ((model.infer(tokens, noise).mean - model.code(tokens)).abs() > 1e-6).any(1).all()
 
 
 @torch.no_grad()
@@ -519,8 +522,8 @@ def test_word_dropout_hides_words_from_the_decoder_as_padding() -> None:
     tokens = collate([[3, 4, 5]], EOS, PAD)
     z = latents(model, 1)
     noise = StepNoise(0, 0, torch.arange(1), 1, 4, torch.device("cpu"))
-    state = model.start(z, 1)
+    state = model.decoder.start(z, 1)
     for t, previous in enumerate([BOS, PAD, PAD, PAD]):
-        logits, state = model.step(torch.tensor([previous]), state)
+        logits, state = model.decoder.step(torch.tensor([previous]), state)
         expected = logits.log_softmax(-1)[0, tokens.ids[0, t]]
-        torch.testing.assert_close(model.token_log_probs(tokens, z, noise)[0, t], expected)
+        torch.testing.assert_close(model.decoder.token_log_probs(tokens, z, noise)[0, t], expected)

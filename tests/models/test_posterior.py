@@ -9,12 +9,18 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_models import EOS, PAD, random_model
+from random_models import EOS, PAD, kl, random_model
 from torch import Tensor, nn
 
 from textvae.data.batches import collate
 from textvae.gaussian import DiagonalGaussian
-from textvae.models.posterior import EPSILON, MOMENTUM, BatchNormalisedMeans, largest_log_variance
+from textvae.models.posterior import (
+    EPSILON,
+    MOMENTUM,
+    BatchNormalisedMeans,
+    GaussianPosterior,
+    largest_log_variance,
+)
 from textvae.models.sentence import SentenceModel
 from textvae.randomness.noise import StepNoise
 
@@ -83,19 +89,19 @@ def test_the_mean_kl_of_a_batch_is_at_least_what_is_promised(
     module = double_normalisation(6, scale)
     means = torch.randn(sentences, 6, generator=random).double() * 50
     log_variance = torch.randn(sentences, 6, generator=random).double()
-    kl = DiagonalGaussian(module(means, noise_for(sentences)), log_variance).kl().mean()
+    q = DiagonalGaussian(module(means, noise_for(sentences)), log_variance)
     spread = means.var(0, correction=0)
     promised = (scale**2 * spread / (spread + EPSILON) + module.shift**2).sum() / 2
-    assert kl >= promised - 1e-9
+    assert kl(q).mean() >= promised - 1e-9
     best = DiagonalGaussian(module(means, noise_for(sentences)), torch.zeros(sentences, 6))
-    assert best.kl().mean().item() == pytest.approx(promised.item())  # at the prior's variance
+    assert kl(best).mean().item() == pytest.approx(promised.item())  # at the prior's variance
 
 
 def batch_normalised_model(encoder: str = "gru") -> SentenceModel:
     model = random_model(posterior_batch_norm=0.7, encoder=encoder, latent_size=3)
     for step in range(3):
         words = collate(SENTENCES[step:], EOS, PAD)
-        model.posterior(words, noise_for(5 - step))
+        model.infer(words, noise_for(5 - step))
     return model
 
 
@@ -104,10 +110,10 @@ def batch_normalised_model(encoder: str = "gru") -> SentenceModel:
 def test_in_evaluation_a_posterior_is_that_of_its_sentence_alone(encoder: str) -> None:
     model = batch_normalised_model(encoder)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    q = model.posterior(collate(SENTENCES, EOS, PAD))
+    q = model.infer(collate(SENTENCES, EOS, PAD))
     assert torch.pdist(q.mean).min() > 1e-3
     for row, sentence in enumerate(SENTENCES):
-        alone = model.posterior(collate([sentence], EOS, PAD))
+        alone = model.infer(collate([sentence], EOS, PAD))
         torch.testing.assert_close(alone.mean[0], q.mean[row], rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(alone.log_variance[0], q.log_variance[row])
         code = model.code(collate([sentence], EOS, PAD))
@@ -118,19 +124,19 @@ def test_in_evaluation_a_posterior_is_that_of_its_sentence_alone(encoder: str) -
 @torch.no_grad()
 def test_in_training_the_batch_has_the_spread_that_is_asked_for() -> None:
     model = batch_normalised_model()
-    assert model.encoder is not None
-    assert model.encoder.normalised is not None
-    mean = model.posterior(collate(SENTENCES, EOS, PAD), noise_for(5)).mean
-    torch.testing.assert_close(mean.mean(0), model.encoder.normalised.shift.detach())
+    assert isinstance(model.posterior, GaussianPosterior)
+    assert model.posterior.normalised is not None
+    mean = model.infer(collate(SENTENCES, EOS, PAD), noise_for(5)).mean
+    torch.testing.assert_close(mean.mean(0), model.posterior.normalised.shift.detach())
     torch.testing.assert_close(mean.std(0, correction=0), torch.full((3,), 0.7), rtol=1e-3, atol=0)
 
 
 def test_no_rounding_error_moves_a_bias_that_cancels() -> None:
     """Adam makes a step of full length of any gradient but zero, and running means would lag."""
     model = batch_normalised_model()
-    assert model.encoder is not None
-    loss = model.posterior(collate(SENTENCES, EOS, PAD), noise_for(5)).kl().sum()
-    (gradient,) = torch.autograd.grad(loss, model.encoder.head.bias)
+    assert isinstance(model.posterior, GaussianPosterior)
+    loss = model.infer(collate(SENTENCES, EOS, PAD), noise_for(5)).kl_to_standard_normal().sum()
+    (gradient,) = torch.autograd.grad(loss, model.posterior.head.bias)
     assert (gradient[:3] == 0).all()
     assert (gradient[3:] != 0).all()
 
@@ -164,27 +170,29 @@ def test_no_posterior_costs_less_than_the_committed_rate_and_one_costs_just_that
     rate: float,
 ) -> None:
     model = random_model(committed_rate=rate, latent_size=4)
-    assert model.encoder is not None
+    assert isinstance(model.posterior, GaussianPosterior)
     tokens = collate(SENTENCES, EOS, PAD)
     for bias in (-100.0, -3.0, 0.0, 3.0, 100.0):
-        model.encoder.head.bias[4:] = bias
-        q = model.posterior(tokens)
+        model.posterior.head.bias[4:] = bias
+        q = model.infer(tokens)
         centred = DiagonalGaussian(torch.zeros_like(q.mean), q.log_variance)
-        assert (centred.kl_per_dimension() >= rate / 4 - 1e-6).all()
-        assert (q.kl() >= rate - 1e-6).all()
-    torch.testing.assert_close(centred.kl(), torch.full((5,), rate), rtol=1e-5, atol=1e-6)
+        assert (centred.kl_to_standard_normal() >= rate / 4 - 1e-6).all()
+        assert (kl(q) >= rate - 1e-6).all()
+    torch.testing.assert_close(
+        centred.kl_to_standard_normal().sum(-1), torch.full((5,), rate), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_log_variances_follow_the_encoder_smoothly() -> None:
     """Increasing, and with a gradient wherever an encoder begins."""
     model = random_model(committed_rate=2.0, latent_size=1)
-    assert model.encoder is not None
+    assert isinstance(model.posterior, GaussianPosterior)
     found = []
     for bias in torch.linspace(-6, 6, 25):
-        model.encoder.head.weight.data.zero_()
-        model.encoder.head.bias.data[1:] = bias
-        log_variance = model.posterior(collate([[3]], EOS, PAD)).log_variance
-        (slope,) = torch.autograd.grad(log_variance.sum(), model.encoder.head.bias)
+        model.posterior.head.weight.data.zero_()
+        model.posterior.head.bias.data[1:] = bias
+        log_variance = model.infer(collate([[3]], EOS, PAD)).log_variance
+        (slope,) = torch.autograd.grad(log_variance.sum(), model.posterior.head.bias)
         assert 0 < slope[1] < 1
         found.append(log_variance.item())
     assert found == sorted(found)
@@ -193,7 +201,12 @@ def test_log_variances_follow_the_encoder_smoothly() -> None:
 @torch.no_grad()
 def test_both_remedies_together_give_both_guarantees() -> None:
     model = random_model(committed_rate=2.0, posterior_batch_norm=0.7, latent_size=4).double()
-    assert model.encoder is not None
-    model.encoder.normalised.shift.zero_()  # type: ignore[union-attr]
-    kl = model.posterior(collate(SENTENCES, EOS, PAD), noise_for(5)).kl().mean()
+    assert isinstance(model.posterior, GaussianPosterior)
+    model.posterior.normalised.shift.zero_()  # type: ignore[union-attr]
+    kl = (
+        model.infer(collate(SENTENCES, EOS, PAD), noise_for(5))
+        .kl_to_standard_normal()
+        .sum(-1)
+        .mean()
+    )
     assert kl > 2.0 + 4 * 0.49 / 2 - 1e-3

@@ -67,10 +67,10 @@ def test_one_importance_sample_or_the_same_one_twice_is_the_one_sample_bound() -
 def test_the_loss_of_several_samples_is_that_of_each_decoded_alone() -> None:
     model, K, B = random_model("vae"), 3, len(SENTENCES)
     found, (_, sums) = loss_of(model, importance_samples=K)
-    q = model.posterior(batch().source)
+    q = model.infer(batch().source)
     epsilon = noise().normal(K * Z).view(B, K, Z)
     samples = [q.mean + q.stddev * epsilon[:, k] for k in range(K)]
-    rec = torch.stack([-model.log_likelihood(batch().target, z) for z in samples])
+    rec = torch.stack([-model.decoder.log_likelihood(batch().target, z) for z in samples])
     prior = torch.stack([DiagonalGaussian.standard(Z).log_prob(z) for z in samples])
     posterior = torch.stack([q.log_prob(z) for z in samples])
     expected = importance_weighted_nll(rec, prior, posterior, 1.0).mean()
@@ -197,8 +197,10 @@ def test_the_second_reading_has_noise_of_its_own() -> None:
     _, (_, sums) = loss_of(model, **terms)
     draws = noise()
     corruption = Corruption(ObjectiveConfig(noise_blank=0.3), PAD, torch.tensor([3, 4, 5]))
-    q = model.posterior(corruption(batch().source, draws), draws)
-    model.log_likelihood(batch().target, q.sample(draws.normal(Z)), draws)  # its draws come first
+    q = model.infer(corruption(batch().source, draws), draws)
+    model.decoder.log_likelihood(
+        batch().target, q.sample(draws.normal(Z)), draws
+    )  # its draws come first
     again = model.code(corruption(batch().source, draws), draws)
     assert not torch.allclose(q.mean, again)
     expected = contrastive_nll(q.mean, again, 0.05).sum().detach()
@@ -229,5 +231,7 @@ def test_without_a_weight_a_vae_is_trained_as_the_autoencoder_of_its_means() -> 
     model = random_model("vae")
     for terms in ({}, {"mmd_weight": 3.0}, {"importance_samples": 4}, {"free_bits": 5.0}):
         found, _ = loss_of(model, None, **terms)
-        codes = model.posterior(batch().source).mean
-        torch.testing.assert_close(found, -model.log_likelihood(batch().target, codes).mean())
+        codes = model.infer(batch().source).mean
+        torch.testing.assert_close(
+            found, -model.decoder.log_likelihood(batch().target, codes).mean()
+        )

@@ -40,17 +40,17 @@ def test_a_stream_does_not_depend_on_the_others() -> None:
     some = np.array([8, 2])
     many.uniforms(0)
     chosen = many.rows(some)
-    assert torch.equal(many.prior_noise(7)[:5], few.prior_noise(7))
+    assert torch.equal(many.normal(7)[:5], few.normal(7))
     for step in (0, 3, 20):
         assert (many.uniforms(step)[:5] == few.uniforms(step)).all()
         assert (chosen.uniforms(step) == many.uniforms(step)[some]).all()
-    assert torch.equal(chosen.prior_noise(7), many.prior_noise(7)[some])
+    assert torch.equal(chosen.normal(7), many.normal(7)[some])
 
 
 def test_seeds_samples_steps_and_noise_are_independent() -> None:
     n = 20_000
     streams = SampleStreams(3, range(n))
-    noise = streams.prior_noise(3).double().numpy()
+    noise = streams.normal(3).double().numpy()
     columns = [streams.uniforms(0), streams.uniforms(1), SampleStreams(4, range(n)).uniforms(0)]
     columns += [np.roll(streams.uniforms(0), 1), *noise.T, *(noise**2).T]
     correlations = np.corrcoef(columns) - np.eye(len(columns))
@@ -60,7 +60,7 @@ def test_seeds_samples_steps_and_noise_are_independent() -> None:
 def test_noise_is_standard_normal_and_uniforms_are_uniform() -> None:
     n = 40_000
     streams = SampleStreams(0, range(n))
-    noise = streams.prior_noise(4).double()
+    noise = streams.normal(4).double()
     normal = torch.distributions.Normal(0.0, 1.0)
     for sample in (*normal.cdf(noise).T.numpy(), streams.uniforms(2)):
         assert sample.min() >= 0
@@ -71,7 +71,7 @@ def test_noise_is_standard_normal_and_uniforms_are_uniform() -> None:
 
 
 def test_no_sample_has_no_noise() -> None:
-    assert SampleStreams(0, range(0)).prior_noise(3).shape == (0, 3)
+    assert SampleStreams(0, range(0)).normal(3).shape == (0, 3)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64])

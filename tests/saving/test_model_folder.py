@@ -45,15 +45,12 @@ def folder(saved: Path, tmp_path: Path) -> Path:
 
 
 def edit(folder: Path, **changes: Any) -> None:
-    """Change config.json; `architecture` is merged."""
+    """Change config.json; a table is merged into the one that is there."""
     path = folder / CONFIG_FILE
     description = json.loads(path.read_text())
-    architecture = changes.pop("architecture", {})
-    description.update(changes)
-    if isinstance(architecture, dict):
-        description["architecture"] |= architecture
-    else:
-        description["architecture"] = architecture
+    for key, value in changes.items():
+        merged = isinstance(value, dict) and isinstance(description.get(key), dict)
+        description[key] = description[key] | value if merged else value
     path.write_text(json.dumps(description))
 
 
@@ -75,10 +72,10 @@ def test_a_model_comes_back_as_it_was(kind: str, sizes: dict[str, Any], tmp_path
     tokenizer = word_tokenizer()
     model = random_word_model(kind, max_tokens=9, **sizes)
     if kind == "ae":
-        model.fit_prior(torch.randn(50, 2) * 3 + 1)
+        model.prior.fit(torch.randn(50, 2) * 3 + 1)
     if model.config.posterior_batch_norm:  # statistics of its own
         noise = StepNoise(0, 0, torch.arange(2), 2, 3, torch.device("cpu"))
-        model.posterior(collate([[4, 5], [6]], tokenizer.eos_id, tokenizer.pad_id), noise)
+        model.infer(collate([[4, 5], [6]], tokenizer.eos_id, tokenizer.pad_id), noise)
     data = DataConfig(lowercase=True, normalization="nfkc", max_tokens=9)
     save_model(tmp_path / "a", model, tokenizer, data)
     loaded = load_model(tmp_path / "a")
@@ -87,12 +84,16 @@ def test_a_model_comes_back_as_it_was(kind: str, sizes: dict[str, Any], tmp_path
     assert loaded.model.config == model.config
     assert loaded.tokenizer.fingerprint == tokenizer.fingerprint
     assert not loaded.model.training
-    assert (loaded.model.output.weight is loaded.model.embedding.weight) == model.config.tie_weights
+    assert (
+        loaded.model.decoder.output.weight is loaded.model.decoder.embedding.weight
+    ) == model.config.tie_weights
     assert all(parameter.requires_grad for parameter in loaded.model.parameters())
     tokens = collate(tokenizer.encode(TEXTS), tokenizer.eos_id, tokenizer.pad_id)
-    z = model.prior_sample(torch.ones(3, 2)) if kind != "lm" else None
-    again = loaded.model.prior_sample(torch.ones(3, 2)) if kind != "lm" else None
-    assert torch.equal(loaded.model.log_likelihood(tokens, again), model.log_likelihood(tokens, z))
+    z = model.prior.sample(torch.ones(3, 2)) if kind != "lm" else None
+    again = loaded.model.prior.sample(torch.ones(3, 2)) if kind != "lm" else None
+    assert torch.equal(
+        loaded.model.decoder.log_likelihood(tokens, again), model.decoder.log_likelihood(tokens, z)
+    )
     if kind != "lm":
         assert torch.equal(loaded.model.code(tokens), model.code(tokens))
 
@@ -117,16 +118,18 @@ def test_a_folder_from_before_an_option_has_it_off(folder: Path) -> None:
 def test_saving_over_a_model_replaces_it(folder: Path) -> None:
     model = random_word_model(seed=1)
     save_model(folder, model, word_tokenizer(), DataConfig(max_tokens=8))
-    assert torch.equal(load_model(folder).model.embedding.weight, model.embedding.weight)
+    assert torch.equal(
+        load_model(folder).model.decoder.embedding.weight, model.decoder.embedding.weight
+    )
 
 
 def test_weights_of_half_precision_are_read_as_float32(folder: Path) -> None:
     weights = load_file(folder / WEIGHTS_FILE)
     save_file({name: value.half() for name, value in weights.items()}, folder / WEIGHTS_FILE)
     model = load_model(folder).model
-    assert model.embedding.weight.dtype == torch.float32
+    assert model.decoder.embedding.weight.dtype == torch.float32
     torch.testing.assert_close(
-        model.embedding.weight, weights["embedding.weight"], rtol=1e-3, atol=1e-3
+        model.decoder.embedding.weight, weights["decoder.embedding.weight"], rtol=1e-3, atol=1e-3
     )
 
 
@@ -158,19 +161,24 @@ def test_a_configuration_that_is_none_is_refused(folder: Path, content: bytes) -
         load_model(folder)
 
 
-@pytest.mark.parametrize("version", [2, 99, 0, -1, None, "1", 1.5, [1]])
+@pytest.mark.parametrize("version", [3, 99, 0, -1, None, "1", 1.5, [1]])
 def test_another_format_is_refused(folder: Path, version: Any) -> None:
     edit(folder, format_version=version)
     with pytest.raises(ModelFormatError, match="format"):
         load_model(folder)
 
 
-@pytest.mark.parametrize("key", ["architecture", "vocab_size", "pad_id", "max_tokens", "lowercase"])
-def test_a_missing_key_is_named(folder: Path, key: str) -> None:
+@pytest.mark.parametrize(
+    "path",
+    ["architecture", "decoder", "encoder", "text", "decoder.vocab_size", "encoder.pad_id",
+     "decoder.max_tokens", "text.lowercase"],
+)  # fmt: skip
+def test_a_missing_key_is_named(folder: Path, path: str) -> None:
     description = json.loads((folder / CONFIG_FILE).read_text())
-    del description[key]
+    *tables, key = path.split(".")
+    del (description[tables[0]] if tables else description)[key]
     (folder / CONFIG_FILE).write_text(json.dumps(description))
-    with pytest.raises(ModelFormatError, match=key):
+    with pytest.raises(ModelFormatError, match=f"{path} is missing"):
         load_model(folder)
 
 
@@ -186,7 +194,7 @@ def test_a_size_that_cannot_be_is_refused_before_anything_is_made(
 ) -> None:
     """Weights of 10**12 would fail otherwise than by our error, or take the machine with them."""
     if key in ("vocab_size", "bos_id", "max_tokens"):
-        edit(folder, **{key: value})
+        edit(folder, encoder={key: value}, decoder={key: value})
     else:
         edit(folder, architecture={key: value})
     with pytest.raises(ModelFormatError) as caught:
@@ -238,15 +246,22 @@ def test_a_truncated_file_is_refused(folder: Path, name: str, share: float) -> N
 
 
 Weights = dict[str, torch.Tensor]
+BIAS = "decoder.output.bias"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda w: w.pop("embedding.weight"), "weights lack embedding.weight"),
+        (lambda w: w.pop("decoder.embedding.weight"), "weights lack decoder.embedding"),
         (lambda w: w.update(more=torch.zeros(2)), "weights hold more"),
-        (lambda w: w.update({"output.bias": torch.zeros(3)}), r"output.bias has shape \[3\]"),
-        (lambda w: w.update({"output.bias": torch.zeros(10).long()}), "does not hold real numbers"),
+        (
+            lambda w: w.update({"decoder.output.bias": torch.zeros(3)}),
+            r"output.bias has shape \[3\]",
+        ),
+        (
+            lambda w: w.update({"decoder.output.bias": torch.zeros(10).long()}),
+            "does not hold real numbers",
+        ),
         (lambda w: w.clear(), "weights lack"),
     ],
 )
@@ -262,16 +277,18 @@ def test_weights_of_other_names_shapes_or_types_are_refused(
 
 def test_the_tokenizer_of_another_model_is_refused(folder: Path) -> None:
     Tokenizer.train(WORDS[:2], kind="word", vocab_size=6).save(folder / TOKENIZER_FILE)
-    with pytest.raises(ModelFormatError, match=r"vocab_size is 10 .* 6 .* different models"):
+    with pytest.raises(ModelFormatError, match=r"of the decoder is 10 .* 6 .* different models"):
         load_model(folder)
 
 
 def test_special_tokens_that_the_tokenizer_does_not_have_are_refused(folder: Path) -> None:
-    for name, value in (("pad_id", 1_000_000), ("bos_id", -1), ("eos_id", 5)):
-        edit(folder, **{name: value})
-        with pytest.raises(ModelFormatError, match=f"{name} is {value} .* different models"):
-            load_model(folder)
-        edit(folder, pad_id=0, bos_id=1, eos_id=2)
+    for name, value in (("pad_id", 1_000_000), ("bos_id", 3), ("eos_id", 5)):
+        for part in ("encoder", "decoder"):
+            edit(folder, **{part: {name: value}})
+            told = f"{name} of the {part} is {value} .* different models"
+            with pytest.raises(ModelFormatError, match=told):
+                load_model(folder)
+            edit(folder, **{part: {"pad_id": 0, "bos_id": 1, "eos_id": 2}})
     load_model(folder)
 
 

@@ -249,8 +249,8 @@ def test_aggressive_training_alternates_until_mi_no_longer_rises(tmp_path: Path)
 def test_a_matched_autoencoder_keeps_its_standard_prior(tmp_path: Path) -> None:
     config = tiny_config(model="ae", mmd_weight=5.0, max_steps=4)
     model = TextVAE.train(TEXTS, out=tmp_path / "run", config=config).model
-    assert torch.equal(model.code_mean, torch.zeros(4))
-    assert torch.equal(model.code_factor, torch.eye(4))
+    assert torch.equal(model.prior.mean, torch.zeros(4))
+    assert torch.equal(model.prior.factor, torch.eye(4))
 
 
 def test_a_target_of_the_kl_is_met_by_a_tiny_model(tmp_path: Path) -> None:
@@ -533,7 +533,7 @@ def test_overwrite_keeps_what_textvae_did_not_write(tmp_path: Path) -> None:
 def test_an_autoencoder_samples_from_the_gaussian_of_its_codes(tmp_path: Path) -> None:
     model = TextVAE.train(TEXTS, out=tmp_path / "run", config=tiny_config(model="ae"))
     codes = torch.from_numpy(model.encode(TEXTS))
-    drawn = model.model.prior_sample(torch.randn(20_000, 4))
+    drawn = model.model.prior.sample(torch.randn(20_000, 4))
     assert torch.allclose(drawn.mean(0), codes.mean(0), atol=0.15)
     assert torch.allclose(drawn.T.cov(), codes.T.cov(), atol=0.15)
 

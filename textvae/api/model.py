@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from textvae.config import Config
-from textvae.data.batches import Tokens, collate
+from textvae.data.batches import Tokens, by_length, collate, cut_to_limit
 from textvae.data.rows import check_characters, text_cleaner
 from textvae.data.tokenizers import Tokenizer
 from textvae.decoding.generation import decode_batches, generate
@@ -30,6 +30,7 @@ from textvae.evaluation.likelihood import (
 from textvae.gaussian import DiagonalGaussian
 from textvae.latent.interpolation import Method, interpolate
 from textvae.models.device import choose_device
+from textvae.models.prior import CodeGaussian
 from textvae.models.sentence import Layer, SentenceModel
 from textvae.randomness.streams import SampleStreams
 from textvae.saving.folder import load_model, own_file, read_metrics, save_model, write_atomically
@@ -55,6 +56,13 @@ class TextVAE:
 
     Results for a sentence do not depend on the other sentences of the call.
 
+    Args:
+        model: its parts.
+        tokenizer: of the decoder.
+        config: how it was trained, and how its text is prepared.
+        encoder_tokenizer: where the encoder has its own; none: the decoder's.
+        folder: where it was read from.
+
     >>> vae = TextVAE.from_pretrained("runs/everyday")  # doctest: +SKIP
     >>> vae.generate(2, seed=1)  # doctest: +SKIP
     >>> vae.interpolate("the soup was cold .", "we took the train .", steps=5)  # doctest: +SKIP
@@ -66,10 +74,12 @@ class TextVAE:
         tokenizer: Tokenizer,
         config: Config,
         *,
+        encoder_tokenizer: Tokenizer | None = None,
         folder: Path | None = None,
     ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
+        self.encoder_tokenizer = encoder_tokenizer or tokenizer
         self.config = config
         self.folder = folder
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
@@ -166,11 +176,23 @@ class TextVAE:
                 ),
             }
         )
-        return cls(loaded.model, loaded.tokenizer, config, folder=folder)
+        return cls(
+            loaded.model,
+            loaded.tokenizer,
+            config,
+            encoder_tokenizer=loaded.encoder_tokenizer,
+            folder=folder,
+        )
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model into a folder that `from_pretrained` reads."""
-        save_model(Path(folder), self.model, self.tokenizer, self.config.data)
+        save_model(
+            Path(folder),
+            self.model,
+            self.tokenizer,
+            self.config.data,
+            encoder_tokenizer=self.encoder_tokenizer,
+        )
         write_atomically(Path(folder) / EXPERIMENT_FILE, self.config.to_toml())
 
     def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
@@ -199,14 +221,24 @@ class TextVAE:
         return self.model.kind
 
     @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        return self.model.device
+
+    @property
+    def prior_is_fitted(self) -> bool:
+        """True if the prior is a distribution fitted to the codes of the training sentences."""
+        return self.model.prior is not None and self.model.prior.is_fitted
+
+    @property
     def latent_size(self) -> int:
         """Z, the dimensions of a sentence vector; 0 for a language model."""
         return self.model.latent_size
 
     @property
     def max_tokens(self) -> int:
-        """Longest sentence in tokens, the end token included."""
-        return self.model.max_tokens
+        """Longest sentence that is read and written, in tokens, the end token included."""
+        return self.model.decoder.max_tokens
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -277,14 +309,14 @@ class TextVAE:
             vectors = q.mean
             if sample_seed is not None:
                 streams = SampleStreams(sample_seed, range(first, first + len(ids)))
-                vectors = q.sample(streams.prior_noise(self.latent_size).to(vectors.device))
+                vectors = q.sample(streams.normal(self.latent_size).to(vectors.device))
             if with_variance:
                 variances = q.log_variance.exp().cpu().numpy()
         else:
             vectors = self._encoded(ids, batch_size, encoder)
         if normalize:
             vectors = torch.nn.functional.normalize(vectors, dim=-1)
-        return Embeddings(vectors.cpu().numpy(), variances, cut)
+        return Embeddings(vectors.cpu().numpy(), variances, len(cut))
 
     def vector_size(self, layer: Layer = "latent") -> int:
         """D, the dimensions of a vector of `encode`."""
@@ -314,7 +346,7 @@ class TextVAE:
 
     def overlong(self, texts: Sequence[str]) -> int:
         """How many of the texts exceed the model's limit and would be cut."""
-        return self._cut_ids(texts)[1]
+        return len(self._cut_ids(texts)[1])
 
     # latent -> text
 
@@ -327,7 +359,7 @@ class TextVAE:
         """
         self._need_latent("decode")
         latents = torch.as_tensor(np.asarray(z) if not isinstance(z, Tensor) else z)
-        latents = latents.to(self.model.device, torch.float32)
+        latents = latents.to(self.device, torch.float32)
         if latents.dim() != 2 or latents.size(1) != self.latent_size:
             raise UsageError(
                 f"z has shape {tuple(latents.shape)}; expected (N, {self.latent_size})"
@@ -374,7 +406,7 @@ class TextVAE:
             centre, spread = self._neighbourhood(near)
 
             def latents(noise: Tensor) -> Tensor:
-                return centre + scale * spread * noise
+                return centre + scale * spread * noise[:, : self.latent_size]
 
         ids = generate(self.model, n, settings, seed=seed, batch_size=batch_size, latents=latents)
         return (self.tokenizer.decode([sentence])[0] for sentence in ids)
@@ -391,7 +423,7 @@ class TextVAE:
         self._need_latent("reconstruct")
         if sample:
             q = self.posterior(texts)
-            noise = SampleStreams(seed, range(len(texts))).prior_noise(self.latent_size)
+            noise = SampleStreams(seed, range(len(texts))).normal(self.latent_size)
             return self.decode(q.sample(noise.to(q.mean.device)), seed=seed, **decoding)
         return self.decode(self.encode(texts), seed=seed, **decoding)
 
@@ -416,20 +448,27 @@ class TextVAE:
             UsageError: an autoencoder, which has no density; or samples below 1.
             DataError: sentences beyond the model's limit, unless `truncate` scores them cut.
         """
-        if self.kind == "ae":
+        posterior = self.model.posterior
+        if posterior is not None and not posterior.has_density:
             raise UsageError("an autoencoder has no density of text; train a vae or an lm")
         if samples < 1:
             raise UsageError(f"samples {samples} must be 1 or more; try 100")
-        ids, cut = self._cut_ids(texts)
+        written = self._prepared(texts)
+        decoder = self.model.decoder
+        ids, cut = cut_to_limit(self.tokenizer.encode(written), decoder.max_tokens)
+        source_ids = None
+        if self.encoder_tokenizer is not self.tokenizer and self.model.encoder is not None:
+            source_ids, cut_too = self._cut_ids(texts)
+            cut = sorted({*cut, *cut_too})
         if cut and not truncate:
             raise DataError(
-                f"{cut} of {len(texts)} sentences exceed the model's limit of "
-                f"{self.max_tokens} tokens; truncate=True scores them cut"
+                f"{len(cut)} of {len(texts)} sentences exceed the model's limit of "
+                f"{decoder.max_tokens} tokens; truncate=True scores them cut"
             )
         if len(texts) == 0:
             return np.empty(0)
-        chunks = chunks_by_length(ids, self.model)
-        if self.kind == "lm":
+        chunks = chunks_by_length(ids, self.model, source_ids=source_ids)
+        if posterior is None:
             return log_likelihoods(self.model, chunks, None).numpy()
         q = posteriors(self.model, chunks)
         found = importance_weighted(self.model, chunks, q, samples=samples, seed=seed)
@@ -458,21 +497,15 @@ class TextVAE:
         clean = text_cleaner(lowercase=data.lowercase, normalization=data.normalization)
         return list(texts) if clean is None else [clean(text) for text in texts]
 
-    def _cut_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
-        """The token ids of each text, those beyond the model's limit cut, and the count of these.
-
-        The end token, which follows, is part of the limit.
-        """
-        limit = self.max_tokens - 1
-        ids = self.tokenizer.encode(self._prepared(texts))
-        overlong = [place for place, sentence in enumerate(ids) if len(sentence) > limit]
-        for place in overlong:
-            ids[place] = ids[place][:limit]
-        return ids, len(overlong)
+    def _cut_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
+        """The tokens of each text for the encoder, cut to its limit; places of those cut."""
+        encoder = self.model.encoder
+        limit = self.max_tokens if encoder is None else encoder.max_tokens
+        return cut_to_limit(self.encoder_tokenizer.encode(self._prepared(texts)), limit)
 
     def _parameters(self, tokens: Tokens) -> Tensor:
         """Means, then log-variances of the posterior, (B, 2Z)."""
-        q = self.model.posterior(tokens)
+        q = self.model.infer(tokens)
         return torch.cat([q.mean, q.log_variance], dim=-1)
 
     def _check_posterior_options(
@@ -481,7 +514,7 @@ class TextVAE:
         what = "variances" if with_variance else "samples"
         if not (with_variance or sample):
             return
-        if self.kind != "vae":
+        if not (self.model.posterior is not None and self.model.posterior.has_density):
             raise UsageError(f"an autoencoder has no posterior, so no {what}: leave that out")
         if layer != "latent":
             raise UsageError(f"layer {layer!r} has no posterior, so no {what}; try latent")
@@ -499,17 +532,17 @@ class TextVAE:
         self, ids: Sequence[Sequence[int]], batch_size: int, encoder: Callable[[Tokens], Tensor]
     ) -> Tensor:
         """Rows of `encoder`'s output in the order of the sentences, batched by length."""
-        order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
-        parts = []
-        for first in range(0, len(order), batch_size):
-            chosen = [ids[row] for row in order[first : first + batch_size]]
-            tokens = collate(chosen, self.tokenizer.eos_id, self.tokenizer.pad_id)
-            parts.append(encoder(tokens.to(self.model.device)))
+        read = self.encoder_tokenizer
+        batches = by_length([len(sentence) for sentence in ids], batch_size)
+        parts = [
+            encoder(collate([ids[row] for row in rows], read.eos_id, read.pad_id).to(self.device))
+            for rows in batches
+        ]
         if not parts:
             return self._encoded([[]], 1, encoder)[:0]
         sorted_rows = torch.cat(parts)
         result = torch.empty_like(sorted_rows)
-        result[torch.tensor(order, device=result.device)] = sorted_rows
+        result[torch.from_numpy(np.concatenate(batches)).to(result.device)] = sorted_rows
         if not bool(result.isfinite().all()):
             raise ModelFormatError(
                 f"{self.folder or 'the model'}: a sentence has a vector that is not finite; the "
@@ -518,14 +551,15 @@ class TextVAE:
         return result
 
     def _neighbourhood(self, text: str) -> tuple[Tensor, Tensor]:
-        if self.kind == "vae":
-            q = self.posterior([text])
-            return q.mean, q.stddev
-        spread = self.model.code_factor.square().sum(1).sqrt()
-        return torch.as_tensor(self.encode([text])).to(spread.device), spread
+        """Centre and spread of the latents near a sentence, each (1, Z) or (Z,)."""
+        if isinstance(self.model.prior, CodeGaussian):
+            spread = self.model.prior.stddev
+            return torch.as_tensor(self.encode([text])).to(spread.device), spread
+        q = self.posterior([text])
+        return q.mean, q.stddev
 
     def _need_latent(self, what: str) -> None:
-        if self.kind == "lm":
+        if self.model.prior is None:
             raise UsageError(
                 f"a language model has no latent, so it cannot {what}; use a vae or an ae"
             )

@@ -44,12 +44,12 @@ def classify(
         tell_cut,
         told_if_none,
     )
-    from textvae.saving.fingerprint import fingerprint
+    from textvae.saving.identity import fingerprint
 
     vae = load_encoder(model, device, "classify")
     sizes = {layer: vae.vector_size(layer) for layer in LAYERS}
     linear = read_classifier(classifier, vector_size=sizes)
-    own = fingerprint(vae.model, vae.tokenizer, vae.config.data)
+    own = fingerprint(vae.model, vae.encoder_tokenizer, vae.config.data)
     if linear.fingerprint != own:
         raise DataError(
             f"{classifier} belongs to another model than {model}; train one for it with "

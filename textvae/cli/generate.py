@@ -81,7 +81,7 @@ def generate(
     if vae.kind == "ae" and near is None:
         output.note(
             "an autoencoder has no prior: z comes from a Gaussian fitted to its codes"
-            if vae.model.prior_is_fitted
+            if vae.prior_is_fitted
             else "z comes from N(0, I), which training matched the codes of this autoencoder to"
         )
     if near is not None and vae.kind != "lm":

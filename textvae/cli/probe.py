@@ -299,7 +299,7 @@ def save_classifier(
 ) -> None:
     """Write the classifier of all sentences of the training file."""
     from textvae.classification.classifier import train_classifier
-    from textvae.saving.fingerprint import fingerprint
+    from textvae.saving.identity import fingerprint
 
     classifier = train_classifier(
         vectors[: task.n_train],
@@ -307,7 +307,7 @@ def save_classifier(
         task.classes,
         layer=layer,
         normalize=normalize,
-        fingerprint=fingerprint(vae.model, vae.tokenizer, vae.config.data),
+        fingerprint=fingerprint(vae.model, vae.encoder_tokenizer, vae.config.data),
         seed=seed,
     )
     with replacing(path) as file:

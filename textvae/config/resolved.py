@@ -50,6 +50,8 @@ class Config(Section):
     @model_validator(mode="after")
     def _the_model_has_what_the_loss_needs(self) -> Config:
         kind, objective = self.model.model, self.objective
+        if kind == "lm" and self.tokenizer.encoder_tokenizer is not None:
+            raise ValueError("tokenizer.encoder_tokenizer does not apply to model=lm")
         unmet = {
             "vae": (),
             "ae": NEEDS_POSTERIOR,

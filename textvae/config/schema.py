@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from textvae.errors import is_utf8
+from textvae.errors import is_utf8, shown
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 DropoutRate = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=1, le=65536)]
 Depth = Annotated[int, Field(ge=1, le=256)]
+PRIORS_OF_A_VAE = {"standard"}  # `textvae.models.prior.register_prior` adds others
 MAX_COMMITTED_RATE = 10.0  # nats a dimension: a posterior 36,000 times narrower than the prior
 
 WITHOUT_TARGET = ("beta", "kl_schedule")  # what target_kl replaces
@@ -62,6 +63,20 @@ class TokenizerConfig(Section):
         None,
         description="Largest vocabulary, special tokens included; none: 4,000, of words 20,000.",
     )
+    encoder_tokenizer: str | None = Field(
+        None, description="Tokenizer of the encoder alone; none: it shares the decoder's."
+    )
+    encoder_vocab_size: Annotated[int, Field(ge=8, le=1_000_000)] | None = Field(
+        None, description="Its largest vocabulary."
+    )
+
+    @model_validator(mode="after")
+    def _a_size_is_of_a_tokenizer(self) -> TokenizerConfig:
+        if self.encoder_vocab_size is not None and self.encoder_tokenizer is None:
+            raise ValueError(
+                f"encoder_vocab_size {self.encoder_vocab_size} needs an encoder_tokenizer"
+            )
+        return self
 
 
 class ModelConfig(Section):
@@ -78,6 +93,7 @@ class ModelConfig(Section):
     pooling: Literal["last", "mean", "max", "attention"] = Field(
         "max", description="How encoder states become one vector."
     )
+    prior: str = Field("standard", description="Prior of a vae; standard: N(0, I).")
     heads: Width = Field(4, description="Attention heads of a Transformer.")
     positions: Literal["rotary", "learned"] = Field("rotary", description="Of a Transformer.")
     memory_tokens: Width = Field(4, description="Tokens that z becomes in a Transformer.")
@@ -108,6 +124,23 @@ class ModelConfig(Section):
             raise ValueError(
                 f"hidden_size {self.hidden_size} must be an even multiple of heads {self.heads}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _the_prior_is_known(self) -> ModelConfig:
+        if self.prior not in PRIORS_OF_A_VAE:
+            known = ", ".join(sorted(PRIORS_OF_A_VAE))
+            raise ValueError(f"prior {shown(self.prior)} is unknown; choose from {known}")
+        if self.prior == "standard":
+            return self
+        if self.model != "vae":
+            raise ValueError(f"prior {self.prior} does not apply to model={self.model}")
+        for name in ("posterior_batch_norm", "committed_rate"):
+            if getattr(self, name):
+                raise ValueError(
+                    f"{name} bounds the KL to the standard prior only; leave it out, or leave out "
+                    f"prior {self.prior}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -29,6 +29,8 @@ def _describe_one(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         known = list(SECTIONS) if len(item["loc"]) == 1 else all_fields()
         return f"{path} is not a known key{suggestion(str(item['loc'][-1]), known)}"
+    if item["type"] == "missing":
+        return f"{path} is missing"
     if item["type"] == "value_error":
         message = item["msg"].removeprefix("Value error, ")
         message = message[:1].lower() + message[1:]

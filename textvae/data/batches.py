@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -83,6 +83,44 @@ def collate(ids: Sequence[Sequence[int]], eos_id: int, pad_id: int) -> Tokens:
         row[: len(sentence)] = sentence
         row[len(sentence)] = eos_id
     return Tokens(torch.from_numpy(padded), lengths)
+
+
+def cut_to_limit(ids: Sequence[list[int]], max_tokens: int) -> tuple[list[list[int]], list[int]]:
+    """Sentences of token ids without end tokens, cut to `max_tokens` with it; which ones were cut.
+
+    >>> cut_to_limit([[5, 6], [5, 6, 7]], 3)
+    ([[5, 6], [5, 6]], [1])
+    """
+    longest = max_tokens - 1  # the end token is the last
+    too_long = [place for place, sentence in enumerate(ids) if len(sentence) > longest]
+    return [sentence[:longest] for sentence in ids], too_long
+
+
+def by_length(
+    lengths: Sequence[int] | np.ndarray,
+    size: int | Callable[[int], int],
+    *,
+    longest_first: bool = False,
+) -> list[np.ndarray]:
+    """Batches of places (N,), sentences of similar length together to save padding.
+
+    Args:
+        lengths: tokens of each sentence.
+        size: sentences of a batch; or, with `longest_first`, a function of its longest length.
+
+    >>> [batch.tolist() for batch in by_length([5, 2, 9, 2], 2)]
+    [[1, 3], [0, 2]]
+    """
+    lengths = np.asarray(lengths)
+    order = np.argsort(lengths, kind="stable")
+    if longest_first:
+        order = order[::-1]
+    batches = []
+    while len(order):
+        count = size if isinstance(size, int) else size(int(lengths[order[0]]))
+        batches.append(order[:count].copy())
+        order = order[count:]
+    return batches
 
 
 class BatchPlan:

@@ -183,12 +183,19 @@ def fits_on_device(corpus: EncodedCorpus, device: torch.device | str, share: flo
 
 
 def write_corpus(
-    path: Path, rows: Iterable[Row], tokenizer: Tokenizer, *, max_tokens: int, overlong: str
+    path: Path,
+    rows: Iterable[Row],
+    tokenizer: Tokenizer,
+    *,
+    max_tokens: int,
+    overlong: str,
+    beside: Tokenizer | None = None,
 ) -> None:
     """Encodes rows into a corpus file at `path`, which appears only when it is complete.
 
     Blank rows are left out; sentences of more than `max_tokens` tokens, end token included, are
-    cut or dropped as `overlong` says; all three are counted.
+    cut or dropped as `overlong` says; all three are counted. With `beside`, the tokenizer of
+    another corpus of the same rows, those too long for it are dropped, too.
 
     Raises:
         DataError: the disk has no room, or a row cannot be read.
@@ -198,7 +205,7 @@ def write_corpus(
     counts = Counts()
     # Processes that write the same corpus at the same time replace it by its equal.
     with replacing(path) as file, pa.ipc.new_file(file, _SCHEMA) as writer:
-        sentences = _encoded(rows, tokenizer, max_tokens, overlong, counts)
+        sentences = _encoded(rows, tokenizer, beside, max_tokens, overlong, counts)
         for slab in _slabs(sentences):
             check_free_disk(path.parent, slab.nbytes)
             writer.write_batch(slab)
@@ -218,15 +225,25 @@ def check_free_disk(folder: Path, needed: int) -> None:
 
 
 def _encoded(
-    rows: Iterable[Row], tokenizer: Tokenizer, max_tokens: int, overlong: str, counts: Counts
+    rows: Iterable[Row],
+    tokenizer: Tokenizer,
+    beside: Tokenizer | None,
+    max_tokens: int,
+    overlong: str,
+    counts: Counts,
 ) -> Iterator[tuple[Row, list[int]]]:
     """(row, its ids with the end token) of the rows that are kept; fills `counts`."""
     for piece in _pieces(rows):
         kept = [row for row in piece if row.text and not row.text.isspace()]
         counts.n_blank += len(piece) - len(kept)
-        encoded = tokenizer.encode([row.text for row in kept])
-        for row, ids in zip(kept, encoded, strict=True):
-            if len(ids) >= max_tokens:
+        texts = [row.text for row in kept]
+        encoded = tokenizer.encode(texts)
+        lengths = [len(ids) for ids in encoded]
+        if beside is not None:
+            others = beside.encode(texts)
+            lengths = [max(n, len(ids)) for n, ids in zip(lengths, others, strict=True)]
+        for row, ids, length in zip(kept, encoded, lengths, strict=True):
+            if length >= max_tokens:
                 if overlong == "drop":
                     counts.n_dropped += 1
                     continue

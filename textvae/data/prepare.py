@@ -29,12 +29,43 @@ _DISK_PER_BYTE = 3  # an encoded corpus is about so many times as long as its te
 Say = Callable[[str], None]
 
 
-class Corpora(NamedTuple):
-    """What training starts from."""
+class TokenizedCorpora(NamedTuple):
+    """The sentences of training and validation as the tokens of one tokenizer."""
 
     tokenizer: Tokenizer
     train: EncodedCorpus
     valid: EncodedCorpus
+
+
+class Corpora(NamedTuple):
+    """What training starts from."""
+
+    tokenizer: Tokenizer  # of the decoder
+    train: EncodedCorpus
+    valid: EncodedCorpus
+    of_encoder: TokenizedCorpora | None = None  # the same sentences, if it has its own tokenizer
+
+    @property
+    def source(self) -> TokenizedCorpora:
+        """The sentences as the encoder reads them; the decoder's own objects where it shares
+        them."""
+        return self.of_encoder or TokenizedCorpora(self.tokenizer, self.train, self.valid)
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells these sentences from others, and their tokens."""
+        sides = [self.train, self.valid]
+        if self.of_encoder is not None:
+            sides += [self.of_encoder.train, self.of_encoder.valid]
+        return "-".join(corpus.fingerprint for corpus in sides)
+
+    @property
+    def tokenizer_fingerprint(self) -> str:
+        """What tells the tokenizers from others."""
+        own = self.tokenizer.fingerprint
+        if self.of_encoder is None:
+            return own
+        return f"{own}-{self.of_encoder.tokenizer.fingerprint}"
 
 
 @dataclass(frozen=True)
@@ -63,6 +94,7 @@ def load_corpora(
     texts: Iterable[str] | None = None,
     valid_texts: Iterable[str] | None = None,
     own_tokenizer: Tokenizer | None = None,
+    own_encoder_tokenizer: Tokenizer | None = None,
     say: Say = lambda message: None,
 ) -> Corpora:
     """The tokenizer and the training and validation corpora that a configuration describes.
@@ -88,12 +120,22 @@ def load_corpora(
         else:
             train, valid = _split(train, data.valid_fraction)
         folder = cache_folder(data.cache_dir)
-        chosen = own_tokenizer or _tokenizer(folder, train, tokenizer, say)
-        corpora = Corpora(
-            chosen,
-            _corpus(folder, train, chosen, data, say),
-            _corpus(folder, valid, chosen, data, say),
-        )
+        written = own_tokenizer or _tokenizer(folder, train, tokenizer, say)
+        read = written
+        if tokenizer.encoder_tokenizer is not None:
+            asked = TokenizerConfig(
+                tokenizer=tokenizer.encoder_tokenizer, vocab_size=tokenizer.encoder_vocab_size
+            )
+            read = own_encoder_tokenizer or _tokenizer(folder, train, asked, say)
+
+        def encoded(chosen: Tokenizer, beside: Tokenizer) -> TokenizedCorpora:
+            other = None if beside is chosen else beside
+            both = [_corpus(folder, part, chosen, other, data, say) for part in (train, valid)]
+            return TokenizedCorpora(chosen, *both)
+
+        corpora = Corpora(*encoded(written, read))
+        if read.fingerprint != written.fingerprint:
+            corpora = corpora._replace(of_encoder=encoded(read, written))
     if not len(corpora.train):
         held_out = len(corpora.valid) if valid.name == train.name else 0
         raise DataError(_nothing_left("training", corpora.train, train, held_out))
@@ -227,10 +269,23 @@ def _existing_tokenizer(path: Path) -> Tokenizer:
 
 
 def _corpus(
-    folder: Path, collection: Collection, tokenizer: Tokenizer, data: DataConfig, say: Say
+    folder: Path,
+    collection: Collection,
+    tokenizer: Tokenizer,
+    beside: Tokenizer | None,
+    data: DataConfig,
+    say: Say,
 ) -> EncodedCorpus:
+    """The sentences of a collection; those too long for the tokenizer `beside` it drop out too."""
+    other = None if data.overlong == "cut" else beside
+    with_other = [] if other is None else [other.fingerprint]
     key = fingerprint(
-        "corpus", collection.digest, tokenizer.fingerprint, data.max_tokens, data.overlong
+        "corpus",
+        collection.digest,
+        tokenizer.fingerprint,
+        data.max_tokens,
+        data.overlong,
+        *with_other,
     )
     path = folder / "corpora" / f"{key}.arrow"
     if path.exists():
@@ -241,6 +296,11 @@ def _corpus(
     check_free_disk(path.parent, _DISK_PER_BYTE * collection.text_bytes)
     say(f"encoding {collection.name}")
     write_corpus(
-        path, collection.rows(), tokenizer, max_tokens=data.max_tokens, overlong=data.overlong
+        path,
+        collection.rows(),
+        tokenizer,
+        max_tokens=data.max_tokens,
+        overlong=data.overlong,
+        beside=other,
     )
     return EncodedCorpus(path, tokenizer)

@@ -19,6 +19,7 @@ from typing import Any
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, trainers
 
+from textvae.data.vocabulary import Vocabulary
 from textvae.errors import ConfigError, DataError, NotFoundError, shown
 from textvae.files import untrusted_tokenizer as foreign
 from textvae.files.atomic import replacing
@@ -177,6 +178,11 @@ class Tokenizer:
             backend = tokenizers.Tokenizer.from_str(content)
             _check_added(backend)
             return cls(backend)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What a network needs to know of it."""
+        return Vocabulary(self.vocab_size, self.pad_id, self.bos_id, self.eos_id)
 
     @property
     def fingerprint(self) -> str:

@@ -8,11 +8,11 @@ from torch import Tensor
 from textvae.decoding.penalties import forbid, penalize_repetition, require_finite
 from textvae.decoding.settings import Sampling
 from textvae.decoding.top_k import largest
-from textvae.models.sentence import SentenceModel
+from textvae.models.decoder import Decoder
 
 
 def beam_search(
-    model: SentenceModel, z: Tensor | None, n: int, settings: Sampling, limit: int
+    decoder: Decoder, z: Tensor | None, n: int, settings: Sampling, limit: int
 ) -> list[list[int]]:
     """Token ids of the best sentence found for each row of z, without the end token.
 
@@ -28,10 +28,10 @@ def beam_search(
     `repetition_penalty` changes the distribution and so the scores.
     """
     K = settings.beams
-    device, eos = model.device, model.eos_id
+    device, eos = decoder.device, decoder.vocabulary.eos_id
     every_beam = torch.arange(n, device=device).repeat_interleave(K)
-    state = tuple(part[every_beam] for part in model.start(z, n))  # rows: n * K
-    tokens = torch.full((n * K,), model.bos_id, device=device)
+    state = decoder.start(z, n).rows(every_beam)  # n * K
+    tokens = torch.full((n * K,), decoder.vocabulary.bos_id, device=device)
     scores = torch.full((n, K), -torch.inf, dtype=torch.float64, device=device)
     scores[:, 0] = 0.0  # one hypothesis at first: the empty one
     produced = tokens.new_empty(n, K, 0)
@@ -40,7 +40,7 @@ def beam_search(
     best_scores = torch.full((n,), -torch.inf, dtype=torch.float64, device=device)
 
     for t in range(limit):
-        logits, state = model.step(tokens, state)  # (B * K, V)
+        logits, state = decoder.step(tokens, state)  # (B * K, V)
         logits = penalize_repetition(logits, produced.flatten(0, 1), settings.repetition_penalty)
         normalizer = logits.logsumexp(1, keepdim=True)
         require_finite(normalizer)
@@ -74,7 +74,7 @@ def beam_search(
         produced = torch.cat([produced[searching[:, None], parents], ids[:, :, None]], 2)
         tokens = ids.flatten()
         chosen = (searching[:, None] * K + parents).flatten()
-        state = tuple(part[chosen] for part in state)
+        state = state.rows(chosen)
     return [row[: row.index(eos)] for row in best.tolist()]
 
 

@@ -13,6 +13,7 @@ from textvae.decoding.penalties import forbid, penalize_repetition, require_fini
 from textvae.decoding.sampling import draw
 from textvae.decoding.settings import Sampling
 from textvae.errors import UsageError
+from textvae.models.decoder import Decoder
 from textvae.models.sentence import SentenceModel
 from textvae.randomness.streams import SampleStreams
 
@@ -21,7 +22,7 @@ __all__ = ["Sampling", "decode", "decode_batches", "generate"]
 
 @torch.inference_mode()
 def decode(
-    model: SentenceModel,
+    decoder: Decoder,
     z: Tensor | None,
     n: int,
     settings: Sampling,
@@ -36,34 +37,35 @@ def decode(
     Raises:
         UsageError: `sample` without `streams`, or `max_tokens` above the model's limit.
     """
-    limit = settings.limit(model.max_tokens)
+    limit = settings.limit(decoder.max_tokens)
     if n == 0:
         return []
     if settings.strategy == "beam":
-        return beam_search(model, z, n, settings, limit)
+        return beam_search(decoder, z, n, settings, limit)
     if settings.strategy == "sample" and streams is None:
         raise UsageError("strategy sample needs streams; try streams=SampleStreams(0, range(n))")
 
-    state = model.start(z, n)
-    tokens = torch.full((n,), model.bos_id, device=model.device)
-    rows = torch.arange(n, device=model.device)  # place of each sentence still in the batch
-    produced = torch.full((n, limit), model.eos_id, device=model.device)
+    device, eos = decoder.device, decoder.vocabulary.eos_id
+    state = decoder.start(z, n)
+    tokens = torch.full((n,), decoder.vocabulary.bos_id, device=device)
+    rows = torch.arange(n, device=device)  # place of each sentence still in the batch
+    produced = torch.full((n, limit), eos, device=device)
     for t in range(limit - 1):
-        logits, state = model.step(tokens, state)  # (N, V)
+        logits, state = decoder.step(tokens, state)  # (N, V)
         if settings.repetition_penalty != 1:
             logits = penalize_repetition(logits, produced[rows, :t], settings.repetition_penalty)
         if t < settings.min_tokens:
-            logits = forbid(logits, model.eos_id)
+            logits = forbid(logits, eos)
         tokens = _choose(logits, settings, streams, t)
         produced[rows, t] = tokens
-        going_on = (tokens != model.eos_id).nonzero().squeeze(1)
+        going_on = (tokens != eos).nonzero().squeeze(1)
         if len(going_on) == 0:
             break
         if len(going_on) < len(rows):
             rows, tokens = rows[going_on], tokens[going_on]
-            state = tuple(part[going_on] for part in state)
+            state = state.rows(going_on)
             streams = streams.rows(going_on.cpu().numpy()) if streams is not None else None
-    return [row[: row.index(model.eos_id)] for row in produced.tolist()]
+    return [row[: row.index(eos)] for row in produced.tolist()]
 
 
 def _choose(logits: Tensor, settings: Sampling, streams: SampleStreams | None, t: int) -> Tensor:
@@ -92,7 +94,7 @@ def decode_batches(
     for first in range(0, len(z), batch_size):
         part = z[first : first + batch_size].to(model.device)
         streams = SampleStreams(seed, np.arange(first, first + len(part)))
-        yield from decode(model, part, len(part), settings, streams=streams)
+        yield from decode(model.decoder, part, len(part), settings, streams=streams)
 
 
 def generate(
@@ -109,13 +111,14 @@ def generate(
     Memory grows with `batch_size`, not with n.
 
     Args:
-        latents: standard normal noise (B, Z) -> z (B, Z); none: the model's prior. For
-            sentences near one text, `lambda noise: mean + scale * stddev * noise`.
+        latents: standard normal noise (B, noise_size) -> z (B, Z); none: the model's prior. For
+            sentences near one text, `lambda noise: mean + scale * stddev * noise[:, :Z]`.
     """
-    latents = latents or model.prior_sample
+    prior = model.prior
+    latents = latents or (None if prior is None else prior.sample)
     for first in range(0, n, batch_size):
         streams = SampleStreams(seed, np.arange(first, min(first + batch_size, n)))
         z = None
-        if model.latent_size:
-            z = latents(streams.prior_noise(model.latent_size).to(model.device))
-        yield from decode(model, z, len(streams), settings, streams=streams)
+        if prior is not None and latents is not None:
+            z = latents(streams.normal(prior.noise_size).to(model.device))
+        yield from decode(model.decoder, z, len(streams), settings, streams=streams)

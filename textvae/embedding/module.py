@@ -38,7 +38,7 @@ class SentenceVectors(InputModule):  # type: ignore[misc]  # the package is opti
         self.layer = layer
         self.size = vae.vector_size(layer)
         self.max_seq_length = vae.max_tokens  # end token included; longer texts are cut
-        self.tokenizer = vae.tokenizer
+        self.tokenizer = vae.encoder_tokenizer
 
     def get_embedding_dimension(self) -> int:
         """D."""
@@ -51,7 +51,8 @@ class SentenceVectors(InputModule):  # type: ignore[misc]  # the package is opti
         texts = [prompt + text for text in inputs] if prompt else list(inputs)
         limit = min(self.max_seq_length, self.vae.max_tokens) - 1
         ids = [sentence[:limit] for sentence in self.vae.token_ids(texts)]
-        tokens = collate(ids, self.vae.tokenizer.eos_id, self.vae.tokenizer.pad_id)
+        read = self.vae.encoder_tokenizer
+        tokens = collate(ids, read.eos_id, read.pad_id)
         return {"input_ids": tokens.ids, "attention_mask": tokens.mask.long()}
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Candidate:
     Args:
         name: stands under `model`.
         model: a vae, ae or lm.
-        tokenizer: the model's.
+        tokenizer: of the decoder.
         rows: the sentences; those of all candidates come from the same lines, in one order.
         quality: also judge samples of its prior.
     """
@@ -40,6 +40,7 @@ class Candidate:
     tokenizer: Tokenizer
     rows: Sequence[Row]
     quality: Quality | None = None
+    encoder_tokenizer: Tokenizer | None = None  # where the encoder has its own
 
 
 def compare(
@@ -85,6 +86,7 @@ def compare(
             truncate=truncate,
             quality=candidate.quality,
             per_sentence=True,
+            encoder_tokenizer=candidate.encoder_tokenizer,
             progress=None if progress is None else partial(_of_model, progress, candidate.name),
         )
         sentences.append({sentence["index"]: sentence for sentence in report.pop("sentences")})

@@ -16,16 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textvae.data.batches import Tokens, collate
+from textvae.data.batches import Tokens, by_length, collate
 from textvae.gaussian import DiagonalGaussian
 from textvae.models.sentence import SentenceModel
 from textvae.progress import Progress
+from textvae.randomness.streams import SentenceNoise
 
 # Logits of one decoder call, over samples, sentences, tokens and vocabulary: what bounds memory.
 CPU_LOGITS = 2**22
 DEVICE_LOGITS = 2**27
-
-_POSTERIOR = 2  # third word of the counter; the streams of generated samples have 0 and 1
 
 
 # the mathematics
@@ -73,6 +72,11 @@ class ImportanceSamples:
         return -self.log_likelihood.mean(0)
 
     @property
+    def kl(self) -> Tensor:
+        """E_q [log q(z|x) - log p(z)] by the mean over the samples, in nats, shape (B,)."""
+        return (self.log_likelihood - self.log_weight).mean(0)
+
+    @property
     def nll(self) -> Tensor:
         """-log (1/K) sum_k p(x|z_k) p(z_k) / q(z_k|x), in nats, shape (B,). Burda 2016, eq. 8."""
         return -log_mean_exp(self.log_weight)
@@ -105,30 +109,44 @@ def log_mean_exp(log_values: Tensor) -> Tensor:
 class Chunk:
     """Sentences that go through the model together, and their places among all of them."""
 
-    tokens: Tokens
+    source: Tokens  # as the encoder reads them
+    target: Tokens  # as the decoder predicts them; the same object where the tokenizer is shared
     places: Tensor  # (B,) int64, CPU
 
 
 def chunks_by_length(
-    ids: Sequence[Sequence[int]], model: SentenceModel, batch_size: int = 256
+    ids: Sequence[Sequence[int]],
+    model: SentenceModel,
+    batch_size: int = 256,
+    *,
+    source_ids: Sequence[Sequence[int]] | None = None,
 ) -> list[Chunk]:
-    """All sentences, those of similar length together to save padding."""
-    order = np.argsort([len(row) for row in ids], kind="stable")[::-1]  # the largest memory first
+    """All sentences, those of similar length together to save padding.
+
+    Args:
+        ids: tokens of the decoder's tokenizer, no end token.
+        source_ids: tokens of the encoder's; none: the same.
+    """
+    lengths = np.array([len(row) + 1 for row in ids], dtype=np.int64)
+
+    def fits(longest: int) -> int:
+        return min(batch_size, rows_a_call(model, longest))
+
     chunks = []
-    while len(order):
-        longest = len(ids[order[0]]) + 1
-        fit = max(1, min(batch_size, rows_a_call(model, longest)))
-        tokens = collate([ids[i] for i in order[:fit]], model.eos_id, model.pad_id)
-        chunks.append(Chunk(tokens, torch.from_numpy(order[:fit].copy())))
-        order = order[fit:]
+    for rows in by_length(lengths, fits, longest_first=True):  # the largest memory first
+        written = model.decoder.vocabulary
+        target = source = collate([ids[i] for i in rows], written.eos_id, written.pad_id)
+        if source_ids is not None and model.encoder is not None:
+            read = model.encoder.vocabulary
+            source = collate([source_ids[i] for i in rows], read.eos_id, read.pad_id)
+        chunks.append(Chunk(source, target, torch.from_numpy(rows)))
     return chunks
 
 
 def rows_a_call(model: SentenceModel, steps: int) -> int:
     """Sentences of `steps` tokens that one decoder call may take; at least 1."""
-    logits = CPU_LOGITS if model.device.type == "cpu" else DEVICE_LOGITS
-    width = max(model.vocab_size, 4 * model.config.hidden_size)
-    return max(1, logits // (steps * width))
+    numbers = CPU_LOGITS if model.device.type == "cpu" else DEVICE_LOGITS
+    return max(1, numbers // (steps * model.decoder.memory_width))
 
 
 @contextmanager
@@ -143,27 +161,6 @@ def inference(model: SentenceModel) -> Iterator[None]:
         model.train(was_training)
 
 
-class SentenceNoise:
-    """Standard normal noise of some sentences, each from its own stream (seed, place).
-
-    Successive draws go on where the last one ended, so how they are cut makes no difference.
-    Noise for one `purpose` is independent of that for another.
-    """
-
-    def __init__(self, seed: int, places: Tensor, purpose: int = _POSTERIOR) -> None:
-        self._streams = [
-            np.random.Generator(
-                np.random.Philox(key=np.array([seed, place], np.uint64), counter=[0, 0, purpose, 0])
-            )
-            for place in places.tolist()
-        ]
-
-    def draw(self, samples: int, size: int) -> Tensor:
-        """Noise (K, B, Z) in float64."""
-        rows = [stream.standard_normal((samples, size)) for stream in self._streams]
-        return torch.from_numpy(np.stack(rows, axis=1))
-
-
 # models on sentences
 
 
@@ -172,7 +169,7 @@ def posteriors(model: SentenceModel, chunks: Sequence[Chunk]) -> DiagonalGaussia
     parts = []
     with inference(model):
         for chunk in chunks:
-            q = model.posterior(chunk.tokens.to(model.device))
+            q = model.infer(chunk.source.to(model.device))
             parts.append(DiagonalGaussian(q.mean.cpu().double(), q.log_variance.cpu().double()))
     return DiagonalGaussian.cat(parts)[restoring(chunks)]
 
@@ -180,7 +177,7 @@ def posteriors(model: SentenceModel, chunks: Sequence[Chunk]) -> DiagonalGaussia
 def codes(model: SentenceModel, chunks: Sequence[Chunk]) -> Tensor:
     """Posterior means, or an autoencoder's points, of all sentences, (N, Z), float32 on the CPU."""
     with inference(model):
-        parts = [model.code(chunk.tokens.to(model.device)).cpu() for chunk in chunks]
+        parts = [model.code(chunk.source.to(model.device)).cpu() for chunk in chunks]
     return torch.cat(parts)[restoring(chunks)]
 
 
@@ -203,8 +200,8 @@ def log_likelihoods(
     with inference(model):
         for chunk in chunks:
             own = None if z is None else z[chunk.places].float().to(model.device)
-            tokens = chunk.tokens.to(model.device)
-            parts.append(model.log_likelihood(tokens, own).cpu().double())
+            tokens = chunk.target.to(model.device)
+            parts.append(model.decoder.log_likelihood(tokens, own).cpu().double())
             done += len(chunk.places)
             if progress is not None:
                 progress(phase, done, total)
@@ -216,6 +213,7 @@ class Likelihood:
     """What importance sampling found of N sentences, in nats, each (N,)."""
 
     rec: Tensor
+    kl: Tensor
     nll: Tensor
     nll_half: Tensor | None
     effective_sample_size: Tensor
@@ -237,29 +235,38 @@ def importance_weighted(
     with inference(model):
         for chunk in chunks:
             drawn = _importance_samples(model, chunk, q[chunk.places], samples, seed)
-            found = (drawn.rec, drawn.nll, drawn.effective_sample_size, drawn.nll_half)
+            found = (
+                drawn.rec,
+                drawn.kl,
+                drawn.nll,
+                drawn.effective_sample_size,
+                drawn.nll_half,
+            )
             columns.append(tuple(column for column in found if column is not None))
             done += len(chunk.places)
             if progress is not None:
                 progress(phase, done, total)
     order = restoring(chunks)
-    rec, nll, size, *half = (torch.cat(parts)[order] for parts in zip(*columns, strict=True))
-    return Likelihood(rec, nll, half[0] if half else None, size)
+    rec, kl, nll, size, *half = (torch.cat(parts)[order] for parts in zip(*columns, strict=True))
+    exact = None if model.prior is None else model.prior.exact_kl(q)
+    return Likelihood(rec, kl if exact is None else exact, nll, half[0] if half else None, size)
 
 
 def _importance_samples(
     model: SentenceModel, chunk: Chunk, q: DiagonalGaussian, samples: int, seed: int
 ) -> ImportanceSamples:
-    B, T = chunk.tokens.ids.size()
-    tokens = chunk.tokens.to(model.device)
+    B, T = chunk.target.ids.size()
+    tokens = chunk.target.to(model.device)
     noise = SentenceNoise(seed, chunk.places)
     at_once = max(1, rows_a_call(model, T) // B)
+    prior = model.prior
 
     def log_likelihood(z: Tensor) -> Tensor:
-        return model.log_likelihood(tokens, z.float().to(model.device)).cpu().double()
+        return model.decoder.log_likelihood(tokens, z.float().to(model.device)).cpu().double()
 
     def log_prior(z: Tensor) -> Tensor:
-        return model.prior_log_prob(z.float().to(model.device)).cpu().double()
+        assert prior is not None  # of every model with a posterior
+        return prior.log_prob(z.float().to(model.device)).cpu().double()
 
     parts = [
         ImportanceSamples.draw(

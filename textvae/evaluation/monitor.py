@@ -30,14 +30,14 @@ def monitor(model: SentenceModel, chunks: Sequence[Chunk], seed: int) -> dict[st
     `nll_iw`, exact. One sentence alone has no `z_gain`. The figures are those of `evaluate` with
     one sample and the same seed. The chunks should be small enough for one decoder call each.
     """
-    if model.kind == "lm":
+    if model.posterior is None or model.prior is None:
         return {"nll_iw": -log_likelihoods(model, chunks, None).mean().item()}
-    if model.kind == "ae":
+    if not model.posterior.has_density:
         return _reconstruction(model, chunks, codes(model, chunks), seed)
     q = posteriors(model, chunks)
     z = posterior_sample(q, seed)
     figures = _reconstruction(model, chunks, z, seed)
-    kl = q.kl().mean().item()
+    kl = model.prior.kl(q, z).mean().item()
     rows = mi_sentences(len(z), seed)
     return {
         "rec": figures["rec"],

@@ -20,8 +20,8 @@ from textvae.evaluation.sentences import lowest_hashes
 from textvae.latent.interpolation import Method, interpolate
 from textvae.models.sentence import SentenceModel
 from textvae.progress import Progress
-
-_PAIRS = 4  # third word of the counter; sentences have 2 and 3, generated samples 0 and 1
+from textvae.randomness.purposes import Purpose
+from textvae.randomness.streams import generator
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,7 @@ def random_pairs(texts: Sequence[str], n: int, seed: int) -> Tensor:
     last_pair = np.cumsum(others)  # of those that begin with each text or one before it
     pairs = np.empty((n, 2), dtype=np.int64)
     for k in range(n):
-        random = np.random.Generator(
-            np.random.Philox(key=np.array([seed, k], np.uint64), counter=[0, 0, _PAIRS, 0])
-        )
+        random = generator(seed, k, Purpose.PATH_PAIRS)
         a = int(np.searchsorted(last_pair, random.integers(last_pair[-1]), side="right"))
         place = int(random.integers(others[a]))  # among the grouped texts without those like a
         if place >= first[kind[a]]:

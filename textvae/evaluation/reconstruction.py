@@ -19,14 +19,14 @@ def exact_match(hypotheses: Sequence[str], references: Sequence[str]) -> float:
 
 def token_accuracy(model: SentenceModel, chunks: Sequence[Chunk], z: Tensor) -> float:
     """Share of the tokens, the end included, most probable given those before and z (N, Z)."""
-    correct, total = 0, 0
+    correct, total, decoder = 0, 0, model.decoder
     with inference(model):
         for chunk in chunks:
-            tokens = chunk.tokens.to(model.device)
-            state = model.start(z[chunk.places].float().to(model.device), len(tokens))
-            previous = torch.full_like(tokens.ids[:, 0], model.bos_id)
+            tokens = chunk.target.to(model.device)
+            state = decoder.start(z[chunk.places].float().to(model.device), len(tokens))
+            previous = torch.full_like(tokens.ids[:, 0], decoder.vocabulary.bos_id)
             for t in range(tokens.ids.size(1)):
-                logits, state = model.step(previous, state)
+                logits, state = decoder.step(previous, state)
                 previous = tokens.ids[:, t]
                 correct += int(((logits.argmax(1) == previous) & tokens.mask[:, t]).sum())
             total += int(tokens.lengths.sum())

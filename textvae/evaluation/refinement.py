@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from textvae.evaluation.figures import Figures
-from textvae.evaluation.likelihood import Chunk, Likelihood, SentenceNoise, restoring, rows_a_call
+from textvae.evaluation.likelihood import Chunk, Likelihood, restoring, rows_a_call
 from textvae.gaussian import DiagonalGaussian
 from textvae.models.sentence import SentenceModel
 from textvae.progress import Progress
+from textvae.randomness.purposes import Purpose
+from textvae.randomness.streams import SentenceNoise
 
 SAMPLES = 32  # of each posterior; of half as many the steps learn some by heart
-_REFINEMENT = 3  # third word of the counter: noise apart from that of the reported figures
 _GRAPH = 4  # memory of a decoder call with its gradient, in calls without
 _GROWTH = 1.5  # of the step size after a step that was kept; after another it is halved
 
@@ -61,8 +62,8 @@ class _Climb:
         self, model: SentenceModel, chunk: Chunk, q: DiagonalGaussian, seed: int, samples: int
     ) -> None:
         self._model = model
-        self._tokens = chunk.tokens.to(model.device)
-        B, T = chunk.tokens.ids.size()
+        self._tokens = chunk.target.to(model.device)
+        B, T = chunk.target.ids.size()
         self._noise = balanced_noise(seed, chunk.places, samples, q.mean.size(1))
         self._at_once = max(1, rows_a_call(model, T) // (_GRAPH * B))  # samples
         self._rate = torch.ones(B, 1, dtype=torch.float64)
@@ -94,13 +95,21 @@ class _Climb:
         """
         parameters = [q.mean.clone().requires_grad_(), q.log_variance.clone().requires_grad_()]
         q = DiagonalGaussian(*parameters)
-        kl = q.kl()
-        bound = -kl.detach()
-        gradient = -torch.stack(torch.autograd.grad(kl.sum(), parameters))
+        prior = self._model.prior
+        assert prior is not None  # of every model with a posterior
+        bound, gradient = torch.zeros_like(q.mean[:, 0]), torch.zeros(2, *q.mean.size()).to(q.mean)
+        exact = prior.exact_kl(q)
+        if exact is not None:
+            bound = -exact.detach()
+            gradient = -torch.stack(torch.autograd.grad(exact.sum(), parameters))
         S = len(self._noise)
         for noise in self._noise.split(self._at_once):
-            z = q.sample(noise).float().to(self._model.device)
-            part = self._model.log_likelihood(self._tokens, z).cpu().double().sum(0) / S
+            z = q.sample(noise)
+            latents = z.float().to(self._model.device)
+            part = self._model.decoder.log_likelihood(self._tokens, latents).cpu().double().sum(0)
+            if exact is None:
+                part = part - len(noise) * prior.kl(q, z)
+            part = part / S
             bound += part.detach()
             gradient += torch.stack(torch.autograd.grad(part.sum(), parameters))
         return bound, gradient
@@ -112,7 +121,7 @@ def balanced_noise(seed: int, places: Tensor, samples: int, size: int) -> Tensor
     What few draws have by chance in either would be followed as if it were the sentence's;
     an odd number of samples is rounded up. Antithetic variates, Hammersley & Morton 1956.
     """
-    half = SentenceNoise(seed, places, _REFINEMENT).draw(-(-samples // 2), size)
+    half = SentenceNoise(seed, places, Purpose.REFINEMENT).draw(-(-samples // 2), size)
     half = half / half.square().mean(0).sqrt()
     return torch.cat([half, -half])
 
@@ -137,7 +146,7 @@ def _for_gradients_of_latents(model: SentenceModel) -> Iterator[None]:
         model.train(was_training)
 
 
-def refined_figures(steps: int, found: Likelihood, q: DiagonalGaussian, before: Tensor) -> Figures:
+def refined_figures(steps: int, found: Likelihood, before: Tensor) -> Figures:
     """The bound at refined posteriors, and how far the encoder's stays behind it.
 
     Taken with the noise of the unrefined figures, which is not the noise of the steps: so the
@@ -153,11 +162,10 @@ def refined_figures(steps: int, found: Likelihood, q: DiagonalGaussian, before: 
     Args:
         before: rec + kl of each sentence, with the encoder's posterior.
     """
-    figures, kl = Figures(), q.kl()
-    after = found.rec + kl
+    figures, after = Figures(), found.rec + found.kl
     figures.value("refine_steps", steps)
     figures.mean("rec_refined", found.rec, column=True)
-    figures.mean("kl_refined", kl, column=True)
+    figures.mean("kl_refined", found.kl, column=True)
     figures.mean("nll_elbo_refined", after, column=True)
     figures.mean("amortization_gap", before - after, column=True)
     figures.mean("nll_iw_refined", found.nll, column=True)

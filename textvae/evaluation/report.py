@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ def evaluate(
     interpolations: Interpolations | None = None,
     quality: Quality | None = None,
     per_sentence: bool = False,
+    encoder_tokenizer: Tokenizer | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The figures of a model on sentences, in a fixed order of keys; what is undefined is absent.
@@ -70,7 +72,7 @@ def evaluate(
 
     Args:
         model: a vae, ae or lm.
-        tokenizer: the model's.
+        tokenizer: of the decoder.
         rows: the sentences; their `log_prob`, where all have one, gives the `gap`.
         name: stands under `model`.
         samples: K, importance samples a sentence.
@@ -80,14 +82,23 @@ def evaluate(
         interpolations: also judge paths between random pairs of the sentences.
         quality: also judge samples of the prior.
         per_sentence: add `sentences`, a list with one dict each.
+        encoder_tokenizer: where the encoder has its own.
 
     Raises:
         DataError: nothing but blank lines, or sentences above the model's limit.
         UsageError: `samples` or `limit` below 1, or figures that the model's kind cannot have.
     """
     check_request(model, samples=samples, refine_steps=refine_steps, interpolations=interpolations)
-    sentences = prepare(rows, tokenizer, model.max_tokens, limit=limit, truncate=truncate)
-    chunks = chunks_by_length(sentences.ids, model)
+    sentences = prepare(
+        rows,
+        tokenizer,
+        model.decoder.max_tokens,
+        limit=limit,
+        truncate=truncate,
+        encoder_tokenizer=encoder_tokenizer if model.encoder is not None else None,
+        encoder_max_tokens=None if model.encoder is None else model.encoder.max_tokens,
+    )
+    chunks = chunks_by_length(sentences.ids, model, source_ids=sentences.source_ids)
     writing = writing_of(sentences.texts)
 
     figures = Figures()
@@ -99,43 +110,17 @@ def evaluate(
     figures.value("seed", seed)
     figures.column("index", sentences.places)
     figures.column("text", sentences.texts)
-    vectors: Tensor | None = None  # (N, Z): what paths are walked between
-    if model.kind == "lm":
-        nll = -log_likelihoods(model, chunks, None, progress=progress)
-        figures.mean("nll_iw", nll, column=True)
-        figures.update(perplexities(tokenizer, sentences, nll, writing))
-        figures.update(gap(sentences.rows, nll))
-    elif model.kind == "ae":
-        z = vectors = codes(model, chunks)
-        rec = -log_likelihoods(model, chunks, z, progress=progress)
-        figures.mean("rec", rec, column=True)
-        figures.value("latent_size", model.latent_size)
-        figures.update(
-            reconstruction(model, tokenizer, sentences, chunks, z, writing, progress=progress)
-        )
+    subject = Subject(model, tokenizer, sentences, chunks, writing, seed, progress)
+    vectors: Tensor | None = None  # (N, Z): the ends of paths
+    if model.posterior is None:
+        figures.update(of_language_model(subject))
+    elif not model.posterior.has_density:
+        vectors = codes(model, chunks)
+        figures.update(of_autoencoder(subject, vectors))
     else:
         q = posteriors(model, chunks)
         vectors = q.mean
-        found = importance_weighted(model, chunks, q, samples=samples, seed=seed, progress=progress)
-        figures.update(likelihood(found, q))
-        figures.update(perplexities(tokenizer, sentences, found.nll, writing))
-        figures.update(information(model, chunks, q, seed=seed, progress=progress))
-        figures.update(
-            reconstruction(model, tokenizer, sentences, chunks, q.mean, writing, progress=progress)
-        )
-        figures.update(gap(sentences.rows, found.nll))
-        if refine_steps:
-            further = refine(model, chunks, q, steps=refine_steps, seed=seed, progress=progress)
-            again = importance_weighted(
-                model,
-                chunks,
-                further,
-                samples=samples,
-                seed=seed,
-                progress=progress,
-                phase="refined likelihood",
-            )
-            figures.update(refined_figures(refine_steps, again, further, found.rec + q.kl()))
+        figures.update(of_vae(subject, q, samples=samples, refine_steps=refine_steps))
     if interpolations is not None and vectors is not None:
         figures.update(
             judge_paths(
@@ -161,6 +146,64 @@ def evaluate(
     return figures.report
 
 
+@dataclass(frozen=True)
+class Subject:
+    """A model, the sentences that it is measured on, and how."""
+
+    model: SentenceModel
+    tokenizer: Tokenizer
+    sentences: Sentences
+    chunks: Sequence[Chunk]
+    writing: Writing
+    seed: int
+    progress: Progress | None
+
+
+def of_language_model(subject: Subject) -> Figures:
+    """Exact likelihood and perplexities."""
+    figures = Figures()
+    nll = -log_likelihoods(subject.model, subject.chunks, None, progress=subject.progress)
+    figures.mean("nll_iw", nll, column=True)
+    figures.update(perplexities(subject.tokenizer, subject.sentences, nll, subject.writing))
+    figures.update(gap(subject.sentences.rows, nll))
+    return figures
+
+
+def of_autoencoder(subject: Subject, z: Tensor) -> Figures:
+    """Reconstruction from codes (N, Z)."""
+    figures = Figures()
+    rec = -log_likelihoods(subject.model, subject.chunks, z, progress=subject.progress)
+    figures.mean("rec", rec, column=True)
+    figures.value("latent_size", subject.model.latent_size)
+    figures.update(reconstruction(subject, z))
+    return figures
+
+
+def of_vae(subject: Subject, q: DiagonalGaussian, *, samples: int, refine_steps: int) -> Figures:
+    """Likelihood, information and reconstruction at posteriors (N, Z), also refined ones."""
+    figures, model, chunks = Figures(), subject.model, subject.chunks
+    seed, progress = subject.seed, subject.progress
+    found = importance_weighted(model, chunks, q, samples=samples, seed=seed, progress=progress)
+    figures.update(likelihood(found))
+    figures.update(perplexities(subject.tokenizer, subject.sentences, found.nll, subject.writing))
+    figures.update(information(model, chunks, q, seed=seed, progress=progress))
+    figures.update(reconstruction(subject, q.mean))
+    figures.update(gap(subject.sentences.rows, found.nll))
+    if refine_steps:
+        further = refine(model, chunks, q, steps=refine_steps, seed=seed, progress=progress)
+        again = importance_weighted(
+            model,
+            chunks,
+            further,
+            samples=samples,
+            seed=seed,
+            progress=progress,
+            phase="refined likelihood",
+        )
+        figures.update(refined_figures(refine_steps, again, found.rec + found.kl))
+    return figures
+
+
 def check_request(
     model: SentenceModel,
     *,
@@ -173,24 +216,24 @@ def check_request(
         raise UsageError(f"--samples {samples}: importance sampling needs 1 or more, e.g. 100")
     if refine_steps < 0:
         raise UsageError(f"--refine {refine_steps}: give a number of steps, e.g. 10")
-    if refine_steps and model.kind != "vae":
+    if refine_steps and (model.posterior is None or not model.posterior.has_density):
         raise UsageError(
             f"--refine {refine_steps}: a model of kind {model.kind} has no posterior to refine; "
             "leave it out, or evaluate a vae"
         )
-    if interpolations is not None and model.kind == "lm":
+    if interpolations is not None and model.posterior is None:
         raise UsageError(
             f"--interpolations {interpolations.pairs}: a language model has no latent to walk "
             "through; leave it out, or evaluate a vae or an ae"
         )
 
 
-def likelihood(found: Likelihood, q: DiagonalGaussian) -> Figures:
+def likelihood(found: Likelihood) -> Figures:
     """`rec`, `kl`, the bound, and the importance-weighted estimate with its health."""
-    figures, kl = Figures(), q.kl()
+    figures = Figures()
     figures.mean("rec", found.rec, column=True)
-    figures.mean("kl", kl, column=True)
-    figures.mean("nll_elbo", found.rec + kl, column=True)
+    figures.mean("kl", found.kl, column=True)
+    figures.mean("nll_elbo", found.rec + found.kl, column=True)
     figures.mean("nll_iw", found.nll, column=True)
     figures.value("ess", float(np.median(found.effective_sample_size)))
     figures.column("ess", found.effective_sample_size.tolist())
@@ -247,28 +290,19 @@ def information(
     return figures
 
 
-def reconstruction(
-    model: SentenceModel,
-    tokenizer: Tokenizer,
-    sentences: Sentences,
-    chunks: Sequence[Chunk],
-    z: Tensor,
-    writing: Writing,
-    *,
-    progress: Progress | None = None,
-) -> Figures:
+def reconstruction(subject: Subject, z: Tensor) -> Figures:
     """Greedy reconstruction from the posterior means, or an autoencoder's codes, (N, Z)."""
-    figures, texts, ids = Figures(), sentences.texts, []
-    for output in decode_batches(model, z.float(), Sampling("greedy")):
+    figures, texts, ids = Figures(), subject.sentences.texts, []
+    for output in decode_batches(subject.model, z.float(), Sampling("greedy")):
         ids.append(output)
-        if progress is not None:
-            progress("reconstruction", len(ids), len(texts))
-    outputs = tokenizer.decode(ids)
-    score, signature = bleu(outputs, texts, writing)
+        if subject.progress is not None:
+            subject.progress("reconstruction", len(ids), len(texts))
+    outputs = subject.tokenizer.decode(ids)
+    score, signature = bleu(outputs, texts, subject.writing)
     figures.value("bleu", score)
     figures.value("bleu_signature", signature)
     figures.value("exact_match", exact_match(outputs, texts))
-    figures.value("token_accuracy", token_accuracy(model, chunks, z))
+    figures.value("token_accuracy", token_accuracy(subject.model, subject.chunks, z))
     figures.column("reconstruction", outputs)
     return figures
 

@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from textvae.data.batches import cut_to_limit
 from textvae.data.rows import Row, hash_fraction
 from textvae.data.tokenizers import Tokenizer
 from textvae.errors import DataError, UsageError
@@ -17,7 +18,8 @@ class Sentences:
 
     rows: list[Row]
     places: list[int]  # of each in the input, from 0
-    ids: list[list[int]]  # tokens of each, no end token
+    ids: list[list[int]]  # tokens of each for the decoder, no end token
+    source_ids: list[list[int]] | None  # for an encoder with its own tokenizer
     n_blank: int
     n_truncated: int
 
@@ -34,10 +36,19 @@ def prepare(
     *,
     limit: int | None = None,
     truncate: bool = False,
+    encoder_tokenizer: Tokenizer | None = None,
+    encoder_max_tokens: int | None = None,
 ) -> Sentences:
     """The rows as sentences of at most `max_tokens`, end token included; blank ones left out.
 
     A truncated sentence has no `log_prob` any more.
+
+    Args:
+        tokenizer: of the decoder.
+        limit: the fixed subset of so many, see `lowest_hashes`.
+        truncate: cut sentences that are too long for the decoder, or for the encoder, instead of
+            refusing them.
+        encoder_tokenizer, encoder_max_tokens: of the encoder, where it has a tokenizer of its own.
 
     Raises:
         DataError: nothing but blank lines, or too long sentences and no `truncate`.
@@ -50,24 +61,50 @@ def prepare(
     if limit is not None:
         spoken = [spoken[i] for i in lowest_hashes([row.text for _, row in spoken], limit)]
     places, kept = [place for place, _ in spoken], [row for _, row in spoken]
-    ids = [list(row) for row in tokenizer.encode([row.text for row in kept])]
-    longest = max_tokens - 1  # the end token is the last
-    too_long = [i for i, row in enumerate(ids) if len(row) > longest]
+    texts, ids, cut = truncated(kept, places, tokenizer, max_tokens, truncate=truncate)
+    source_ids = None
+    if encoder_tokenizer is not None and encoder_tokenizer is not tokenizer:
+        read = [Row(text) for text in texts]  # the encoder reads no more than is written
+        _, source_ids, too_long = truncated(
+            read, places, encoder_tokenizer, encoder_max_tokens or max_tokens, truncate=truncate
+        )
+        n_truncated = len(cut | too_long)
+    else:
+        n_truncated = len(cut)
+    for i in cut:
+        kept[i] = Row(text=texts[i], label=kept[i].label)
+    return Sentences(kept, places, ids, source_ids, n_blank, n_truncated)
+
+
+def truncated(
+    rows: Sequence[Row],
+    places: Sequence[int],
+    tokenizer: Tokenizer,
+    max_tokens: int,
+    *,
+    truncate: bool,
+) -> tuple[list[str], list[list[int]], set[int]]:
+    """What is left of each text, its tokens, and which rows were too long.
+
+    Raises:
+        DataError: some were, and no `truncate`.
+    """
+    texts = [row.text for row in rows]
+    ids, too_long = cut_to_limit(tokenizer.encode(texts), max_tokens)
     if too_long and not truncate:
         first = too_long[0]
+        n_tokens = len(tokenizer.encode([texts[first]])[0]) + 1
         raise DataError(
             f"{len(too_long)} of {len(ids)} sentences exceed the model's limit of {max_tokens} "
-            f"tokens, the first of them is number {places[first] + 1}, with {len(ids[first]) + 1}; "
+            f"tokens, the first of them is number {places[first] + 1}, with {n_tokens}; "
             "cut them with --truncate, or leave them out"
         )
     for i in too_long:
-        ids[i] = ids[i][:longest]
         if tokenizer.kind == "word":  # decoding would hide which words were unknown
-            text = " ".join(kept[i].text.split()[:longest])
+            texts[i] = " ".join(texts[i].split()[: max_tokens - 1])
         else:
-            text = tokenizer.decode([ids[i]])[0]
-        kept[i] = Row(text=text, label=kept[i].label)
-    return Sentences(kept, places, ids, n_blank, len(too_long))
+            texts[i] = tokenizer.decode([ids[i]])[0]
+    return texts, ids, set(too_long)
 
 
 def limit_rows(rows: Sequence[Row], n: int) -> list[Row]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from textvae.config import ModelConfig
 from textvae.randomness.noise import StepNoise
 
 
@@ -30,3 +31,11 @@ def drop_words(ids: Tensor, rate: float, blank: int, noise: StepNoise | None) ->
     dropped = noise.uniform_over_time(ids.size(1)) < rate
     dropped[:, 0] = False
     return torch.where(dropped, blank, ids)
+
+
+def regularised_embedding(
+    embedding: nn.Embedding, ids: Tensor, config: ModelConfig, noise: StepNoise | None
+) -> Tensor:
+    """Embedded tokens (B, T, E) after the embedding and the variational dropout."""
+    embedded = dropout(embedding(ids), config.embedding_dropout, noise)
+    return dropout(embedded, config.variational_dropout, noise, shared=True)

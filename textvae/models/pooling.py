@@ -17,10 +17,10 @@ class Pooling(nn.Module):
     - attention: a learned weighted mean (Lin 2017, with one head).
     """
 
-    def __init__(self, kind: str, width: int, *, bidirectional: bool = False) -> None:
+    def __init__(self, kind: str, width: int, backward_width: int = 0) -> None:
         super().__init__()
         self.kind = kind
-        self.backward_width = width // 2 if bidirectional else 0
+        self.backward_width = backward_width  # of the states of a backward reading, which are last
         self.score = nn.Linear(width, 1) if kind == "attention" else None
 
     def forward(self, states: Tensor, tokens: Tokens) -> Tensor:

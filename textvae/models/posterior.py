@@ -1,16 +1,101 @@
-"""Posterior families that cannot collapse into the prior: by their means, or by their variances."""
+"""Posteriors: the vector of a sentence -> the distribution of its latent, or one point.
+
+Two families cannot collapse into a standard normal prior: one by its means, one by its variances.
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from textvae.config import ModelConfig
+from textvae.gaussian import DiagonalGaussian
+from textvae.models.part import Part
 from textvae.randomness.noise import StepNoise
 
 EPSILON = 1e-5  # added to the variance, as in torch's own batch normalisation
 MOMENTUM = 0.1  # weight of the newest batch in the running statistics
+
+
+@dataclass(frozen=True, eq=False)  # tensors have no single truth value
+class Point:
+    """The one latent that a deterministic encoder gives a sentence; it has no density."""
+
+    mean: Tensor  # (B, Z)
+
+
+class Posterior(Part):
+    """What an encoder's vector says of the latent.
+
+    Attributes:
+        latent_size: Z.
+        has_density: True if `forward` gives q(z|x), False if it gives a point.
+    """
+
+    has_density: bool
+
+    def __init__(self, latent_size: int) -> None:
+        super().__init__()
+        self.latent_size = latent_size
+
+    def forward(self, pooled: Tensor, noise: StepNoise | None = None) -> DiagonalGaussian | Point:
+        """The latents of vectors (B, H), float32, shape (B, Z)."""
+        raise NotImplementedError
+
+
+class PointPosterior(Posterior):
+    """A linear layer from the vector to the code of an autoencoder."""
+
+    has_density = False
+
+    def __init__(self, config: ModelConfig, width: int) -> None:
+        super().__init__(config.latent_size)
+        self.head = nn.Linear(width, config.latent_size)
+
+    def forward(self, pooled: Tensor, noise: StepNoise | None = None) -> Point:
+        """The code of each vector."""
+        return Point(self.head(pooled).float())
+
+
+class GaussianPosterior(Posterior):
+    """q(z|x), a diagonal Gaussian by a linear layer; Kingma & Welling 2014, section 3.
+
+    Its means may be batch-normalised (Zhu 2020) and its variances bounded so that its KL to the
+    standard normal keeps a committed rate (Razavi 2019).
+    """
+
+    has_density = True
+
+    def __init__(self, config: ModelConfig, width: int) -> None:
+        super().__init__(config.latent_size)
+        self.head = nn.Linear(width, 2 * config.latent_size)  # means, then log-variances
+        self.normalised: BatchNormalisedMeans | None = None
+        if config.posterior_batch_norm:
+            self.normalised = BatchNormalisedMeans(config.latent_size, config.posterior_batch_norm)
+        self.largest_log_variance: float | None = None
+        if config.committed_rate:
+            rate = config.committed_rate / config.latent_size  # of each dimension
+            self.largest_log_variance = largest_log_variance(rate)
+
+    def forward(self, pooled: Tensor, noise: StepNoise | None = None) -> DiagonalGaussian:
+        """q(z|x) of each vector."""
+        bias: Tensor = self.head.bias
+        if self.normalised is not None:
+            # A bias of the means cancels; Adam would still walk it along its rounding errors.
+            bias = F.pad(bias[self.latent_size :], (self.latent_size, 0))
+        parameters = F.linear(pooled, self.head.weight, bias)
+        if self.normalised is not None or self.largest_log_variance is not None:
+            parameters = parameters.to(self.head.weight.dtype)  # bounds that bf16 would not keep
+        mean, log_variance = parameters.chunk(2, dim=-1)
+        if self.normalised is not None:
+            mean = self.normalised(mean, noise)
+        if self.largest_log_variance is not None:
+            log_variance = self.largest_log_variance - F.softplus(-log_variance)
+        return DiagonalGaussian(mean.float(), log_variance.float())
 
 
 class BatchNormalisedMeans(nn.Module):

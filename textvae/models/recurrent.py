@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from textvae.config import ModelConfig
 from textvae.data.batches import Tokens
-
-State = tuple[Tensor, ...]  # the rows (sentences) of each tensor in axis 0
+from textvae.models.state import TensorState
 
 CELLS: dict[str, type[nn.GRU] | type[nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -27,7 +26,7 @@ class RecurrentEncoder(nn.Module):
     result, and nothing waits for lengths on the host.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, max_positions: int = 0) -> None:
         super().__init__()
         cell = CELLS[config.encoder]
         directions = 2 if config.bidirectional else 1
@@ -40,6 +39,7 @@ class RecurrentEncoder(nn.Module):
             for width in (widths if config.bidirectional else [])
         )
         self.output_size = directions * config.hidden_size
+        self.backward_size = (directions - 1) * config.hidden_size
 
     def forward(self, embedded: Tensor, tokens: Tokens) -> Tensor:
         """States (B, T, output_size) of embedded tokens (B, T, E)."""
@@ -59,7 +59,7 @@ class RecurrentDecoder(nn.Module):
     Bowman 2016 gives z to the first state; He 2019 also to each input.
     """
 
-    def __init__(self, config: ModelConfig, latent_size: int) -> None:
+    def __init__(self, config: ModelConfig, latent_size: int, max_positions: int = 0) -> None:
         super().__init__()
         self.layers = config.layers
         self.hidden_size = config.hidden_size
@@ -81,29 +81,29 @@ class RecurrentDecoder(nn.Module):
         state = self.start(z, embedded.size(0))
         return self._advance(embedded, state)[0]
 
-    def start(self, z: Tensor | None, n: int) -> State:
+    def start(self, z: Tensor | None, n: int) -> TensorState:
         """State of `n` sentences before their first token."""
         count = 2 if self.has_cell else 1
         if self.first_state is None or z is None:
             weight = next(self.rnn.parameters())
             zeros = weight.new_zeros(n, self.layers, self.hidden_size)
-            return (zeros,) * count
+            return TensorState((zeros,) * count)
         flat = torch.tanh(self.first_state(z))  # (N, count * L * H)
         parts = flat.view(n, count, self.layers, self.hidden_size).unbind(1)
-        return (*parts, z)
+        return TensorState((*parts, z))
 
-    def step(self, embedded: Tensor, state: State) -> tuple[Tensor, State]:
-        """State (N, H) that predicts the token after `embedded` (N, E), and the next State."""
+    def step(self, embedded: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
+        """State (N, H) that predicts the token after `embedded` (N, E), and the next state."""
         output, state = self._advance(embedded[:, None], state)
         return output[:, 0], state
 
-    def _advance(self, embedded: Tensor, state: State) -> tuple[Tensor, State]:
+    def _advance(self, embedded: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
         memory = 2 if self.has_cell else 1
-        hidden, latent = state[:memory], state[memory:]
+        hidden, latent = state.tensors[:memory], state.tensors[memory:]
         if latent:
             z = latent[0][:, None].expand(-1, embedded.size(1), -1).to(embedded.dtype)
             embedded = torch.cat([embedded, z], dim=-1)  # (B, T, E + Z)
         stacked = tuple(part.transpose(0, 1).contiguous() for part in hidden)  # (L, N, H)
         output, last = self.rnn(embedded, stacked if self.has_cell else stacked[0])
         last = last if self.has_cell else (last,)
-        return output, (*(part.transpose(0, 1) for part in last), *latent)
+        return output, TensorState((*(part.transpose(0, 1) for part in last), *latent))

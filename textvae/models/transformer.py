@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from textvae.config import ModelConfig
 from textvae.data.batches import Tokens
-from textvae.models.recurrent import State
+from textvae.models.state import TensorState
 
 EXPANSION = 4  # width of the feed-forward layer, in hidden sizes
 
@@ -77,6 +77,7 @@ class TransformerEncoder(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.hidden_size)
         self.output_size = config.hidden_size
+        self.backward_size = 0
 
     def forward(self, embedded: Tensor, tokens: Tokens) -> Tensor:
         """States (B, T, H) of embedded tokens (B, T, E)."""
@@ -117,29 +118,32 @@ class TransformerDecoder(nn.Module):
         states, _ = self._run(x, None)
         return states[:, self.memory_tokens :]
 
-    def start(self, z: Tensor | None, n: int) -> State:
+    def start(self, z: Tensor | None, n: int) -> TensorState:
         """State of `n` sentences before their first token: keys and values a layer, and z's."""
         if self.memory is None or self.added is None or z is None:
             weight = self.widen.weight
             empty = weight.new_zeros(n, self.heads, 0, weight.size(0) // self.heads)
-            return (empty,) * (2 * len(self.blocks))
+            return TensorState((empty,) * (2 * len(self.blocks)))
         _, cache = self._run(self._memory(z), None)
-        return (*cache, self.added(z))
+        return TensorState((*cache, self.added(z)))
 
-    def step(self, embedded: Tensor, state: State) -> tuple[Tensor, State]:
-        """State (N, H) that predicts the token after `embedded` (N, E), and the next State."""
-        cache, added = state[: 2 * len(self.blocks)], state[2 * len(self.blocks) :]
+    def step(self, embedded: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
+        """State (N, H) that predicts the token after `embedded` (N, E), and the next state."""
+        keys_values = 2 * len(self.blocks)
+        cache, added = state.tensors[:keys_values], state.tensors[keys_values:]
         x = self.widen(embedded)
         if added:
             x = x + added[0]
         states, cache = self._run(x[:, None], cache)
-        return states[:, 0], (*cache, *added)
+        return states[:, 0], TensorState((*cache, *added))
 
     def _memory(self, z: Tensor) -> Tensor:
         assert self.memory is not None
         return self.memory(z).view(z.size(0), self.memory_tokens, -1)
 
-    def _run(self, x: Tensor, cache: State | None) -> tuple[Tensor, State]:
+    def _run(
+        self, x: Tensor, cache: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         seen = cache[0].size(2) if cache is not None else 0
         if self.positions is not None:
             x = x + self.positions[seen : seen + x.size(1)]

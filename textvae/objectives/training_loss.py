@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from textvae.config import ObjectiveConfig
-from textvae.data.batches import Batch
+from textvae.data.batches import Batch, Tokens
+from textvae.errors import ConfigError
 from textvae.gaussian import DiagonalGaussian
+from textvae.models.posterior import Point
 from textvae.models.sentence import SentenceModel
 from textvae.objectives.adversary import Discriminator, discriminator_loss, encoder_loss
 from textvae.objectives.bag_of_words import BagOfWords
@@ -38,7 +40,8 @@ class TrainingLoss(nn.Module):
         model: the model that is trained.
         objective: the terms of the loss; the weight of the KL comes with each step.
         sum_over_processes: adds a tensor over all processes; the identity for one.
-        ordinary_ids: tokens that noise may substitute for others; none: all that may be words.
+        ordinary_ids: tokens of the encoder that noise may substitute for others; none: all but
+            its special tokens.
     """
 
     def __init__(
@@ -53,21 +56,41 @@ class TrainingLoss(nn.Module):
         self.model = model
         self._objective = objective
         self._sum_over_processes = sum_over_processes
-        if ordinary_ids is None:
-            special = (model.pad_id, model.bos_id, model.eos_id)
-            ordinary_ids = [token for token in range(model.vocab_size) if token not in special]
-        ordinary = torch.tensor(ordinary_ids, dtype=torch.int64, device=model.device)
-        self._corruption = Corruption(objective, model.pad_id, ordinary)
+        self._corruption: Corruption | None = None
+        if model.encoder is not None:
+            read = model.encoder.vocabulary
+            if ordinary_ids is None:
+                special = (read.pad_id, read.bos_id, read.eos_id)
+                ordinary_ids = [token for token in range(read.size) if token not in special]
+            ordinary = torch.tensor(ordinary_ids, dtype=torch.int64, device=model.device)
+            self._corruption = Corruption(objective, read.pad_id, ordinary)
         self._floor = objective.free_bits
         if objective.target_kl is not None:
             floors = 1 if objective.free_bits_mode == "total" else model.latent_size
             self._floor = floor_under(objective.target_kl, self._floor, dimensions=floors)
+        self._check_free_bits()
         self.bag_of_words: BagOfWords | None = None
         if objective.bag_of_words_weight > 0:
-            self.bag_of_words = BagOfWords(model.latent_size, model.vocab_size)
+            self.bag_of_words = BagOfWords(model.latent_size, model.decoder.vocabulary.size)
         self.discriminator: Discriminator | None = None
         if objective.adversarial_weight > 0:
             self.discriminator = Discriminator(model.latent_size)
+
+    def _check_free_bits(self) -> None:
+        """Raise ConfigError where free bits of a dimension meet a KL that has no dimensions."""
+        prior, posterior = self.model.prior, self.model.posterior
+        mode = self._objective.free_bits_mode
+        if prior is None or posterior is None or not posterior.has_density:
+            return
+        if not self._floor or mode == "total":
+            return
+        q = DiagonalGaussian.standard(1, prior.latent_size, device=self.model.device)
+        if prior.kl_per_dimension(q) is None:
+            raise ConfigError(
+                f"free_bits {self._floor:g} in mode {mode}: the KL to prior "
+                f"{self.model.config.prior} does not split into dimensions; set free_bits_mode to "
+                "total, or free_bits to 0"
+            )
 
     def forward(
         self, batch: Batch, noise: StepNoise, kl_weight: float | Tensor | None
@@ -84,47 +107,55 @@ class TrainingLoss(nn.Module):
         With an adversary, the loss holds the discriminator's own, `discriminator` of the sums;
         no gradient of it reaches the model.
         """
-        if self.model.kind == "lm":
-            rec = -self.model.log_likelihood(batch.target, None, noise)  # (B,)
+        if self.model.posterior is None:
+            rec = -self.model.decoder.log_likelihood(batch.target, None, noise)  # (B,)
             return rec.sum() / batch.total, {"rec": rec.detach().sum()}
         q, z = self._encode(batch, noise, sampled=kl_weight is not None)  # z (K, B, Z) or (B, Z)
         rec = self._reconstruction(batch, z, noise)  # (K, B) or (B,)
-        if q is None:
-            loss, sums = rec, {"rec": rec.detach().sum()}
-        else:
-            loss = self._negative_weighted_bound(batch, q, z, rec, kl_weight)  # (B,)
+        if isinstance(q, DiagonalGaussian):
+            kl = self._kl(q, z)  # (B, Z)
+            loss = self._negative_weighted_bound(batch, q, z, rec, kl, kl_weight)  # (B,)
             rec = rec.detach().view(-1, len(batch.target)).mean(0)
-            sums = {"rec": rec.sum(), "kl": q.kl_per_dimension().detach().sum()}
+            sums = {"rec": rec.sum(), "kl": kl.detach().sum()}
+        else:
+            loss, sums = rec, {"rec": rec.detach().sum()}
         code = z if z.dim() == 2 else z[0]
-        mean = code if q is None else q.mean
-        regular = kl_weight is not None or q is None
-        for name, weight, term in self._terms(batch, code, mean, noise, regular=regular):
+        regular = kl_weight is not None or not self.model.posterior.has_density
+        for name, weight, term in self._terms(batch, code, q.mean, noise, regular=regular):
             loss = loss + weight * term
             sums[name] = term.detach().sum()
         return loss.sum() / batch.total, sums
 
     def _encode(
         self, batch: Batch, noise: StepNoise, *, sampled: bool
-    ) -> tuple[DiagonalGaussian | None, Tensor]:
-        """The posterior, if there is one, and latents: (B, Z), or (K, B, Z) of K > 1 samples."""
-        source = self._corruption(batch.source, noise)
-        if self.model.kind == "ae":
-            return None, self.model.code(source, noise)
-        q = self.model.posterior(source, noise)
-        if not sampled:
+    ) -> tuple[DiagonalGaussian | Point, Tensor]:
+        """The posterior, and latents: (B, Z), or (K, B, Z) of K > 1 samples."""
+        q = self.model.latent(self._corrupted(batch, noise), noise)
+        if not (sampled and isinstance(q, DiagonalGaussian)):
             return q, q.mean
         K, Z = self._objective.importance_samples, self.model.latent_size
         if K == 1:
             return q, q.sample(noise.normal(Z))
         return q, q.sample(noise.normal(K * Z).view(-1, K, Z).transpose(0, 1))
 
+    def _corrupted(self, batch: Batch, noise: StepNoise) -> Tokens:
+        return batch.source if self._corruption is None else self._corruption(batch.source, noise)
+
     def _reconstruction(self, batch: Batch, z: Tensor, noise: StepNoise) -> Tensor:
         """-log p(x|z), (B,) or (K, B); the samples of a sentence share the decoder's noise."""
+        decoder = self.model.decoder
         if z.dim() == 2:
-            return -self.model.log_likelihood(batch.target, z, noise)
+            return -decoder.log_likelihood(batch.target, z, noise)
         K, B, _ = z.size()
         target = batch.target.repeat(K)
-        return -self.model.log_likelihood(target, z.flatten(0, 1), noise.repeat(K)).view(K, B)
+        return -decoder.log_likelihood(target, z.flatten(0, 1), noise.repeat(K)).view(K, B)
+
+    def _kl(self, q: DiagonalGaussian, z: Tensor) -> Tensor:
+        """KL of each sentence to the prior in nats, a dimension (B, Z), or as a whole (B, 1)."""
+        prior = self.model.prior
+        assert prior is not None  # of every model with a posterior
+        kl = prior.kl_per_dimension(q)
+        return prior.kl(q, z)[:, None] if kl is None else kl
 
     def _negative_weighted_bound(
         self,
@@ -132,22 +163,31 @@ class TrainingLoss(nn.Module):
         q: DiagonalGaussian,
         z: Tensor,
         rec: Tensor,
+        kl: Tensor,
         kl_weight: float | Tensor | None,
     ) -> Tensor:
-        """What a vae minimises, without its auxiliary terms, of each sentence, (B,)."""
+        """The loss of a vae without its auxiliary terms, of each sentence, (B,)."""
         if kl_weight is None:
             return rec
-        if z.dim() == 3:
-            log_prior = self.model.prior_log_prob(z)  # (K, B)
+        if z.dim() == 3 and self.model.prior is not None:
+            log_prior = self.model.prior.log_prob(z)  # (K, B)
             return importance_weighted_nll(rec, log_prior, q.log_prob(z), kl_weight)
         penalty = free_bits_kl(
-            q.kl_per_dimension(),
+            kl,
             self._floor,
             self._objective.free_bits_mode,
             total=batch.total,
             sum_over_processes=self._sum_over_processes,
         )
         return rec + kl_weight * penalty
+
+    def _prior_samples(self, noise: StepNoise) -> Tensor:
+        """A sample of the prior for each sentence, (B, Z), in float32."""
+        prior = self.model.prior
+        assert prior is not None  # of every model with a posterior
+        normal = noise.normal(prior.noise_size)
+        with torch.no_grad(), torch.autocast(normal.device.type, enabled=False):
+            return prior.sample(normal)
 
     def _terms(
         self, batch: Batch, z: Tensor, mean: Tensor, noise: StepNoise, *, regular: bool
@@ -161,14 +201,14 @@ class TrainingLoss(nn.Module):
             bag = self.bag_of_words(batch.target, z)
             yield "bag_of_words", objective.bag_of_words_weight, bag
         if objective.mmd_weight > 0 and regular:
-            distance = mmd(z, noise.normal(z.size(1)))
+            distance = mmd(z, self._prior_samples(noise))
             yield "mmd", objective.mmd_weight, distance.expand(len(z))
         if objective.contrastive_weight > 0:
-            again = self.model.code(self._corruption(batch.source, noise), noise)
+            again = self.model.code(self._corrupted(batch, noise), noise)
             told = contrastive_nll(mean, again, objective.contrastive_temperature)
             yield "contrastive", objective.contrastive_weight, told
         if self.discriminator is not None:
-            prior = noise.normal(z.size(1))
+            prior = self._prior_samples(noise)
             if regular:
                 passing = encoder_loss(self.discriminator, z)
                 yield "adversarial", objective.adversarial_weight, passing

@@ -13,6 +13,7 @@ from copy import copy
 import torch
 from torch import Tensor
 
+from textvae.randomness.purposes import STEP
 from textvae.randomness.seeds import derived_seed
 
 
@@ -41,7 +42,7 @@ class StepNoise:
         device: torch.device,
         sum_over_processes: Callable[[Tensor], Tensor] = lambda x: x,
     ) -> None:
-        self._generator = torch.Generator(device).manual_seed(derived_seed(seed, "step", step))
+        self._generator = torch.Generator(device).manual_seed(derived_seed(seed, STEP, step))
         self._places = None if len(places) == total else places.to(device)
         self._sum_over_processes = sum_over_processes
         self.total = total

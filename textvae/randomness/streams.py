@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from textvae.errors import UsageError
+from textvae.randomness.purposes import Purpose
 
 UInt64 = NDArray[np.uint64]
 
-# Third word of the counter: the noise and the uniforms of a sample never share a block.
-_NOISE, _UNIFORMS = 0, 1
 _WINDOW = 16  # steps of uniforms drawn at once
 
 # Multipliers and key increments of Philox4x64-10; Salmon 2011.
@@ -44,20 +43,20 @@ class SampleStreams:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def prior_noise(self, latent_size: int) -> Tensor:
-        """Standard normal noise of each sample, shape (N, Z), float32. Box & Muller 1958."""
-        pairs = -(-latent_size // 2)
-        uniforms = self._draw(_NOISE, 0, 2 * pairs)  # (N, 2 pairs)
+    def normal(self, size: int) -> Tensor:
+        """Standard normal noise of each sample, shape (N, size), float32. Box & Muller 1958."""
+        pairs = -(-size // 2)
+        uniforms = self._draw(Purpose.PRIOR_SAMPLE, 0, 2 * pairs)  # (N, 2 pairs)
         radius = np.sqrt(-2.0 * np.log1p(-uniforms[:, :pairs]))
         angle = 2.0 * np.pi * uniforms[:, pairs:]
         noise = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
-        return torch.from_numpy(noise[:, :latent_size].astype(np.float32))
+        return torch.from_numpy(noise[:, :size].astype(np.float32))
 
     def uniforms(self, step: int) -> NDArray[np.float64]:
         """A number in [0, 1) for each sample at time step `step`, shape (N,)."""
         number, place = divmod(step, _WINDOW)
         if self._window is None or self._window[0] != number:
-            self._window = number, self._draw(_UNIFORMS, number * _WINDOW, _WINDOW)
+            self._window = number, self._draw(Purpose.TOKEN_CHOICE, number * _WINDOW, _WINDOW)
         return self._window[1][:, place]
 
     def rows(self, rows: NDArray[np.integer] | slice) -> SampleStreams:
@@ -104,3 +103,27 @@ def _multiply(a: np.uint64, b: UInt64) -> tuple[UInt64, UInt64]:
     middle = a_high * b_low + (a_low * b_low >> half)
     other = a_low * b_high + (middle & mask)
     return a_high * b_high + (middle >> half) + (other >> half), a * b
+
+
+class SentenceNoise:
+    """Standard normal noise of some sentences, each from its own stream (seed, place).
+
+    Successive draws go on where the last one ended, so how they are cut makes no difference.
+    Noise for one `purpose` is independent of that for another.
+    """
+
+    def __init__(
+        self, seed: int, places: Tensor, purpose: Purpose = Purpose.POSTERIOR_SAMPLE
+    ) -> None:
+        self._streams = [generator(seed, place, purpose) for place in places.tolist()]
+
+    def draw(self, samples: int, size: int) -> Tensor:
+        """Noise (K, B, Z) in float64."""
+        rows = [stream.standard_normal((samples, size)) for stream in self._streams]
+        return torch.from_numpy(np.stack(rows, axis=1))
+
+
+def generator(seed: int, index: int, purpose: Purpose) -> np.random.Generator:
+    """NumPy's own Philox with the key (seed, index), its counter at the start of a purpose."""
+    key = np.array([seed, index], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, int(purpose), 0]))

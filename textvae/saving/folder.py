@@ -14,87 +14,116 @@ from pathlib import Path
 from typing import IO, Any
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch.overrides import TorchFunctionMode
 
-from textvae.config import DataConfig, ModelConfig, describe_validation
+from textvae.config import DataConfig
 from textvae.data.tokenizers import Tokenizer
 from textvae.errors import ModelFormatError, NotFoundError, TextVAEError, is_utf8, shown
 from textvae.files.atomic import flush, half_written, replacing
 from textvae.files.tensor_header import TensorFacts, read_header
-from textvae.files.untrusted import inside, parse_json, read_text, reason, shown_name
+from textvae.files.untrusted import inside, parse_json, reason, shown_name
+from textvae.models.build import build_model
+from textvae.models.decoder import Decoder
+from textvae.models.encoder import Encoder
 from textvae.models.sentence import SentenceModel
+from textvae.saving import version_1
+from textvae.saving.manifest import (
+    ENCODER_TOKENIZER_FILE,
+    FORMAT_VERSION,
+    MODEL_TYPE,
+    MOST_DESCRIPTION,
+    TOKENIZER_FILE,
+    PartFacts,
+    read_description,
+    read_manifest,
+)
 
-FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-PREPARATION = ("lowercase", "normalization", "max_tokens")  # of the text, in config.json
-TOKENIZER_FILE = "tokenizer.json"
 SAVE_ID = "save_id"  # in config.json and in the metadata of the weights
 READINGS = 100  # of a folder whose files are being replaced
 LONGEST_WRITING = 10.0  # seconds
 METRICS_FILE = "metrics.jsonl"
 REAL_NUMBERS = ("F16", "BF16", "F32", "F64")  # as safetensors calls them
-_MOST_DESCRIPTION = 1 << 20  # bytes of config.json, and of a line of metrics
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """What a model folder holds."""
+    """The contents of a model folder."""
 
     model: SentenceModel
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer  # of the decoder
     data: DataConfig  # how text is prepared before the tokenizer
+    encoder_tokenizer: Tokenizer  # the same object where the encoder shares it
 
 
-def build_model(config: ModelConfig, tokenizer: Tokenizer, max_tokens: int) -> SentenceModel:
-    """A fresh model for this tokenizer, its weights drawn from torch's global generator."""
-    return SentenceModel(
-        config,
-        vocab_size=tokenizer.vocab_size,
-        pad_id=tokenizer.pad_id,
-        bos_id=tokenizer.bos_id,
-        eos_id=tokenizer.eos_id,
-        max_tokens=max_tokens,
-    )
+def save_model(
+    folder: Path,
+    model: SentenceModel,
+    tokenizer: Tokenizer,
+    data: DataConfig,
+    *,
+    encoder_tokenizer: Tokenizer | None = None,
+) -> None:
+    """Write the files of a model, all of them or none.
 
+    They are written beside their places and then renamed, the weights first; a mark of the others
+    in the weights tells a reader which files belong together.
 
-def save_model(folder: Path, model: SentenceModel, tokenizer: Tokenizer, data: DataConfig) -> None:
-    """Write the three files of a model, all of them or none.
-
-    They are written beside their places and then renamed, the weights first; a sign of the other
-    two in the weights tells a reader which belong together.
+    Args:
+        tokenizer: of the decoder.
+        encoder_tokenizer: where the encoder has its own; it then has a file of its own, too.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    files = {TOKENIZER_FILE: tokenizer.to_bytes()}
+    read_from = TOKENIZER_FILE
+    if encoder_tokenizer is not None and encoder_tokenizer is not tokenizer:
+        files[ENCODER_TOKENIZER_FILE] = encoder_tokenizer.to_bytes()
+        read_from = ENCODER_TOKENIZER_FILE
     description = {
-        "model_type": "textvae",
+        "model_type": MODEL_TYPE,
         "format_version": FORMAT_VERSION,
         "architecture": model.config.model_dump(mode="json"),
-        "vocab_size": model.vocab_size,
-        "pad_id": model.pad_id,
-        "bos_id": model.bos_id,
-        "eos_id": model.eos_id,
-        "max_tokens": model.max_tokens,
-        "lowercase": data.lowercase,
-        "normalization": data.normalization,
+        "text": {"lowercase": data.lowercase, "normalization": data.normalization},
+        "encoder": None if model.encoder is None else described(model.encoder, read_from),
+        "decoder": described(model.decoder, TOKENIZER_FILE),
     }
-    vocabulary = tokenizer.to_bytes()
-    sign = hashlib.blake2b(json.dumps(description).encode() + vocabulary, digest_size=16)
-    description[SAVE_ID] = sign.hexdigest()
-    with (
-        replacing(folder / CONFIG_FILE, follow=False) as config_file,  # its place is taken last
-        replacing(folder / TOKENIZER_FILE, follow=False) as tokenizer_file,
-        replacing(folder / WEIGHTS_FILE, follow=False) as weights_file,
-    ):
+    content = json.dumps(description).encode() + b"".join(files.values())
+    mark = hashlib.blake2b(content, digest_size=16).hexdigest()
+    description[SAVE_ID] = mark
+    with ExitStack() as opened:
+
+        def replaced(name: str) -> IO[bytes]:
+            return opened.enter_context(replacing(folder / name, follow=False))
+
+        config_file = replaced(CONFIG_FILE)  # its place is taken last
+        written = {name: replaced(name) for name in files}
+        weights_file = replaced(WEIGHTS_FILE)
         config_file.write(json.dumps(description, indent=2).encode() + b"\n")
-        tokenizer_file.write(vocabulary)
-        weights_file.write(weights_bytes(model, {SAVE_ID: sign.hexdigest()}))
+        for name, file in written.items():
+            file.write(files[name])
+        weights_file.write(weights_bytes(model, {SAVE_ID: mark}))
         # Now, so that the renaming takes no time; the description last, whose age tells a reader
         # that files are being replaced.
-        for file in (weights_file, tokenizer_file, config_file):
+        for file in (weights_file, *written.values(), config_file):
             flush(file)
+    if ENCODER_TOKENIZER_FILE not in files:  # of an earlier model
+        (folder / ENCODER_TOKENIZER_FILE).unlink(missing_ok=True)
+
+
+def described(part: Encoder | Decoder, tokenizer_file: str) -> dict[str, Any]:
+    """What config.json says of a part that has a tokenizer."""
+    ids = part.vocabulary
+    return {
+        "tokenizer": tokenizer_file,
+        "vocab_size": ids.size,
+        "pad_id": ids.pad_id,
+        "bos_id": ids.bos_id,
+        "eos_id": ids.eos_id,
+        "max_tokens": part.max_tokens,
+    }
 
 
 def load_model(folder: Path, *, device: torch.device | str = "cpu") -> LoadedModel:
@@ -112,7 +141,8 @@ def load_model(folder: Path, *, device: torch.device | str = "cpu") -> LoadedMod
     """
     if not is_utf8(str(folder)):  # which safetensors does not open
         raise ModelFormatError(f"{shown(str(folder))}: not valid UTF-8; rename the folder")
-    places = [folder / name for name in (CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE)]
+    names = (CONFIG_FILE, TOKENIZER_FILE, ENCODER_TOKENIZER_FILE, WEIGHTS_FILE)
+    places = [folder / name for name in names]
     problem: Exception | None = None
     for _ in range(READINGS):
         files: list[IO[bytes]] = []
@@ -175,38 +205,58 @@ def check_one_save(folder: Path) -> None:
 def read_model(folder: Path, device: torch.device | str) -> LoadedModel:
     """The model of the files as they stand; see `load_model`."""
     for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE):
-        if not own_file(folder, name).is_file():
-            begun = own_file(folder, METRICS_FILE).is_file()
-            raise NotFoundError(
-                f"{folder} is not a textvae model: it has no {name}"
-                + (", a training has saved none there yet" if begun else "")
-            )
-    description = read_description(folder / CONFIG_FILE)
-    prepared = {key: description[key] for key in PREPARATION if key in description}
-    try:
-        # Strictly: True is no size, and neither is "8".
-        architecture = ModelConfig.model_validate(description["architecture"], strict=True)
-        if missing := [key for key in PREPARATION if key not in description]:
-            raise KeyError(missing[0])
-        data = DataConfig.model_validate(prepared, strict=True)
-    except ValidationError as error:
-        raise ModelFormatError(f"{folder / CONFIG_FILE}: {describe_validation(error)}") from None
-    except KeyError as error:
-        raise ModelFormatError(f"{folder / CONFIG_FILE}: {error} is missing") from None
-    tokenizer = Tokenizer.load(folder / TOKENIZER_FILE)
-    for name in ("vocab_size", "pad_id", "bos_id", "eos_id"):
-        described, actual = description.get(name), getattr(tokenizer, name)
-        if type(described) is not int or described != actual:
-            raise ModelFormatError(
-                f"{folder}: {name} is {shown(described)} in {CONFIG_FILE}, {actual} in "
-                f"{TOKENIZER_FILE}; the files belong to different models"
-            )
+        require_file(folder, name)
+    described = read_description(folder / CONFIG_FILE)
+    if described["format_version"] == 1:
+        described = version_1.description(described)
+    manifest = read_manifest(folder / CONFIG_FILE, described)
+    tokenizer = encoder_tokenizer = Tokenizer.load(folder / TOKENIZER_FILE)
+    check_tokenizer(folder, "decoder", manifest.decoder, tokenizer)
+    encoder = manifest.encoder
+    if encoder is not None:
+        if encoder.tokenizer == ENCODER_TOKENIZER_FILE:
+            require_file(folder, ENCODER_TOKENIZER_FILE)
+            encoder_tokenizer = Tokenizer.load(folder / ENCODER_TOKENIZER_FILE)
+        check_tokenizer(folder, "encoder", encoder, encoder_tokenizer)
     with torch.device("meta"), WithoutInitialisation():
-        model = build_model(architecture, tokenizer, data.max_tokens)
-    weights = read_weights(folder / WEIGHTS_FILE, model, device)
+        model = build_model(
+            manifest.architecture,
+            tokenizer.vocabulary,
+            manifest.decoder.max_tokens,
+            encoder_vocabulary=encoder_tokenizer.vocabulary,
+            encoder_max_tokens=None if encoder is None else encoder.max_tokens,
+        )
+    weights = read_weights(
+        folder / WEIGHTS_FILE,
+        model,
+        device,
+        stored_name=version_1.weight_name if manifest.format_version == 1 else str,
+    )
     model.load_state_dict(weights, strict=False, assign=True)
-    model.after_loading(device)
-    return LoadedModel(model.eval(), tokenizer, data)
+    model.finish_loading(device)
+    return LoadedModel(model.eval(), tokenizer, manifest.data, encoder_tokenizer)
+
+
+def require_file(folder: Path, name: str) -> None:
+    """Raise NotFoundError where a model folder lacks a file, ModelFormatError where a link to it
+    leads out of the folder."""
+    if not own_file(folder, name).is_file():
+        begun = own_file(folder, METRICS_FILE).is_file()
+        raise NotFoundError(
+            f"{folder} is not a textvae model: it has no {name}"
+            + (", a training has saved none there yet" if begun else "")
+        )
+
+
+def check_tokenizer(folder: Path, part: str, facts: PartFacts, tokenizer: Tokenizer) -> None:
+    """Raise ModelFormatError where config.json and a tokenizer disagree."""
+    for name in ("vocab_size", "pad_id", "bos_id", "eos_id"):
+        said, actual = getattr(facts, name), getattr(tokenizer, name)
+        if said != actual:
+            raise ModelFormatError(
+                f"{folder}: {name} of the {part} is {said} in {CONFIG_FILE}, {actual} in "
+                f"{facts.tokenizer}; the files belong to different models"
+            )
 
 
 class WithoutInitialisation(TorchFunctionMode):
@@ -226,23 +276,6 @@ class WithoutInitialisation(TorchFunctionMode):
         if getattr(func, "__module__", "") == "torch.nn.init":
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)
-
-
-def read_description(path: Path) -> dict[str, Any]:
-    """The contents of config.json, of a format this program knows."""
-    try:
-        description = parse_json(read_text(path, _MOST_DESCRIPTION))
-    except (OSError, ValueError) as error:
-        raise ModelFormatError(f"{path}: not valid JSON: {error}") from None
-    if not isinstance(description, dict) or description.get("model_type") != "textvae":
-        raise ModelFormatError(f"{path}: not the configuration of a textvae model")
-    version = description.get("format_version")
-    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
-        raise ModelFormatError(
-            f"{path}: format {shown(version)}, this program reads up to {FORMAT_VERSION}; "
-            "install a newer textvae"
-        )
-    return description
 
 
 def own_file(folder: Path, name: str) -> Path:
@@ -272,7 +305,7 @@ def read_metrics(folder: Path) -> Iterator[dict[str, Any]]:
         return
     with open(path, "rb") as file:
         number = 0
-        while (line := file.readline(_MOST_DESCRIPTION)).endswith(b"\n"):
+        while (line := file.readline(MOST_DESCRIPTION)).endswith(b"\n"):
             number += 1
             try:
                 record = parse_json(line.decode("utf-8"))
@@ -281,18 +314,10 @@ def read_metrics(folder: Path) -> Iterator[dict[str, Any]]:
             except ValueError as error:
                 raise ModelFormatError(f"{path}, line {number}: no record: {error}") from None
             yield record
-        if len(line) == _MOST_DESCRIPTION:
+        if len(line) == MOST_DESCRIPTION:
             raise ModelFormatError(
-                f"{path}, line {number + 1}: longer than {_MOST_DESCRIPTION:,} bytes"
+                f"{path}, line {number + 1}: longer than {MOST_DESCRIPTION:,} bytes"
             )
-
-
-def own_tensors(model: SentenceModel) -> dict[str, torch.Tensor]:
-    """The weights by name, each storage once: a tied output layer is left out."""
-    tensors = model.state_dict()
-    if model.config.tie_weights:
-        del tensors["output.weight"]
-    return tensors
 
 
 def write_weights(path: Path, model: SentenceModel) -> None:
@@ -302,10 +327,8 @@ def write_weights(path: Path, model: SentenceModel) -> None:
 
 
 def weights_bytes(model: SentenceModel, metadata: Mapping[str, str] | None = None) -> bytes:
-    """The contents of a weights file."""
-    tensors = {
-        name: value.detach().cpu().contiguous() for name, value in own_tensors(model).items()
-    }
+    """The contents of a weights file: the tensors that each part saves, by `part.name`."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.saved().items()}
     content = save(tensors, metadata={"format": "pt", **(metadata or {})})
     # It writes metadata in any order; here the same model is the same bytes.
     size = int.from_bytes(content[:8], "little")
@@ -316,19 +339,28 @@ def weights_bytes(model: SentenceModel, metadata: Mapping[str, str] | None = Non
 
 
 def read_weights(
-    path: Path, model: SentenceModel, device: torch.device | str
+    path: Path,
+    model: SentenceModel,
+    device: torch.device | str,
+    *,
+    stored_name: Callable[[str], str] = str,
 ) -> dict[str, torch.Tensor]:
     """The tensors of a weights file on `device`, checked against what `model` needs.
 
     Only names and shapes of `model` are looked at, so it may be on the meta device.
+
+    Args:
+        stored_name: the name in the file of each of the model's tensors.
     """
-    expected = {name: list(value.shape) for name, value in own_tensors(model).items()}
+    expected = {name: list(value.shape) for name, value in model.saved().items()}
+    stored = {name: stored_name(name) for name in expected}
     try:
-        problem = describe_mismatch(expected, read_header(path))
+        wanted = {stored[name]: shape for name, shape in expected.items()}
+        problem = describe_mismatch(wanted, read_header(path))
         if problem is not None:
             raise ModelFormatError(f"{path}: {problem}")
         with safe_open(path, framework="pt", device=str(device)) as file:
-            tensors = {name: file.get_tensor(name).float() for name in expected}
+            tensors = {name: file.get_tensor(stored[name]).float() for name in expected}
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFormatError(f"{path}: damaged weights: {reason(error)}") from None
     for name, value in tensors.items():
@@ -336,7 +368,7 @@ def read_weights(
             raise ModelFormatError(f"{path}: it was replaced while it was read; read it again")
         if not value.isfinite().all():
             raise ModelFormatError(
-                f"{path}: damaged weights: {name} has values that are not finite"
+                f"{path}: damaged weights: {stored[name]} has values that are not finite"
             )
     return tensors
 

@@ -32,8 +32,8 @@ def model_card(
     best = best_record(metrics)
     rows = [f"| `{key}` | {best[key]:.3f} |" for key in FIGURES if _is_figure(best.get(key))]
     architecture = model.config
-    encoder = "" if model.kind == "lm" else f"{architecture.encoder} encoder, "
-    latent = "" if model.kind == "lm" else f", latent size {model.latent_size}"
+    encoder = "" if model.encoder is None else f"{architecture.encoder} encoder, "
+    latent = "" if model.encoder is None else f", latent size {model.latent_size}"
     epochs = state.best_step / max(-(-len(corpora.train) // config.training.batch_size), 1)
     return "\n".join(
         [

@@ -27,7 +27,7 @@ from textvae.files.atomic import naming
 from textvae.files.tensor_header import read_header
 from textvae.files.untrusted import inside, parse_json, read_text, reason, shown_name
 from textvae.models.sentence import SentenceModel
-from textvae.saving.folder import own_tensors, read_weights, write_weights
+from textvae.saving.folder import read_weights, write_weights
 
 FOLDER = "checkpoints"
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
@@ -304,7 +304,7 @@ def newest_whole(out: Path, warn: Callable[[str], None], *, sound: bool = False)
 @torch.no_grad()
 def copy_weights(path: Path, model: SentenceModel) -> None:
     """Copy a weights file into the existing parameters, which an optimizer may hold."""
-    own = own_tensors(model)
+    own = model.saved()
     for name, value in read_weights(path, model, model.device).items():
         own[name].copy_(value)
 

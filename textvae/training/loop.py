@@ -17,10 +17,13 @@ from textvae.data.batches import Batch, BatchPlan
 from textvae.data.prepare import Corpora
 from textvae.errors import DataError, InterruptedRun
 from textvae.evaluation.monitor import monitor
+from textvae.models.build import build_model
+from textvae.models.prior import CodeGaussian
 from textvae.models.sentence import SentenceModel
+from textvae.randomness import purposes
 from textvae.randomness.noise import StepNoise
 from textvae.randomness.seeds import derived_seed
-from textvae.saving.folder import WEIGHTS_FILE, build_model, save_model, write_atomically
+from textvae.saving.folder import WEIGHTS_FILE, save_model, write_atomically
 from textvae.training.budget import Budget
 from textvae.training.checkpoints import (
     ANEW,
@@ -123,7 +126,7 @@ class TrainingRun:
         self.device: torch.device = accelerator.device
         self.processes = Processes(accelerator)
         training = config.training
-        self.model = self._fresh_model("weights").to(self.device)
+        self.model = self._fresh_model(purposes.WEIGHTS).to(self.device)
         self.peak_learning_rate = training.learning_rate or default_learning_rate(config.model)
         self.updates = Updates(
             self.model,
@@ -131,7 +134,7 @@ class TrainingRun:
             accelerator,
             self.processes,
             self.peak_learning_rate,
-            ordinary_ids=corpora.tokenizer.ordinary_ids,
+            ordinary_ids=corpora.source.tokenizer.ordinary_ids,
         )
         self.plan = BatchPlan(
             corpora.train.lengths,
@@ -141,11 +144,13 @@ class TrainingRun:
             world_size=self.processes.count,
         )
         self.budget = Budget.of(training, self.plan.steps_per_epoch)
-        self.source = resident(corpora.train, self.device)
-        self.valid = monitored_chunks(corpora.valid, self.device)
-        fingerprints = (corpora.train.fingerprint, corpora.valid.fingerprint)
+        self.source = resident(corpora.source.train, self.device)
+        self.target = None  # the same sentences for a decoder with its own tokenizer
+        if corpora.source.train is not corpora.train:
+            self.target = resident(corpora.train, self.device)
+        self.valid = monitored_chunks(corpora, self.device)
         self.state = TrainingState(
-            corpus="-".join(fingerprints), tokenizer=corpora.tokenizer.fingerprint
+            corpus=corpora.fingerprint, tokenizer=corpora.tokenizer_fingerprint
         )
         self.course = Course(
             config, self.peak_learning_rate, self.state, self.processes, self.device
@@ -193,7 +198,7 @@ class TrainingRun:
     def rest_of_epoch(self) -> Iterator[Batch]:
         """The batches of the epoch that are still to come."""
         epoch, done = divmod(self.state.step, self.plan.steps_per_epoch)
-        return self.plan.batches(self.source, epoch, done)
+        return self.plan.batches(self.source, epoch, done, target=self.target)
 
     def update(self, batch: Batch) -> None:
         """One step on a batch, of what the course of the run has it train."""
@@ -229,7 +234,7 @@ class TrainingRun:
         """Turn the autoencoder that was trained so far into the beginning of a VAE."""
         self.course.end_pretraining()
         if self.config.objective.reset_decoder:
-            self.updates.reset_decoder(self._fresh_model("decoder"))
+            self.updates.reset_decoder(self._fresh_model(purposes.DECODER))
         self.reporter.message(f"pretraining as an autoencoder ends at step {self.state.step}")
 
     def plan_horizon(self) -> None:
@@ -389,7 +394,8 @@ class TrainingRun:
                 "the latent has collapsed: the decoder of this model ignores it. Train longer, or "
                 f"try {advice}"
             )
-        refits = self.model.kind == "ae" and not self.config.objective.matches_prior
+        fitted = isinstance(self.model.prior, CodeGaussian)
+        refits = fitted and not self.config.objective.matches_prior
         if refits and self.processes.is_main:
             self.fit_prior_of_best()
 
@@ -411,12 +417,19 @@ class TrainingRun:
         """Write the model as it stands."""
         if self.journal is not None:
             self.journal.check_place()
-        save_model(self.out, self.model, self.corpora.tokenizer, self.config.data)
+        save_model(
+            self.out,
+            self.model,
+            self.corpora.tokenizer,
+            self.config.data,
+            encoder_tokenizer=self.corpora.source.tokenizer,
+        )
 
     def fit_prior_of_best(self) -> None:
         """Give the saved autoencoder the Gaussian of its codes; too slow for each evaluation."""
         copy_weights(self.out / WEIGHTS_FILE, self.model)
-        self.model.fit_prior(training_codes(self.model, self.corpora.train))
+        assert isinstance(self.model.prior, CodeGaussian)
+        self.model.prior.fit(training_codes(self.model, self.corpora.source.train))
         self.save_best()
 
     def load_checkpoint(self, *, sound: bool = False) -> None:
@@ -530,7 +543,10 @@ class TrainingRun:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derived_seed(self.config.training.seed, name))
             return build_model(
-                self.config.model, self.corpora.tokenizer, self.config.data.max_tokens
+                self.config.model,
+                self.corpora.tokenizer.vocabulary,
+                self.config.data.max_tokens,
+                encoder_vocabulary=self.corpora.source.tokenizer.vocabulary,
             )
 
     def _places(self, batch: Batch) -> Tensor:

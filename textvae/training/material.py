@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textvae.data.batches import Tokens
+from textvae.data.batches import by_length
 from textvae.data.corpus import DeviceCorpus, EncodedCorpus, fits_on_device
+from textvae.data.prepare import Corpora
 from textvae.evaluation.likelihood import Chunk
 from textvae.evaluation.sentences import lowest_hashes
 from textvae.models.sentence import SentenceModel
@@ -27,18 +28,20 @@ def resident(corpus: EncodedCorpus, device: torch.device) -> EncodedCorpus | Dev
     return corpus
 
 
-def monitored_chunks(corpus: EncodedCorpus, device: torch.device) -> list[Chunk]:
-    """A fixed slice of the validation set, sentences of like length together.
+def monitored_chunks(corpora: Corpora, device: torch.device) -> list[Chunk]:
+    """A fixed slice of the validation set, sentences of similar length together.
 
-    That of `evaluate --limit`, each sentence in its place, so that its figures are those of
+    The slice of `evaluate --limit`, each sentence in its place, so that its figures are those of
     `evaluate MODEL VALID --limit 1000 --samples 1` with the seed of the training.
     """
-    rows = np.array(lowest_hashes(texts_of(corpus), MONITORED_SENTENCES))
-    order = np.argsort(corpus.lengths[rows], kind="stable")
-    return [
-        Chunk(corpus.tokens(rows[places]).to(device), torch.from_numpy(places))
-        for places in np.split(order, range(BATCH, len(order), BATCH))
-    ]
+    target, source = corpora.valid, corpora.source.valid
+    rows = np.array(lowest_hashes(texts_of(target), MONITORED_SENTENCES))
+    chunks = []
+    for places in by_length(target.lengths[rows], BATCH):
+        written = target.tokens(rows[places]).to(device)
+        read = written if source is target else source.tokens(rows[places]).to(device)
+        chunks.append(Chunk(read, written, torch.from_numpy(places)))
+    return chunks
 
 
 def texts_of(corpus: EncodedCorpus) -> Iterator[str]:
@@ -49,18 +52,8 @@ def texts_of(corpus: EncodedCorpus) -> Iterator[str]:
 
 @torch.no_grad()
 def training_codes(model: SentenceModel, corpus: EncodedCorpus) -> Tensor:
-    """Codes (N, Z) of sentences evenly spread over the training corpus."""
+    """Codes (N, Z) of sentences evenly spread over the corpus that the encoder reads."""
     count = len(corpus)
     rows = np.linspace(0, count - 1, min(count, PRIOR_SENTENCES)).astype(np.int64)
-    return torch.cat(
-        [model.code(tokens) for tokens in batches_by_length(corpus, rows, model.device)]
-    )
-
-
-def batches_by_length(
-    corpus: EncodedCorpus, rows: np.ndarray, device: torch.device
-) -> Iterator[Tokens]:
-    """Some sentences of a corpus, the short ones first."""
-    rows = rows[np.argsort(corpus.lengths[rows], kind="stable")]
-    for first in range(0, len(rows), BATCH):
-        yield corpus.tokens(rows[first : first + BATCH]).to(device)
+    batches = by_length(corpus.lengths[rows], BATCH)
+    return torch.cat([model.code(corpus.tokens(rows[b]).to(model.device)) for b in batches])

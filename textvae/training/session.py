@@ -20,12 +20,12 @@ from textvae.files.lock import LOCK_FILE, check_not_training, sole_training
 from textvae.files.untrusted import parse_json, read_text
 from textvae.saving.folder import (
     CONFIG_FILE,
-    TOKENIZER_FILE,
     load_model,
     own_file,
     read_metrics,
     write_atomically,
 )
+from textvae.saving.manifest import ENCODER_TOKENIZER_FILE, TOKENIZER_FILE
 from textvae.training.card import model_card
 from textvae.training.checkpoints import ANEW, FOLDER, TrainingState
 from textvae.training.loop import train
@@ -39,6 +39,7 @@ EXPERIMENT_FILE = "experiment.toml"
 WRITTEN = (
     "model.safetensors",
     "tokenizer.json",
+    "encoder_tokenizer.json",
     "metrics.jsonl",
     "README.md",
     "checkpoints",
@@ -83,7 +84,10 @@ def train_session(
                 config.tokenizer,
                 texts=texts,
                 valid_texts=valid_texts,
-                own_tokenizer=tokenizer_of(out) if resume else None,
+                own_tokenizer=tokenizer_of(out, TOKENIZER_FILE) if resume else None,
+                own_encoder_tokenizer=(
+                    tokenizer_of(out, ENCODER_TOKENIZER_FILE) if resume else None
+                ),
                 say=reporter.message,
             )
         tell_losses(corpora, config, reporter)
@@ -97,10 +101,10 @@ def train_session(
                 write_card(out, config, corpora, state)
 
 
-def tokenizer_of(out: Path) -> Tokenizer | None:
-    """That of the model in a folder; None where there is none that can be read."""
+def tokenizer_of(out: Path, name: str) -> Tokenizer | None:
+    """The tokenizer in a file of a model's folder; None if there is none that can be read."""
     try:
-        return Tokenizer.load(own_file(out, TOKENIZER_FILE))
+        return Tokenizer.load(own_file(out, name))
     except (NotFoundError, DataError):  # the same text gives the same one again
         return None
 

@@ -15,6 +15,7 @@ from textvae.config import Config, ModelConfig
 from textvae.data.batches import Batch
 from textvae.models.sentence import SentenceModel
 from textvae.objectives.training_loss import TrainingLoss
+from textvae.randomness import purposes
 from textvae.randomness.noise import StepNoise
 from textvae.randomness.seeds import derived_seed
 from textvae.training.checkpoints import optimizer_tensors, restore_optimizer
@@ -50,14 +51,15 @@ class Updates:
         self._clip = training.gradient_clip
         self._model = model
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(derived_seed(training.seed, "auxiliaries"))
+            torch.default_generator.manual_seed(derived_seed(training.seed, purposes.AUXILIARIES))
             loss = TrainingLoss(
                 model, config.objective, processes.sum, ordinary_ids=ordinary_ids
             ).to(device)
         self._bag, self._discriminator = loss.bag_of_words, loss.discriminator
         self.loss = accelerator.prepare(loss)
         fused = device.type in ("cpu", "cuda")
-        self._trained = [*model.parameters(), *(self._bag.parameters() if self._bag else ())]
+        auxiliary = self._bag.parameters() if self._bag else ()
+        self._trained = [*(parameter for _, parameter in model.trained()), *auxiliary]
         self.optimizer = torch.optim.AdamW(
             self._trained, lr=learning_rate, weight_decay=training.weight_decay, fused=fused
         )
@@ -128,8 +130,8 @@ class Updates:
     def reset_decoder(self, fresh: SentenceModel) -> None:
         """Give all but the encoder the weights of a `fresh` model, and forget their moments."""
         encoder = {id(parameter) for parameter in encoder_parameters(self._model)}
-        weights = dict(fresh.named_parameters())
-        for name, parameter in self._model.named_parameters():
+        weights = dict(fresh.trained())
+        for name, parameter in self._model.trained():
             if id(parameter) not in encoder:
                 parameter.copy_(weights[name])
                 self.optimizer.state.pop(parameter, None)
@@ -187,8 +189,9 @@ def step_if(finite: Tensor, optimizer: torch.optim.Optimizer) -> None:
 
 
 def encoder_parameters(model: SentenceModel) -> list[nn.Parameter]:
-    """The parameters of q(z|x)."""
-    return [] if model.encoder is None else list(model.encoder.parameters())
+    """The trained parameters of q(z|x)."""
+    reading = [part for part in (model.encoder, model.posterior) if part is not None]
+    return [parameter for part in reading for _, parameter in part.trained()]
 
 
 def default_learning_rate(model: ModelConfig) -> float:

@@ -1,4 +1,4 @@
-"""What makes the vectors of a model what they are, as a short string."""
+"""What makes two models the same: a digest of all that their vectors depend on."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from textvae.data.tokenizers import Tokenizer
 from textvae.models.sentence import SentenceModel
 
 
-def fingerprint(model: SentenceModel, tokenizer: Tokenizer, data: DataConfig) -> str:
+def fingerprint(model: SentenceModel, encoder_tokenizer: Tokenizer, data: DataConfig) -> str:
     """A digest of architecture, encoder weights, tokenizer and preparation of the text; 32 digits.
 
-    Models of one fingerprint give a sentence the same vector, wherever they are stored.
+    Models of one fingerprint give a sentence the same vector, wherever they are stored. The digest
+    of a model does not change with the version of the format that it is stored in.
     """
+    reader = model.encoder if model.encoder is not None else model.decoder
     described = {
         # Without defaults, so that a setting which a later version adds changes nothing here.
         "architecture": model.config.model_dump(mode="json", exclude_defaults=True),
         "lowercase": data.lowercase,
         "normalization": data.normalization,
-        "max_tokens": model.max_tokens,
-        "tokenizer": tokenizer.fingerprint,
+        "max_tokens": reader.max_tokens,
+        "tokenizer": encoder_tokenizer.fingerprint,
     }
     digest = hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=16)
-    if model.encoder is not None:
-        for name, value in sorted(model.encoder.state_dict().items()):
+    if model.encoder is not None and model.posterior is not None:
+        tensors = {**model.encoder.state_dict(), **model.posterior.state_dict()}
+        for name, value in sorted(tensors.items()):
             digest.update(f"{name} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -1,0 +1,47 @@
+"""A fresh model from its configuration: each part by the table of its kind."""
+
+from __future__ import annotations
+
+from textvae.config import ModelConfig
+from textvae.data.vocabulary import Vocabulary
+from textvae.models.decoder import NetworkDecoder
+from textvae.models.encoder import NetworkEncoder
+from textvae.models.posterior import GaussianPosterior, PointPosterior, Posterior
+from textvae.models.prior import PRIORS, CodeGaussian, Prior
+from textvae.models.sentence import SentenceModel
+
+
+def build_model(
+    config: ModelConfig,
+    vocabulary: Vocabulary,
+    max_tokens: int,
+    *,
+    encoder_vocabulary: Vocabulary | None = None,
+    encoder_max_tokens: int | None = None,
+) -> SentenceModel:
+    """A model whose weights are drawn from torch's global generator.
+
+    The order of the parts decides which weights a seed gives, and so stays as it is.
+
+    Args:
+        vocabulary: of the decoder's tokenizer.
+        max_tokens: longest sentence, end token included.
+        encoder_vocabulary, encoder_max_tokens: of the encoder; none: as the decoder's.
+    """
+    if config.model == "lm":
+        return SentenceModel(config, NetworkDecoder(config, vocabulary, max_tokens, 0))
+    encoder = NetworkEncoder(
+        config, encoder_vocabulary or vocabulary, encoder_max_tokens or max_tokens
+    )
+    posterior: Posterior
+    if config.model == "vae":
+        posterior = GaussianPosterior(config, encoder.output_size)
+    else:
+        posterior = PointPosterior(config, encoder.output_size)
+    decoder = NetworkDecoder(config, vocabulary, max_tokens, config.latent_size)
+    prior: Prior
+    if config.model == "vae":
+        prior = PRIORS[config.prior](config.latent_size)
+    else:
+        prior = CodeGaussian(config.latent_size)
+    return SentenceModel(config, decoder, encoder=encoder, posterior=posterior, prior=prior)

@@ -1,0 +1,141 @@
+"""Priors p(z): sampled from noise, with a density, and with the KL of a posterior to them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from textvae.config.schema import PRIORS_OF_A_VAE
+from textvae.gaussian import DiagonalGaussian
+from textvae.models.part import Part
+
+
+class Prior(Part):
+    """A distribution of latents (..., Z).
+
+    Its methods take tensors of any device and dtype and answer there; a prior with parameters
+    moves them along, `self.mean.to(z)`. A prior needs `sample` and `log_prob`; `kl` is then an
+    estimate. Parameters are trained with the model. See `register_prior`.
+
+    Args:
+        latent_size: Z.
+        noise_size: standard normal numbers that a sample is made of.
+    """
+
+    is_fitted = False  # True once a prior was fitted to the codes of sentences
+
+    def __init__(self, latent_size: int, noise_size: int | None = None) -> None:
+        super().__init__()
+        self.latent_size = latent_size
+        self.noise_size = latent_size if noise_size is None else noise_size
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """z (N, Z) from standard normal noise (N, noise_size)."""
+        raise NotImplementedError
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log p(z) in nats, (..., Z) -> (...)."""
+        raise NotImplementedError
+
+    def kl_per_dimension(self, q: DiagonalGaussian) -> Tensor | None:
+        """KL(q || p) of each dimension in nats, (..., Z); None if it does not split so."""
+        return None
+
+    def exact_kl(self, q: DiagonalGaussian) -> Tensor | None:
+        """KL(q || p) of posteriors (..., Z) in nats, (...); None without a closed form."""
+        split = self.kl_per_dimension(q)
+        return None if split is None else split.sum(-1)
+
+    def kl(self, q: DiagonalGaussian, z: Tensor) -> Tensor:
+        """KL(q || p) in nats: exact where there is a closed form, else log q(z) - log p(z).
+
+        Args:
+            q: posteriors (B, Z).
+            z: a sample of each, (B, Z), or K samples, (K, B, Z); only an estimate needs them.
+
+        Returns:
+            Shape (B,). An estimate is the mean over the samples.
+        """
+        exact = self.exact_kl(q)
+        if exact is not None:
+            return exact
+        estimate = q.log_prob(z) - self.log_prob(z)
+        return estimate.mean(0) if z.dim() > q.mean.dim() else estimate
+
+
+class StandardNormal(Prior):
+    """N(0, I), the prior of Kingma & Welling 2014."""
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """The noise itself."""
+        return noise
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log N(z; 0, I) in nats, (..., Z) -> (...)."""
+        return DiagonalGaussian.standard(self.latent_size, device=z.device).log_prob(z)
+
+    def kl_per_dimension(self, q: DiagonalGaussian) -> Tensor:
+        """KL(q || N(0, I)) of each dimension in nats, (..., Z)."""
+        return q.kl_to_standard_normal()
+
+
+class CodeGaussian(Prior):
+    """The Gaussian, with full covariance, of the codes of an autoencoder; N(0, I) until fitted."""
+
+    mean: Tensor  # (Z,)
+    factor: Tensor  # (Z, Z): Cholesky factor of the covariance
+
+    def __init__(self, latent_size: int) -> None:
+        super().__init__(latent_size)
+        self.register_buffer("mean", torch.zeros(latent_size))
+        self.register_buffer("factor", nn.init.eye_(torch.empty(latent_size, latent_size)))
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """mean + factor @ noise, (N, Z)."""
+        return self.mean.to(noise) + noise @ self.factor.to(noise).T
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log N(z; mean, factor factor^T) in nats, (..., Z) -> (...)."""
+        factor = self.factor.to(z)
+        flat = (z - self.mean.to(z)).reshape(-1, self.latent_size)
+        whitened = torch.linalg.solve_triangular(factor, flat.T, upper=False).T
+        standard = DiagonalGaussian.standard(self.latent_size, device=z.device)
+        log_prob = standard.log_prob(whitened) - factor.diagonal().log().sum()
+        return log_prob.view(z.shape[:-1])
+
+    @property
+    def stddev(self) -> Tensor:
+        """Standard deviation of each dimension, (Z,)."""
+        return self.factor.square().sum(1).sqrt()
+
+    @property
+    def is_fitted(self) -> bool:  # type: ignore[override]
+        """True once `fit` has seen codes."""
+        standard = torch.eye(self.latent_size, device=self.factor.device)
+        return bool(self.mean.any()) or not torch.equal(self.factor, standard)
+
+    @torch.no_grad()
+    def fit(self, codes: Tensor) -> None:
+        """Take mean and covariance of codes (N, Z)."""
+        codes = codes.double().cpu()
+        centred = codes - codes.mean(0)
+        covariance = centred.T @ centred / max(len(codes) - 1, 1)
+        jitter = 1e-6 * (1 + covariance.trace() / self.latent_size)  # for codes that span less
+        covariance += jitter * torch.eye(self.latent_size, dtype=torch.double)
+        self.mean.copy_(codes.mean(0))
+        self.factor.copy_(torch.linalg.cholesky(covariance))
+
+
+PRIORS: dict[str, type[Prior]] = {"standard": StandardNormal}  # of a vae, by name
+
+
+def register_prior(name: str, prior: type[Prior]) -> None:
+    """Make `--set model.prior=NAME` mean `prior`, whose constructor takes the latent size.
+
+    >>> class Shifted(StandardNormal):
+    ...     def sample(self, noise: Tensor) -> Tensor:
+    ...         return noise + 1
+    >>> register_prior("shifted", Shifted)
+    """
+    PRIORS[name] = prior
+    PRIORS_OF_A_VAE.add(name)
