@@ -22,6 +22,8 @@ KEY = re.compile(rf"\b({'|'.join(SECTIONS)})\.(?!json|md|safetensors)([a-z_]+)\b
 FILE = re.compile(r"\b(?:scripts|tests|data|textvae)/[\w./-]*\w")
 NOT_OURS = {
     "--nproc-per-node",  # torchrun
+    "--cases",  # tests/hardening/fuzz.py
+    "--processes",
     "--check",  # scripts/tour.py
 }
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
