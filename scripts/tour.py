@@ -1,11 +1,16 @@
-"""Run the README's examples and put what they print into it.
+"""Run the examples of README.md and docs/*.md and write their output into the pages.
 
-A block that follows the line `<!-- run -->` is run in the repository's root: of a `console`
-block each line that begins with `$ ` is a shell command, and the lines after it become its
-standard output; the output of a `python` block becomes the `text` block after it.
+A block after the line `<!-- run -->` is run in the root of the repository:
 
-    python scripts/tour.py           writes README.md anew
-    python scripts/tour.py --check   says which blocks would change, and fails if any would
+- `console`: each line that begins with `$ ` is a shell command. The lines after the command
+  become its standard output.
+- `python`: the `text` block after it becomes its standard output.
+
+The examples use the models of `scripts/demo` and of the README. README.md comes first, then
+docs/*.md in the order of their names.
+
+    python scripts/tour.py           writes the pages
+    python scripts/tour.py --check   names the pages that would change, and fails if there are any
 """
 
 from __future__ import annotations
@@ -14,37 +19,61 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+MARK = "<!-- run -->"
 BLOCK = re.compile(
-    r"<!-- run -->\n```(?P<kind>console|python)\n(?P<body>.*?)```\n"
-    r"(?P<output>\n?```text\n.*?```\n)?",
-    re.DOTALL,
+    rf"^{MARK}\n```(?P<kind>console|python)\n(?P<body>.*?)^```\n"
+    r"(?P<output>\n```text\n.*?^```\n)?",
+    re.DOTALL | re.MULTILINE,
 )
+
+Shell = Callable[[list[str], str], str]
 
 
 def main(arguments: list[str]) -> int:
-    """Regenerate or check the README; the exit status."""
-    before = README.read_text(encoding="utf-8")
-    after = BLOCK.sub(rerun, before)
-    if "--check" in arguments:
-        if after != before:
-            print("README.md differs from what its examples print", file=sys.stderr)
-        return int(after != before)
-    README.write_text(after, encoding="utf-8")
-    return 0
+    """Write or check the pages; the exit status."""
+    changed = []
+    for page in pages(ROOT):
+        before = page.read_text(encoding="utf-8")
+        after = rerun(before, shell)
+        if after == before:
+            continue
+        changed.append(page.relative_to(ROOT))
+        if "--check" not in arguments:
+            page.write_text(after, encoding="utf-8")
+    for name in changed:
+        print(f"{name} differs from the output of its examples", file=sys.stderr)
+    return int(bool(changed) and "--check" in arguments)
 
 
-def rerun(block: re.Match[str]) -> str:
+def pages(root: Path) -> list[Path]:
+    """README.md, then the pages of docs/ in the order of their names."""
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+
+
+def rerun(page: str, run: Shell) -> str:
+    """The text of a page with the output of a fresh run of its examples.
+
+    Raises:
+        ValueError: a mark without a block that can be run.
+    """
+    marks = sum(line == MARK for line in page.splitlines())
+    if marks != len(BLOCK.findall(page)):
+        raise ValueError(f"{MARK} must stand directly before a console or python block")
+    return BLOCK.sub(lambda block: with_output(block, run), page)
+
+
+def with_output(block: re.Match[str], run: Shell) -> str:
     """The block with the output of a fresh run."""
     if block["kind"] == "python":
-        output = shell([sys.executable, "-"], block["body"])
-        return f"<!-- run -->\n```python\n{block['body']}```\n\n```text\n{output}```\n"
+        output = run([sys.executable, "-"], block["body"])
+        return f"{MARK}\n```python\n{block['body']}```\n\n```text\n{output}```\n"
     commands = [line for line in block["body"].splitlines() if line.startswith("$ ")]
-    parts = [f"{line}\n{shell(['bash', '-euo', 'pipefail'], line[2:])}" for line in commands]
-    return f"<!-- run -->\n```console\n{''.join(parts)}```\n"
+    parts = [f"{line}\n{run(['bash', '-euo', 'pipefail'], line[2:])}" for line in commands]
+    return f"{MARK}\n```console\n{''.join(parts)}```\n"
 
 
 def shell(command: list[str], program: str) -> str:

@@ -1,4 +1,4 @@
-"""The README's table of the files of `textvae embed`, against such files."""
+"""The table of vector files in docs/file-formats.md, compared with files of `textvae embed`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from safetensors import safe_open
 
 from textvae.export import formats as vectors
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "file-formats.md"
 N, D, B = 24, 4, 1  # rows, dimensions, and bytes of their bits
 LETTERS = {N: "N", D: "D", B: "B"}
 MODES = ([], ["--quantize", "int8"], ["--quantize", "binary"])
 
 
 def described() -> dict[tuple[str, int], dict[str, str]]:
-    """(format, place in MODES) -> name -> what the README says of it; nothing: no such name."""
-    lines = README.read_text(encoding="utf-8").split("| Format | Name |", 1)[1].splitlines()[2:]
+    """(format, position in MODES) -> name -> content; a name without content is left out."""
+    lines = PAGE.read_text(encoding="utf-8").split("| Format | Name |", 1)[1].splitlines()[2:]
     table: dict[tuple[str, int], dict[str, str]] = {}
     for line in lines:
         if not line.startswith("|"):
@@ -44,7 +44,7 @@ def array(value: np.ndarray) -> str:
 
 
 def found(path: Path) -> dict[str, str]:
-    """Name -> what a file holds under it, in the words of the table."""
+    """Name -> content of a file under that name, in the words of the table."""
     match path.suffix:
         case ".npy":
             return {"the array": array(np.load(path))}
@@ -83,7 +83,7 @@ def found(path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("suffix", vectors.WRITERS)
 @pytest.mark.parametrize("mode", range(len(MODES)))
-def test_the_files_of_embed_hold_what_the_readme_says(
+def test_vector_files_have_the_documented_content(
     textvae, tiny_vae: Path, sentences: list[str], tmp_path: Path, suffix: str, mode: int
 ) -> None:
     rows = [{"text": text, "label": "ab"[i % 2]} for i, text in enumerate(sentences[:N])]
