@@ -361,7 +361,7 @@ def cases() -> list[Case]:
         embed("no JSON object", 4, r"list\.jsonl:1: expected a JSON object", "list.jsonl"),
         embed("broken JSON", 4, r"broken\.jsonl:2: not valid JSON", "broken.jsonl"),
         embed("deep JSON", 4, r"deep\.jsonl:1: not valid JSON", "deep.jsonl"),
-        embed("a name twice", 4, r"twice\.jsonl:1: .*'text' stands twice", "twice.jsonl"),
+        embed("a name twice", 4, r"twice\.jsonl:1: .*duplicate name 'text'", "twice.jsonl"),
         embed("half a surrogate pair", 4, "the text holds half a surrogate", "surrogate.jsonl"),
         embed("half a surrogate pair", 4, "the label holds half a surr", "label-surrogate.jsonl"),
         probe("label of the wrong type", 4, "the label is of type list", "label-list.jsonl"),
