@@ -367,7 +367,7 @@ def added(content: str, **flags: bool) -> dict[str, Any]:
                 "normalizer": {"type": "Replace", "pattern": {"String": "x"}, "content": ""},
                 "added_tokens": [added("x", normalized=True)],
             },
-            "leaves nothing of the added token 'x'",
+            "makes the added token 'x' empty",
         ),
         (
             {
@@ -428,5 +428,5 @@ def test_an_unknown_word_does_not_end_a_sentence(tmp_path: Path) -> None:
     tokenizer = Tokenizer.load(path)
     assert (tokenizer.eos_id, tokenizer.unk_id) == (0, None)
     assert tokenizer.encode(["a"]) == [[1]]
-    with pytest.raises(DataError, match="takes '</s>' in a text for its own special token"):
+    with pytest.raises(DataError, match="reads '</s>' in a text as its own special token"):
         tokenizer.encode(["b"])

@@ -628,7 +628,7 @@ def test_a_whole_character_map_is_taken(tmp_path: Path) -> None:
 def test_what_a_tokenizer_has_no_token_for_is_a_data_error(tmp_path: Path) -> None:
     for model in ({"unk_token": "none"}, {"type": "Unigram", "vocab": [["a", 0.0]]}):
         tokenizer = Tokenizer.load(foreign(tmp_path, model=model))
-        with pytest.raises(DataError, match="cannot read these texts: "):
+        with pytest.raises(DataError, match="cannot encode these texts: "):
             tokenizer.encode(["zzz"])
 
 

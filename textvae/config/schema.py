@@ -302,7 +302,7 @@ class TrainingConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="Seed of all randomness.")
     device: str = Field("auto", description="Device: auto, cpu, cuda, cuda:1 or mps.")
     precision: Literal["auto", "float32", "bf16"] = Field(
-        "auto", description="Precision of the training arithmetic; auto picks by device."
+        "auto", description="Precision of training; auto is bf16 where the device supports it."
     )
     threads: Positive | None = Field(
         None, description="Number of CPU threads; by default, torch decides."
