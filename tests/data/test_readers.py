@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import bz2
 import contextlib
-import gzip
 import io
 import json
-import lzma
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from compressors import COMPRESS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,13 +27,6 @@ from textvae.data.rows import hash_fraction
 from textvae.data.sources import Source, find_sources, read_chunks
 from textvae.errors import DataError, NotFoundError, TextVAEError, UsageError
 
-COMPRESS: dict[str, Callable[[bytes], bytes]] = {
-    "": bytes,
-    ".gz": gzip.compress,
-    ".xz": lzma.compress,
-    ".bz2": bz2.compress,
-    ".zst": zstandard.compress,
-}
 ROWS = [Row('say "hi" , ok', "pos", -1.5), Row("天气 很好 😀", "neg", -2.0)]
 FILES = {
     ".csv": '\ufefflabel,text,log_prob\r\npos,"say ""hi"" , ok",-1.5\r\nneg,天气 很好 😀,-2\r\n',
