@@ -309,7 +309,7 @@ def cases() -> list[Case]:
         evaluate("one sentence", 0, "", "one.txt"),
         reconstruct("one sentence", 0, "", "one.txt"),
         Case("one sentence", ("cluster", MODEL, "one.txt", "-k", "2"), 4,
-             r"one\.txt: 2 clusters need at least as many sentences"),
+             r"one\.txt: 2 clusters need as many sentences"),
         trained("an empty file", 4, r"empty\.txt: no training sentences are left", "empty.txt"),
         embed("an empty file", 0, "0 vectors", "empty.txt"),
         reconstruct("an empty file", 0, r"warning: empty\.txt: no sentence in it", "empty.txt"),
