@@ -189,7 +189,7 @@ class Tokenizer:
 
 
 def _in_pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The texts in slices of bounded size: the backend needs 140 bytes for each byte of text."""
+    """The texts in slices of bounded size: encoding needs 140 bytes for each character."""
     first = characters = 0
     for place, text in enumerate(texts):
         if characters and characters + len(text) > _PIECE_CHARACTERS:

@@ -149,7 +149,7 @@ def _check_growth(parts: list[Mapping[str, Any]], kind: str) -> None:
             growth *= _replacement_growth(part)
     if growth > MOST_GROWTH:
         raise ValueError(
-            f"the {kind} makes a text up to {growth:.3g} times longer: expected at most "
+            f"the {kind} makes a text up to {growth:.3g} times as long: expected at most "
             f"{MOST_GROWTH}"
         )
 
