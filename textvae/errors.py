@@ -1,4 +1,4 @@
-"""Every error a user can meet, under one root, each with the exit code of the command line.
+"""All errors that textvae raises on purpose, under one root class, each with its exit code.
 
 A message says what is wrong, where, and what to try, in one line.
 """
@@ -9,7 +9,7 @@ _LONGEST_SHOWN = 100  # characters of a value in a message
 
 
 def shown(value: object) -> str:
-    """A value as messages quote it: printable, on one line, and no longer than people read.
+    """The `repr` of a value for a message: printable, one line, truncated to 100 characters.
 
     >>> shown("a\\nb"), len(shown("a" * 1000))
     ("'a\\\\nb'", 100)
@@ -19,7 +19,10 @@ def shown(value: object) -> str:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether a file can hold `text`: names in no UTF-8 reach us with halves of surrogate pairs."""
+    """True if `text` encodes as UTF-8.
+
+    File names that are not valid UTF-8 reach Python with lone surrogates, which do not encode.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -28,49 +31,49 @@ def is_utf8(text: str) -> bool:
 
 
 class TextVAEError(Exception):
-    """Root of all errors that textvae raises on purpose."""
+    """The root of all errors that textvae raises on purpose."""
 
     exit_code = 1
 
 
 class UsageError(TextVAEError):
-    """A call that makes no sense: options that contradict, a command a model cannot serve."""
+    """An invalid call: contradictory options, or a command that the model does not support."""
 
     exit_code = 2
 
 
 class NotFoundError(TextVAEError):
-    """A file, folder, column, data set or model that is not there."""
+    """A file, folder, column, data set or model does not exist."""
 
     exit_code = 3
 
 
 class InvalidError(TextVAEError):
-    """Something that is there but cannot be used; parent of the data and configuration errors."""
+    """An input exists but is not usable; parent of the data, configuration and model errors."""
 
     exit_code = 4
 
 
 class DataError(InvalidError):
-    """Text or a data file that cannot be read or used."""
+    """Text or a data file cannot be read or used."""
 
 
 class ConfigError(InvalidError):
-    """A configuration value outside what is allowed."""
+    """A configuration key is unknown, or its value is not allowed."""
 
 
 class ModelFormatError(InvalidError):
-    """A model folder that is damaged, incomplete, or of an unknown format."""
+    """A model folder is damaged, incomplete, or in an unknown format."""
 
 
 class DivergedError(TextVAEError):
-    """Training produced values that are not finite and could not recover."""
+    """Training produced non-finite values and could not recover."""
 
     exit_code = 5
 
 
 class InterruptedRun(TextVAEError):
-    """Training stopped by a signal after saving; `exit_code` follows the signal."""
+    """A signal stopped training, after a save; `exit_code` is 128 plus the signal number."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)

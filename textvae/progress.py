@@ -1,4 +1,4 @@
-"""How long work tells whoever watches how far it is."""
+"""The callback type by which long-running work reports progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers as people read them in messages and tables."""
+"""Numbers formatted for messages and tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def human(value: Any) -> str:
-    """A value as people read it: four decimals, grouped thousands, a dash for nothing."""
+    """A value as text: four decimals, thousands separators, a dash for None."""
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
         value = value.item()
     if value is None:
@@ -26,5 +26,5 @@ def human(value: Any) -> str:
 
 
 def counted(n: int, noun: str) -> str:
-    """`1 label`, `2 labels`, `1,000 labels`."""
+    """A count with its noun: `1 label`, `2 labels`, `1,000 labels`."""
     return f"{human(n)} {noun}" if n == 1 else f"{human(n)} {noun}s"

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from blobs import blobs
 from safetensors.numpy import save
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from test_probes import blobs
 
 from textvae.classification.classifier import SentenceClassifier, read_classifier, train_classifier
 from textvae.classification.linear import chosen_strength

@@ -248,7 +248,7 @@ def test_a_damaged_tokenizer_in_the_cache_is_trained_again(tmp_path: Path, cache
 
 
 def test_no_place_for_a_cache_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match="cannot be the cache folder"):
+    with pytest.raises(DataError, match="cannot create the cache folder"):
         cache_folder("nul\0")
     monkeypatch.delenv("TEXTVAE_CACHE", raising=False)
     monkeypatch.setenv("HOME", "~")  # what a user without a home resolves to

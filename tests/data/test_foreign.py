@@ -361,13 +361,13 @@ def added(content: str, **flags: bool) -> dict[str, Any]:
             {"model": {"vocab": {"[UNK]": 0, "a": 4_000_000}}},
             "id 4,000,000 in a vocabulary of 2 tokens: expected below 10,004",
         ),
-        ({"normalizer": {"type": "Prepend", "prepend": ""}}, "the normalizer prepends nothing"),
+        ({"normalizer": {"type": "Prepend", "prepend": ""}}, "the Prepend text .* is empty"),
         (
             {
                 "normalizer": {"type": "Replace", "pattern": {"String": "x"}, "content": ""},
                 "added_tokens": [added("x", normalized=True)],
             },
-            "leaves nothing of the added token 'x'",
+            "makes the added token 'x' empty",
         ),
         (
             {
@@ -377,7 +377,7 @@ def added(content: str, **flags: bool) -> dict[str, Any]:
                     "vocab": [["<unk>", 0.0], ["a" * (LONGEST_PIECE + 1), -1.0]],
                 }
             },
-            f"a text of at most {LONGEST_PIECE} characters",
+            f"a string of at most {LONGEST_PIECE} characters",
         ),
     ],
 )
@@ -402,7 +402,7 @@ def test_patterns_are_not_tried_in_vain_at_each_character(tmp_path: Path, form: 
         normalizer={"type": "Sequence", "normalizers": [replace] * 16},
         pre_tokenizer={"type": "Sequence", "pretokenizers": [split] * 16},
     )
-    with pytest.raises(DataError, match=r"look at up to .* 2,000 are allowed"):
+    with pytest.raises(DataError, match=r"scan up to .* at most 2,000"):
         Tokenizer.load(path)
     two = [{**split, "pattern": {"Regex": text}} for text in (LLAMA_3, r"[0-9]{1,3}| {2,31}")]
     several = {"type": "Sequence", "pretokenizers": two}
@@ -428,5 +428,5 @@ def test_an_unknown_word_does_not_end_a_sentence(tmp_path: Path) -> None:
     tokenizer = Tokenizer.load(path)
     assert (tokenizer.eos_id, tokenizer.unk_id) == (0, None)
     assert tokenizer.encode(["a"]) == [[1]]
-    with pytest.raises(DataError, match="takes '</s>' in a text for its own special token"):
+    with pytest.raises(DataError, match="reads '</s>' in a text as its own special token"):
         tokenizer.encode(["b"])

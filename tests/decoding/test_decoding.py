@@ -443,7 +443,7 @@ def test_no_sentences_from_no_latents() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"strategy": "nucleus"}, "strategy 'nucleus' is unknown: choose from sample"),
+        ({"strategy": "nucleus"}, "unknown strategy 'nucleus': choose from sample"),
         ({"temperature": 0.0}, "temperature 0.0 must be above 0.*greedy"),
         ({"temperature": math.nan}, "temperature nan must be above 0"),
         ({"top_k": -1}, "top_k -1 must be 0"),

@@ -605,7 +605,7 @@ def test_the_input_is_not_replaced(embeds, tiny_vae: Path, reviews: Path, textva
         textvae("compare", tiny_vae, "--on", reviews, "--out", reviews),
     ):
         assert ran.code == 2
-        assert "this is the input" in ran.err
+        assert "overwrite the input" in ran.err
         assert reviews.read_bytes() == before
 
 

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from compressors import COMPRESS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_readers import COMPRESS
 
 from textvae.cli.output import CONTROLS_FOR_EYES, Output, to_json
 from textvae.config import SECTIONS, Config, parse_assignment

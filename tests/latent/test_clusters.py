@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from blobs import blobs
 from sklearn.metrics import normalized_mutual_info_score
-from test_probes import blobs
 
 from textvae.errors import DataError, UsageError
 from textvae.latent import clusters

@@ -89,7 +89,7 @@ def test_paths_that_make_no_sense_are_refused() -> None:
     a, b = ends(4)
     with pytest.raises(UsageError, match="steps 1 must be 2 to 10,000"):
         interpolate(a, b, 1)
-    with pytest.raises(UsageError, match="method 'cubic' is unknown: choose from linear, slerp"):
+    with pytest.raises(UsageError, match="unknown method 'cubic': choose from linear, slerp"):
         interpolate(a, b, 3, method="cubic")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"shapes \(4,\) and \(3,\)"):
         interpolate(a, b[:3], 3)

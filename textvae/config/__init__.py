@@ -1,7 +1,7 @@
 """The configuration: validated sections, resolved from defaults, a recipe, a file and options.
 
-Field names are unique across sections, so an option's name alone says where it belongs. A recipe
-is a configuration file that comes with the package, `textvae/recipes/NAME.toml`.
+Field names are unique across sections, so a name alone identifies its section. A recipe is a
+configuration file that comes with the package, `textvae/recipes/NAME.toml`.
 """
 
 from textvae.config.layers import (

@@ -1,4 +1,4 @@
-"""Layers of a configuration: recipes, TOML files and assignments, each laid over the last."""
+"""Layers of a configuration: recipes, TOML files and assignments; later layers override."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from textvae.files.untrusted import parse_toml, read_text, reason, shown_name
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-# Also those that turn the direction of what follows; json itself escapes those below 0x20.
+# With those that change the direction of text; json itself escapes the characters below 0x20.
 _CONTROLS = re.compile(r"[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
-# What decides the same thing: a later layer that gives one side takes back the other side.
+# Alternatives that exclude each other: a layer that sets one side unsets the other.
 ALTERNATIVES = (frozenset({"target_kl"}), frozenset(WITHOUT_TARGET))
 
 
 def lay_over(values: dict[str, dict[str, Any]], layer: Mapping[str, Mapping[str, Any]]) -> None:
-    """Put the tables of a later layer of the configuration over those that `values` has so far.
+    """Update `values` in place with the tables of a later layer of the configuration.
 
     >>> values = {"objective": {"beta": 0.5, "free_bits": 0.1}}
     >>> lay_over(values, {"objective": {"target_kl": 8.0}})
@@ -43,23 +43,27 @@ def lay_over(values: dict[str, dict[str, Any]], layer: Mapping[str, Mapping[str,
 
 
 def toml_value(value: Any) -> str:
-    """A scalar or a list of strings as TOML: its JSON, with no control character as it is."""
+    """A scalar or a list of strings as TOML: its JSON, with all control characters escaped."""
     written = json.dumps(value, ensure_ascii=False)
     return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", written)
 
 
 def parse_assignment(text: str) -> tuple[str, str, Any]:
-    """(section, key, value) of `section.key=value`; the value reads as TOML, else as text."""
+    """(section, key, value) of `section.key=value`; a value that is not TOML is a string.
+
+    Raises:
+        ConfigError: the text has another form, or the section is unknown.
+    """
     target, equals, raw = text.partition("=")
     section, dot, key = target.strip().partition(".")
     if not equals or not dot or section not in SECTIONS:
         raise ConfigError(
-            f"--set {shown(text)}: expected section.key=value with a section of "
+            f"--set {shown(text)}: expected section.key=value, where section is one of "
             f"{', '.join(SECTIONS)}"
         )
     try:
         value = parse_toml(f"value = {raw}")["value"]
-    except ValueError:  # no TOML, a number of 5,000 digits, 5,000 brackets
+    except ValueError:  # not TOML, a number of 5,000 digits, 5,000 brackets
         value = raw.strip()
     return section, key.strip(), value
 
@@ -68,11 +72,11 @@ def read_recipe(name: str) -> dict[str, Any]:
     """The tables of the recipe `name`.
 
     Raises:
-        ConfigError: there is no such recipe.
+        ConfigError: the recipe does not exist.
     """
     known = recipe_names()
     if name not in known:
-        own = "; a file of your own goes by --config" if name.endswith(".toml") else ""
+        own = "; use --config for a file of your own" if name.endswith(".toml") else ""
         raise ConfigError(
             f"recipe {shown(name)}: expected {', '.join(known)}{suggestion(name, known)}{own}"
         )
@@ -90,14 +94,19 @@ def recipe_names() -> list[str]:
 
 
 def _recipes() -> Traversable:
-    # Here and not above: few commands need it, and its import takes 20 ms.
+    # Imported here: few commands need it, and the import takes 20 ms.
     from importlib.resources import files
 
     return files("textvae") / "recipes"
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """The tables of a TOML file."""
+    """The tables of a TOML file.
+
+    Raises:
+        NotFoundError: the file does not exist.
+        ConfigError: the file cannot be read, is not TOML, or has a value outside any section.
+    """
     try:
         values = parse_toml(read_text(Path(path)))
     except FileNotFoundError:
@@ -109,7 +118,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     for name, value in values.items():
         if not isinstance(value, dict):
             raise ConfigError(
-                f"{path}: {shown_name(name)} = {shown(value)} stands in no section{_home_of(name)}"
+                f"{path}: {shown_name(name)} = {shown(value)} is not in a section{_home_of(name)}"
             )
     return values
 

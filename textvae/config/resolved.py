@@ -1,4 +1,4 @@
-"""The whole configuration of a run: all sections, resolved from their layers, and as TOML."""
+"""The complete configuration of a run: all sections, resolved from layers, and as TOML."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from textvae.errors import ConfigError
 
 
 class Config(Section):
-    """Everything that decides a training run."""
+    """All settings of a training run."""
 
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
@@ -37,13 +37,13 @@ class Config(Section):
     @model_validator(mode="after")
     def _the_target_is_within_reach(self) -> Config:
         model, target = self.model, self.objective.target_kl
-        # Not by **, which raises an error where * gives infinity.
+        # `**` would raise OverflowError where `*` gives infinity.
         square = model.posterior_batch_norm * model.posterior_batch_norm
         least = max(model.committed_rate, model.latent_size * square / 2)
         if target is not None and target <= least:
             raise ValueError(
-                f"objective.target_kl = {target:g}: this posterior has a KL of {least:.3g} nats at "
-                "least, by committed_rate or posterior_batch_norm; ask for more, or lower these"
+                f"objective.target_kl = {target:g}: committed_rate or posterior_batch_norm keeps "
+                f"the KL at {least:.3g} nats or more; raise target_kl, or lower these"
             )
         return self
 
@@ -62,8 +62,8 @@ class Config(Section):
             if value != ObjectiveConfig.model_fields[name].default:
                 able = "a vae" if name in NEEDS_POSTERIOR else "a vae or an ae"
                 raise ValueError(
-                    f"objective.{name} = {value}: a model of kind {kind!r} has nothing that it "
-                    f"acts on; leave it out, or train {able}"
+                    f"objective.{name} = {value} does not apply to model={kind}; "
+                    f"leave it out, or train {able}"
                 )
         return self
 
@@ -73,8 +73,8 @@ class Config(Section):
         varied += [getattr(self.objective, name) for name in NEEDS_READER]
         if self.objective.contrastive_weight > 0 and not any(varied):
             raise ValueError(
-                f"objective.contrastive_weight = {self.objective.contrastive_weight:g}: two "
-                "readings of a sentence do not differ; add dropout or noise on the encoder's "
+                f"objective.contrastive_weight = {self.objective.contrastive_weight:g}: the two "
+                "encodings of a sentence would be equal; add dropout or noise to the encoder's "
                 "input, e.g. embedding_dropout 0.1 or noise_drop 0.1"
             )
         return self
@@ -90,12 +90,15 @@ class Config(Section):
     ) -> Config:
         """The configuration from defaults < recipe < file < options < assignments.
 
-        Options go by field name (`latent_size=64`); those that are None are left out. An
-        assignment is `section.key=value`.
+        Args:
+            recipe: name of a recipe.
+            file: path of a TOML file.
+            options: values by field name (`latent_size=64`); None means not given.
+            assignments: texts of the form `section.key=value`.
 
         Raises:
             NotFoundError: the file does not exist.
-            ConfigError: an unknown recipe or key, or a value outside what is allowed.
+            ConfigError: a recipe or key is unknown, or a value is not allowed.
 
         >>> Config.resolve(recipe="small", options={"latent_size": 8}).model.latent_size
         8
@@ -122,17 +125,21 @@ class Config(Section):
 
     @classmethod
     def validate_values(cls, values: Mapping[str, Any], *, where: str) -> Config:
-        """The configuration that `values` spells out; `where` names their source in errors."""
+        """The configuration of nested `values`; `where` names their source in errors.
+
+        Raises:
+            ConfigError: a key is unknown, or a value is not allowed.
+        """
         try:
             return cls.model_validate(values)
         except ValidationError as error:
             raise ConfigError(f"{where}: {describe_validation(error)}") from None
 
     def to_toml(self, *, with_unset: bool = False) -> str:
-        """This configuration as TOML; values that are None are left out, or named in comments.
+        """This configuration as TOML, without the fields that are None.
 
-        So are those that a target of the KL replaces: TOML that spells them out beside it is an
-        error.
+        The fields that `target_kl` replaces are left out too, because setting them beside it is an
+        error. With `with_unset`, a comment names each field that is left out.
         """
         lines: list[str] = []
         sections = self.model_dump(mode="json")
@@ -150,6 +157,6 @@ class Config(Section):
 
 
 def _stands_in(given: Mapping[str, Mapping[str, Any]], path: Sequence[str | int]) -> bool:
-    """Whether what stands at a path, or something below it, was given."""
+    """True if `given` has a value at `path` or below."""
     section = given.get(str(path[0]), {}) if path else given
     return bool(section) if len(path) < 2 else path[1] in section

@@ -1,4 +1,4 @@
-"""The sections of the configuration: frozen, validated, each field with a sentence about it."""
+"""The sections of the configuration: frozen, validated, with a description of each field."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Positive = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=1, le=65536)]
 Depth = Annotated[int, Field(ge=1, le=256)]
 PRIORS_OF_A_VAE = {"standard"}  # `textvae.models.prior.register_prior` adds others
-MAX_COMMITTED_RATE = 10.0  # nats a dimension: a posterior 36,000 times narrower than the prior
+MAX_COMMITTED_RATE = 10.0  # nats per dimension: a posterior 36,000 times narrower than the prior
 
-WITHOUT_TARGET = ("beta", "kl_schedule")  # what target_kl replaces
+WITHOUT_TARGET = ("beta", "kl_schedule")  # the fields that target_kl replaces
 NEEDS_POSTERIOR = ("target_kl", "importance_samples", "pretrain_share", "aggressive")
 NEEDS_LATENT = ("bag_of_words_weight", "mmd_weight", "adversarial_weight", "contrastive_weight")
 NEEDS_READER = ("noise_drop", "noise_blank", "noise_substitute", "noise_shuffle")
 
 
 class Section(BaseModel):
-    """A part of the configuration: unknown keys are errors, values never change."""
+    """A section of the configuration: immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -32,42 +32,55 @@ class Section(BaseModel):
     def _text_can_be_written(cls, value: Any) -> Any:
         for text in value if isinstance(value, tuple) else (value,):
             if isinstance(text, str) and not is_utf8(text):
-                raise ValueError("not valid UTF-8; rename it, or name files by a pattern")
+                raise ValueError("not valid UTF-8; rename the file, or use a glob pattern")
         return value
 
 
 class DataConfig(Section):
     """Where sentences come from and how they are prepared."""
 
-    train: tuple[str, ...] = Field((), description="Training files, globs, `-` or hf: names.")
-    valid: tuple[str, ...] = Field((), description="Validation files; none: split by a hash.")
+    train: tuple[str, ...] = Field(
+        (), description="Training data: files, globs, `-` for stdin, or hf: data sets."
+    )
+    valid: tuple[str, ...] = Field(
+        (), description="Validation data; if empty, a share of the training data is held out."
+    )
     valid_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
-        0.05, description="Share of the texts held out where `valid` is empty."
+        0.05, description="Share of the texts held out for validation when `valid` is empty."
     )
-    text_column: str | None = Field(None, description="Column of the text; none: `text`.")
-    label_column: str | None = Field(None, description="Column of the label; none: `label`.")
-    lowercase: bool = Field(False, description="Lower-case the text.")
-    normalization: Literal["none", "nfc", "nfkc"] = Field("none", description="Unicode form.")
+    text_column: str | None = Field(None, description="Column of the text; default `text`.")
+    label_column: str | None = Field(None, description="Column of the label; default `label`.")
+    lowercase: bool = Field(False, description="Convert the text to lower case.")
+    normalization: Literal["none", "nfc", "nfkc"] = Field(
+        "none", description="Unicode normalization of the text."
+    )
     max_tokens: Annotated[int, Field(ge=2, le=4096)] = Field(
-        128, description="Longest sentence in tokens, the end token included."
+        128, description="Maximum length of a sentence in tokens, including the end token."
     )
-    overlong: Literal["cut", "drop"] = Field("cut", description="What becomes of longer ones.")
-    cache_dir: str | None = Field(None, description="Folder of encoded corpora; none: the user's.")
+    overlong: Literal["cut", "drop"] = Field(
+        "cut", description="Truncate (cut) or skip (drop) sentences that exceed max_tokens."
+    )
+    cache_dir: str | None = Field(
+        None,
+        description="Cache folder of encoded corpora; default $TEXTVAE_CACHE or ~/.cache/textvae.",
+    )
 
 
 class TokenizerConfig(Section):
     """How text becomes tokens."""
 
-    tokenizer: str = Field("bpe", description="bpe, word, unigram, or a path to tokenizer.json.")
+    tokenizer: str = Field(
+        "bpe", description="Tokenizer: bpe, word, unigram, or the path of a tokenizer.json."
+    )
     vocab_size: Annotated[int, Field(ge=8, le=1_000_000)] | None = Field(
         None,
-        description="Largest vocabulary, special tokens included; none: 4,000, of words 20,000.",
+        description="Maximum vocabulary size with special tokens; default 4,000, or 20,000 words.",
     )
     encoder_tokenizer: str | None = Field(
-        None, description="Tokenizer of the encoder alone; none: it shares the decoder's."
+        None, description="Tokenizer of the encoder; by default it shares the decoder's."
     )
     encoder_vocab_size: Annotated[int, Field(ge=8, le=1_000_000)] | None = Field(
-        None, description="Its largest vocabulary."
+        None, description="Maximum vocabulary size of the encoder's own tokenizer."
     )
 
     @model_validator(mode="after")
@@ -82,44 +95,63 @@ class TokenizerConfig(Section):
 class ModelConfig(Section):
     """The architecture."""
 
-    model: Literal["vae", "ae", "lm"] = Field("vae", description="VAE, autoencoder, or LM.")
-    encoder: Literal["gru", "lstm", "transformer"] = "gru"
-    decoder: Literal["gru", "lstm", "transformer"] = "gru"
-    latent_size: Width = Field(32, description="Z: dimensions of the latent.")
-    hidden_size: Width = Field(256, description="H: width of encoder and decoder.")
-    embedding_size: Width = Field(128, description="E: width of the token embeddings.")
-    layers: Depth = Field(1, description="Layers of the encoder and of the decoder.")
-    bidirectional: bool = Field(False, description="A recurrent encoder reads both ways.")
+    model: Literal["vae", "ae", "lm"] = Field(
+        "vae", description="Kind of model: VAE, autoencoder (ae) or language model (lm)."
+    )
+    encoder: Literal["gru", "lstm", "transformer"] = Field(
+        "gru", description="Network of the encoder."
+    )
+    decoder: Literal["gru", "lstm", "transformer"] = Field(
+        "gru", description="Network of the decoder."
+    )
+    latent_size: Width = Field(32, description="Number of latent dimensions (Z).")
+    hidden_size: Width = Field(256, description="Hidden size of encoder and decoder (H).")
+    embedding_size: Width = Field(128, description="Size of the token embeddings (E).")
+    layers: Depth = Field(1, description="Number of layers in encoder and decoder each.")
+    bidirectional: bool = Field(False, description="Make a recurrent encoder bidirectional.")
     pooling: Literal["last", "mean", "max", "attention"] = Field(
-        "max", description="How encoder states become one vector."
+        "max", description="Pooling of the encoder states into one vector."
     )
-    prior: str = Field("standard", description="Prior of a vae; standard: N(0, I).")
-    heads: Width = Field(4, description="Attention heads of a Transformer.")
-    positions: Literal["rotary", "learned"] = Field("rotary", description="Of a Transformer.")
-    memory_tokens: Width = Field(4, description="Tokens that z becomes in a Transformer.")
-    tie_weights: bool = Field(True, description="Output layer shares the decoder's embeddings.")
-    embedding_dropout: DropoutRate = Field(0.0, description="On embeddings, element by element.")
+    heads: Width = Field(4, description="Number of attention heads in a Transformer.")
+    positions: Literal["rotary", "learned"] = Field(
+        "rotary", description="Position encoding of a Transformer."
+    )
+    memory_tokens: Width = Field(
+        4, description="Number of prefix tokens through which a Transformer decoder reads z."
+    )
+    tie_weights: bool = Field(
+        True, description="Share the decoder's embeddings with its output layer."
+    )
+    embedding_dropout: DropoutRate = Field(
+        0.0, description="Dropout rate on the token embeddings, independent for each element."
+    )
+    prior: str = Field("standard", description="Prior of a VAE; standard is N(0, I).")
     variational_dropout: DropoutRate = Field(
-        0.0, description="On embeddings, one mask for all steps of a sentence (Gal 2016)."
+        0.0,
+        description="Dropout rate on the embeddings, one mask for a whole sentence (Gal 2016).",
     )
-    output_dropout: DropoutRate = Field(0.0, description="On the decoder's last states.")
+    output_dropout: DropoutRate = Field(
+        0.0, description="Dropout rate on the decoder's output states."
+    )
     word_dropout: DropoutRate = Field(
-        0.0, description="Share of the decoder's input tokens blanked (Bowman 2016)."
+        0.0, description="Share of the decoder's input tokens that are blanked (Bowman 2016)."
     )
     posterior_batch_norm: Annotated[float, Field(ge=0.0)] = Field(
-        0.0, description="Fixed scale of batch-normalised posterior means (Zhu 2020); 0: none."
+        0.0,
+        description="Fixed scale of batch-normalized posterior means (Zhu 2020); 0 is off.",
     )
     committed_rate: Annotated[float, Field(ge=0.0)] = Field(
-        0.0, description="Nats of KL that the posterior cannot go below (Razavi 2019)."
+        0.0,
+        description="Lower bound on the KL in nats, built into the posterior (Razavi 2019).",
     )
     skip_z: bool = Field(
-        False, description="z is also added to the decoder's output states (Dieng 2019)."
+        False, description="Also add z to the decoder's output states (Dieng 2019)."
     )
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelConfig:
         if "transformer" in (self.encoder, self.decoder) and (
-            self.hidden_size % (2 * self.heads)  # rotary positions turn pairs
+            self.hidden_size % (2 * self.heads)  # rotary positions rotate pairs
         ):
             raise ValueError(
                 f"hidden_size {self.hidden_size} must be an even multiple of heads {self.heads}"
@@ -148,76 +180,92 @@ class ModelConfig(Section):
         for name in ("posterior_batch_norm", "committed_rate"):
             if getattr(self, name) and self.model != "vae":
                 raise ValueError(
-                    f"{name} {getattr(self, name):g} is about a posterior, which model "
-                    f"{self.model} does not have; leave it out, or train a vae"
+                    f"{name} {getattr(self, name):g} does not apply to model={self.model}, which "
+                    "has no posterior; leave it out, or train a vae"
                 )
         if self.skip_z and self.model == "lm":
             raise ValueError(
-                "skip_z adds the latent to the decoder's states, and model lm has no latent; "
+                "skip_z does not apply to model=lm, which has no latent; "
                 "leave it out, or train a vae or an ae"
             )
         if self.committed_rate > MAX_COMMITTED_RATE * self.latent_size:
             raise ValueError(
                 f"committed_rate {self.committed_rate:g} is "
                 f"{self.committed_rate / self.latent_size:.3g} nats for each of {self.latent_size} "
-                f"dimensions, expected at most {MAX_COMMITTED_RATE:g}; try a larger latent_size"
+                f"dimensions: expected at most {MAX_COMMITTED_RATE:g}; try a larger latent_size"
             )
         return self
 
 
 class ObjectiveConfig(Section):
-    """The loss."""
+    """The training loss."""
 
-    kl_schedule: Literal["constant", "linear", "sigmoid", "cyclical"] = "linear"
+    kl_schedule: Literal["constant", "linear", "sigmoid", "cyclical"] = Field(
+        "linear", description="Schedule of the KL weight over training."
+    )
     beta: Annotated[float, Field(ge=0.0)] = Field(1.0, description="Final weight of the KL.")
-    kl_warmup: Fraction = Field(0.2, description="Share of training over which it rises.")
-    kl_cycles: Positive = Field(4, description="Cycles of the cyclical schedule.")
-    kl_ratio: Fraction = Field(0.5, description="Share of a cycle over which it rises.")
+    kl_warmup: Fraction = Field(
+        0.2, description="Share of training over which the KL weight rises to beta."
+    )
+    kl_cycles: Positive = Field(4, description="Number of cycles of the cyclical KL schedule.")
+    kl_ratio: Fraction = Field(
+        0.5, description="Share of each cycle over which the KL weight rises."
+    )
     free_bits: Annotated[float, Field(ge=0.0)] = Field(
-        0.2, description="Nats of KL that cost nothing, of a dimension or of all together."
+        0.2, description="Nats of KL that are free of cost, in the unit of free_bits_mode."
     )
     free_bits_mode: Literal["dimension", "total", "batch"] = Field(
         "batch",
-        description="Of a dimension's mean over the batch, of a sentence's dimension or total.",
+        description="Unit of free_bits: the KL of a sentence's dimension (dimension), of a whole "
+        "sentence (total), or of a dimension averaged over the batch (batch).",
     )
     noise_drop: Fraction = Field(
-        0.0, description="Share of the encoder's input tokens left out (Shen 2020)."
+        0.0, description="Share of the encoder's input tokens that are dropped (Shen 2020)."
     )
-    noise_blank: Fraction = Field(0.0, description="Share of them blanked.")
-    noise_substitute: Fraction = Field(0.0, description="Share of them replaced at random.")
+    noise_blank: Fraction = Field(
+        0.0, description="Share of the encoder's input tokens that are blanked."
+    )
+    noise_substitute: Fraction = Field(
+        0.0, description="Share of the encoder's input tokens replaced by random tokens."
+    )
     noise_shuffle: Annotated[float, Field(ge=0.0, le=65536.0)] = Field(
-        0.0, description="Places that each of them moves at most (Lample 2018)."
+        0.0,
+        description="Largest distance by which shuffling moves an input token (Lample 2018).",
     )
     target_kl: Annotated[float, Field(gt=0.0)] | None = Field(
-        None, description="Nats of KL that a controller holds, in place of beta and kl_schedule."
+        None, description="KL in nats that a controller holds; replaces beta and kl_schedule."
     )
     importance_samples: Positive = Field(
-        1, description="K of the importance-weighted bound (Burda 2016); 1: the usual one."
+        1,
+        description="Samples K of the importance-weighted bound (Burda 2016); 1 is the usual one.",
     )
     bag_of_words_weight: Annotated[float, Field(ge=0.0)] = Field(
-        0.0, description="Of predicting the words of a sentence from z alone (Zhao 2017)."
+        0.0, description="Weight of the bag-of-words loss, words from z alone (Zhao 2017)."
     )
     mmd_weight: Annotated[float, Field(ge=0.0)] = Field(
-        0.0, description="Of the distance of the codes to the prior (Tolstikhin 2018)."
+        0.0, description="Weight of the MMD between codes and prior (Tolstikhin 2018)."
     )
     adversarial_weight: Annotated[float, Field(ge=0.0)] = Field(
-        0.0, description="Of passing for the prior before a discriminator (Makhzani 2016)."
+        0.0, description="Weight of the adversarial loss on the codes (Makhzani 2016)."
     )
     adversary_learning_rate: Annotated[float, Field(gt=0.0)] = Field(
-        5e-4, description="Of the discriminator's own Adam."
+        5e-4, description="Learning rate of the discriminator's own Adam optimizer."
     )
     contrastive_weight: Annotated[float, Field(ge=0.0)] = Field(
-        0.0, description="Of telling a sentence's second reading from others' (Gao 2021)."
+        0.0, description="Weight of the contrastive loss on noisy pairs (Gao 2021)."
     )
     contrastive_temperature: Annotated[float, Field(ge=0.01)] = Field(
-        0.05, description="Of the cosines there."
+        0.05, description="Temperature of the cosines in the contrastive loss."
     )
     pretrain_share: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        0.0, description="Share of training as an autoencoder first (Li 2019)."
+        0.0, description="Share of training, at its start, as an autoencoder (Li 2019)."
     )
-    reset_decoder: bool = Field(True, description="The decoder starts afresh after that.")
+    reset_decoder: bool = Field(
+        True, description="Reinitialize the decoder after autoencoder pretraining."
+    )
     aggressive: bool = Field(
-        False, description="Encoder-only updates until mi stops rising (He 2019)."
+        False,
+        description="Add encoder-only updates until mutual information stops rising (He 2019).",
     )
 
     @model_validator(mode="after")
@@ -225,7 +273,7 @@ class ObjectiveConfig(Section):
         given = [name for name in WITHOUT_TARGET if name in self.model_fields_set]
         if self.target_kl is not None and given:
             raise ValueError(
-                f"target_kl sets the weight of the KL itself; leave out {' and '.join(given)}"
+                f"target_kl controls the KL weight itself; leave out {' and '.join(given)}"
             )
         return self
 
@@ -233,43 +281,68 @@ class ObjectiveConfig(Section):
     def _no_free_bits_in_an_importance_weighted_bound(self) -> ObjectiveConfig:
         if self.importance_samples > 1 and self.free_bits > 0:
             raise ValueError(
-                f"the bound of importance_samples {self.importance_samples} has no KL of its own "
-                f"for free_bits {self.free_bits:g} to spare; set free_bits to 0"
+                f"importance_samples {self.importance_samples} uses a bound without a KL term, so "
+                f"free_bits {self.free_bits:g} does not apply; set free_bits to 0"
             )
         return self
 
     @property
     def matches_prior(self) -> bool:
-        """Whether a term of the loss, other than a KL, draws the codes to N(0, I)."""
+        """True if a term of the loss other than the KL pulls the codes toward the prior."""
         return self.mmd_weight > 0 or self.adversarial_weight > 0
 
 
 class TrainingConfig(Section):
-    """The loop."""
+    """The training loop."""
 
-    batch_size: Positive = Field(64, description="Sentences a step, over all processes.")
+    batch_size: Positive = Field(
+        64, description="Number of sentences per step, over all processes."
+    )
     learning_rate: Annotated[float, Field(gt=0.0)] | None = Field(
-        None, description="Peak; none: 0.0045 recurrent, 0.001 Transformer, less when wide."
+        None,
+        description="Peak learning rate; default 0.0045 for recurrent models and 0.001 for "
+        "Transformers, less for wide ones.",
     )
-    learning_rate_schedule: Literal["constant", "linear", "cosine"] = "cosine"
-    warmup_steps: Annotated[int, Field(ge=0)] = 100
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
-    gradient_clip: Annotated[float, Field(gt=0.0)] = Field(5.0, description="Largest L2 norm.")
-    max_steps: Positive | None = None
-    max_minutes: Annotated[float, Field(gt=0.0)] | None = None
-    epochs: Annotated[float, Field(gt=0.0)] | None = None
+    learning_rate_schedule: Literal["constant", "linear", "cosine"] = Field(
+        "cosine", description="Schedule of the learning rate after warmup."
+    )
+    warmup_steps: Annotated[int, Field(ge=0)] = Field(
+        100, description="Number of steps over which the learning rate rises to its peak."
+    )
+    weight_decay: Annotated[float, Field(ge=0.0)] = Field(0.0, description="Weight decay of AdamW.")
+    gradient_clip: Annotated[float, Field(gt=0.0)] = Field(
+        5.0, description="Maximum L2 norm of the gradient."
+    )
+    max_steps: Positive | None = Field(None, description="Stop after this many steps.")
+    max_minutes: Annotated[float, Field(gt=0.0)] | None = Field(
+        None, description="Stop after this many minutes."
+    )
+    epochs: Annotated[float, Field(gt=0.0)] | None = Field(
+        None, description="Stop after this many epochs; 20 if no other limit is set."
+    )
     patience: Annotated[int, Field(ge=0)] = Field(
-        0, description="Evaluations without a better validation bound before stopping; 0: never."
+        0,
+        description="Stop after this many evaluations without a better validation bound; 0 is off.",
     )
-    log_steps: Positive = 50
-    eval_steps: Positive | None = Field(None, description="None: ten times in a training.")
-    checkpoint_steps: Positive | None = Field(None, description="None: at each evaluation.")
-    keep: Positive = Field(2, description="Checkpoints kept for --resume.")
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
-    precision: Literal["auto", "float32", "bf16"] = "auto"
-    threads: Positive | None = Field(None, description="CPU threads; none: torch decides.")
-    track: tuple[str, ...] = Field((), description="Trackers: tensorboard, wandb, ...")
+    log_steps: Positive = Field(50, description="Number of steps between log records.")
+    eval_steps: Positive | None = Field(
+        None, description="Number of steps between evaluations; default a tenth of the training."
+    )
+    checkpoint_steps: Positive | None = Field(
+        None, description="Number of steps between checkpoints; default one at each evaluation."
+    )
+    keep: Positive = Field(2, description="Number of checkpoints to keep for --resume.")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="Seed of all randomness.")
+    device: str = Field("auto", description="Device: auto, cpu, cuda, cuda:1 or mps.")
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto", description="Precision of training; auto is bf16 where the device supports it."
+    )
+    threads: Positive | None = Field(
+        None, description="Number of CPU threads; by default, torch decides."
+    )
+    track: tuple[str, ...] = Field(
+        (), description="Experiment trackers to log to: tensorboard, wandb, ..."
+    )
 
 
 SECTIONS: dict[str, type[Section]] = {

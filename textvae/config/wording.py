@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in words a person can act on."""
+"""Configuration errors as messages that a user can act on."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from textvae.config.schema import SECTIONS
 from textvae.errors import ConfigError, shown
 from textvae.files.untrusted import LONGEST_NAME, shown_name
 
-MOST_SAID = 10  # problems of a configuration in a message
+MOST_SAID = 10  # problems listed in one message
 
 
 def describe_validation(error: ValidationError) -> str:
-    """What pydantic found first, in one line, each with its dotted path."""
+    """The first problems that pydantic found, in one line, each with its dotted path."""
     found = error.errors(include_url=False)
     said = [_describe_one(item) for item in found[:MOST_SAID]]
     if len(found) > MOST_SAID:
@@ -41,20 +41,20 @@ def _describe_one(item: Any) -> str:
 
 
 def _expected(item: Any) -> str:
-    """What belongs where pydantic found something else: the kind of value, and its range."""
+    """The kind and range of the values allowed at the path of a pydantic error."""
     if item["type"] in ("model_type", "model_attributes_type"):
         return "a table of keys and values"
     if isinstance(item["loc"][-1], int):
         return "text"
     name = item["loc"][-1]
-    if name not in all_fields():  # of a table that is no configuration
+    if name not in all_fields():  # a table that is not a configuration
         return item["msg"].removeprefix("Input should be ")
     schema = SECTIONS[section_of(name)].model_json_schema()["properties"][name]
     return _in_words(schema) or " or ".join(filter(None, map(_in_words, schema["anyOf"])))
 
 
 def _in_words(schema: Mapping[str, Any]) -> str:
-    """The values that a JSON schema allows; nothing for those of `null`.
+    """The values that a JSON schema allows, in words; an empty string for `null`.
 
     >>> _in_words({"type": "integer", "minimum": 1, "maximum": 65536})
     'a whole number from 1 to 65,536'
@@ -84,18 +84,22 @@ KINDS = {
     "number": "a number",
     "boolean": "true or false",
     "string": "text",
-    "array": "a list of texts",
+    "array": "a list of strings",
 }
 
 
 def suggestion(name: str, known: list[str]) -> str:
-    """`, did you mean 'x'?` where something known is near, else nothing."""
+    """`, did you mean 'x'?` with the closest known name, or an empty string."""
     near = difflib.get_close_matches(name[:LONGEST_NAME], known, n=1)
     return f", did you mean {near[0]!r}?" if near else ""
 
 
 def section_of(option: str) -> str:
-    """The section that holds the field `option`."""
+    """The name of the section that has the field `option`.
+
+    Raises:
+        ConfigError: no section has it.
+    """
     for section, fields in SECTIONS.items():
         if option in fields.model_fields:
             return section
@@ -103,5 +107,5 @@ def section_of(option: str) -> str:
 
 
 def all_fields() -> list[str]:
-    """Every field name of every section."""
+    """The field names of all sections."""
     return [name for fields in SECTIONS.values() for name in fields.model_fields]

@@ -1,4 +1,4 @@
-"""Text in, batches of token ids out: readers, tokenizers, encoded corpora, batch plans.
+"""From text to batches of token ids: readers, tokenizers, encoded corpora, batch plans.
 
-Import from the modules: `textvae.data.readers` needs none of the heavy libraries.
+Import from the modules; `textvae.data.readers` imports no heavy library.
 """

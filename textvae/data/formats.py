@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     import pyarrow
 
 LOG_PROB = "log_prob"
-_LISTED, _LONG_NAME = 9, 50  # columns in a message, characters of a name that is cut there
-_SMALL = 64 << 10  # bytes: a smaller Parquet file may hold as much of equal texts as one of these
+_LISTED, _LONG_NAME = 9, 50  # columns listed in a message; characters of a name shown unquoted
+_SMALL = 64 << 10  # bytes; a smaller Parquet file counts as this size in the expansion check
 _FEW_BYTES = 1 << 20  # of a batch
-# Decoded at once: few, as each may be as long as a text can be, and one text that stands there
-# once may be all of them.
+# Rows decoded at once: few, because each may be as long as a text can be, even if a text that all
+# rows share is stored once.
 _PARQUET_ROWS = 8
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of the columns that make a row."""
+    """The names of the columns to read."""
 
     text: str
     label: str | None
@@ -46,17 +46,24 @@ class Choice:
     label: str | None = None
 
     def among(self, names: Sequence[str], textual: Sequence[str], where: str) -> Columns:
-        """The columns to read of those there are; `textual` are those that may hold the text.
+        """The columns to read of a file with columns `names`.
+
+        Args:
+            names: all columns.
+            textual: the columns that may hold the text.
+            where: file (and line) for messages.
 
         Raises:
-            NotFoundError: no such column, or no default for the text; the message lists them all.
+            NotFoundError: a column does not exist, or the text column is unclear; the message
+                lists the columns.
+            DataError: a column name occurs twice.
         """
         more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
         first = [name if len(name) < _LONG_NAME else shown(name) for name in names[:_LISTED]]
         listing = f"its columns are {', '.join(first) or 'none'}{more}"
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
-            raise DataError(f"{where}: column {shown(doubled[0])} stands there twice; {listing}")
+            raise DataError(f"{where}: duplicate column {shown(doubled[0])}; {listing}")
         for wanted in (self.text, self.label):
             if wanted is not None and wanted not in names:
                 raise NotFoundError(f"{where}: no column {shown(wanted)}; {listing}")
@@ -74,10 +81,11 @@ class Choice:
 
 
 def read_rows(source: Source, choice: Choice) -> Iterator[Row]:
-    """The rows of one file or stream; a blank line is the empty sentence.
+    """The rows of one file or stream; a blank line is an empty sentence.
 
     Raises:
-        NotFoundError, DataError: with the file, and the line where there is one.
+        NotFoundError: the file or a column does not exist.
+        DataError: the content cannot be read; the message names the file and, if known, the line.
     """
     return _READERS[source.format](source, choice)
 
@@ -88,7 +96,7 @@ def _txt_rows(source: Source, choice: Choice) -> Iterator[Row]:
 
 
 def _tsv_rows(source: Source, choice: Choice) -> Iterator[Row]:
-    """No quoting: a quotation mark is a character of the text."""
+    """The rows of tab-separated values without quoting: a quotation mark is ordinary text."""
     lines = ((number, line.removesuffix("\r")) for number, line in read_lines(source))
     return _table_rows(
         ((number, line.split("\t") if line else []) for number, line in lines), source, choice
@@ -96,25 +104,25 @@ def _tsv_rows(source: Source, choice: Choice) -> Iterator[Row]:
 
 
 def _csv_rows(source: Source, choice: Choice) -> Iterator[Row]:
-    """RFC 4180: a quoted field may hold commas, doubled quotation marks and newlines."""
+    """The rows of RFC 4180: a quoted field may hold commas, doubled quotes and newlines."""
     return _table_rows(_csv_records(source), source, choice)
 
 
 def _csv_records(source: Source) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader((line + "\n" for _, line in read_lines(source)), strict=True)
     while True:
-        number = reader.line_num + 1  # where the record starts; it may run over several lines
+        number = reader.line_num + 1  # first line of the record, which may span several
         try:
             record = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            # Its limit is one of the whole program, and so not ours to raise.
+            # The limit of csv is global to the process, so it is not ours to raise.
             if "field limit" in str(error):
                 raise DataError(
                     f"{source.name}:{number}: a field of more than {csv.field_size_limit():,} "
-                    "characters; is a quotation mark never closed? .tsv and .jsonl have no such "
-                    "limit"
+                    "characters; is a quotation mark never closed? If the field is right, use "
+                    ".tsv or .jsonl"
                 ) from None
             raise DataError(f"{source.name}:{number}: not valid CSV (RFC 4180): {error}") from None
         yield number, record
@@ -126,7 +134,7 @@ def _table_rows(
     records = iter(records)
     _, names = next(records, (1, []))
     if not names:
-        raise DataError(f"{source.name}:1: expected a header line with the names of the columns")
+        raise DataError(f"{source.name}:1: expected a header line with the column names")
     columns = choice.among(names, names, f"{source.name}:1")
     text = names.index(columns.text)
     label = None if columns.label is None else names.index(columns.label)
@@ -161,11 +169,11 @@ def _jsonl_rows(source: Source, choice: Choice) -> Iterator[Row]:
         if columns is None:
             textual = [name for name, value in record.items() if isinstance(value, str)]
             columns = choice.among(list(record), textual, where)
-            # A later object may have the label that the first one lacks.
+            # Later objects may have a label even if the first one has none.
             label = columns.label or ("label" if columns.text != "label" else None)
             log_prob = LOG_PROB if LOG_PROB not in (columns.text, label) else None
         if columns.text not in record:
-            raise DataError(f"{where}: no {shown(columns.text)} in this object")
+            raise DataError(f"{where}: this object has no {shown(columns.text)}")
         yield checked_row(
             where,
             record[columns.text],
@@ -175,7 +183,7 @@ def _jsonl_rows(source: Source, choice: Choice) -> Iterator[Row]:
 
 
 def value_of(record: Mapping[str, Any], name: str | None) -> Any:
-    """What a record has in a column that need not be there: a column may have an empty name."""
+    """The value of an optional column of a record; None if `name` is None or missing."""
     return None if name is None else record.get(name)
 
 
@@ -186,10 +194,10 @@ def _json_object(line: str, where: str) -> dict[str, Any]:
         raise DataError(
             f"{where}: not valid JSON: {error.msg} at character {error.pos + 1} of the line"
         ) from None
-    except ValueError as error:  # a name that stands twice, a number of 5,000 digits
+    except ValueError as error:  # a duplicate name, a number of 5,000 digits
         raise DataError(f"{where}: not valid JSON: {error}") from None
     except RecursionError:
-        raise DataError(f"{where}: not valid JSON: too many brackets inside each other") from None
+        raise DataError(f"{where}: not valid JSON: nested too deeply") from None
     if not isinstance(record, dict):
         raise DataError(f"{where}: expected a JSON object, found {type(record).__name__}")
     return record
@@ -222,23 +230,23 @@ def _parquet_rows(source: Source, choice: Choice) -> Iterator[Row]:
                         value_of(record, columns.label),
                         value_of(record, columns.log_prob),
                     )
-                    # Equal texts are written once, so a small file may hold billions of rows.
+                    # Equal texts are stored once, so a small file may hold billions of rows.
                     unpacked += len(row.text) + 1
                     check_expansion(source.name, max(packed, _SMALL), unpacked)
                     yield row
         except UnicodeDecodeError:
             raise DataError(
-                f"{source.name}: row {number + 1}: text that is not valid UTF-8"
+                f"{source.name}: row {number + 1}: the text is not valid UTF-8"
             ) from None
         except (pyarrow.ArrowException, OSError) as error:
             message = " ".join(str(error).split())
             raise DataError(f"{source.name}: damaged or not a Parquet file: {message}") from None
-        except (ValueError, OverflowError) as error:  # a date that Python has no number for
+        except (ValueError, OverflowError) as error:  # a date beyond Python's range
             raise DataError(f"{source.name}: row {number + 1}: cannot be read: {error}") from None
 
 
 def _values_of(batch: Any, wanted: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """The rows of a batch as Python's values; where one is none, or all are large, one by one."""
+    """The rows of a batch as Python values; one by one if the batch is large or a value fails."""
     columns = [batch.column(name) for name in wanted]
     if batch.nbytes < _FEW_BYTES:
         with contextlib.suppress(ValueError, OverflowError):
@@ -248,9 +256,10 @@ def _values_of(batch: Any, wanted: Sequence[str]) -> Iterator[tuple[Any, ...]]:
 
 
 def _seekable(source: Source, spool: IO[bytes]) -> Any:
-    """Parquet is read from its end, so what is compressed around it is unpacked first.
+    """The path of a Parquet file, or `spool` filled with its decompressed bytes.
 
-    A name in no UTF-8, which pyarrow does not open, is read the same way.
+    Parquet is read from its end, so compressed files, pipes and stdin are unpacked first; so is a
+    file whose name is not UTF-8, which pyarrow does not open.
     """
     path = source.path
     if path is not None and not source.compression and path.is_file() and is_utf8(str(path)):

@@ -1,4 +1,4 @@
-"""Data sets by name (`hf:NAME[@REVISION][:CONFIG[:SPLIT]]`), through `datasets`."""
+"""Data sets by name (`hf:NAME[@REVISION][:CONFIG[:SPLIT]]`), read with `datasets`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from textvae.errors import DataError, NotFoundError, UsageError
 
 
 def read_hub_rows(spec: str, choice: Choice) -> Iterator[Row]:
-    """The rows of a data set on the hub or in a local folder; split `train` unless it says.
+    """The rows of a data set on the hub or in a local folder; the default split is `train`.
 
     Raises:
-        NotFoundError: the data set, revision, configuration, split or column is not there.
+        NotFoundError: the data set, revision, configuration, split or column does not exist.
         DataError: the package `datasets` is missing, or a row has no text.
     """
     dataset = _load(spec)
@@ -38,6 +38,9 @@ def read_hub_rows(spec: str, choice: Choice) -> Iterator[Row]:
 def parse_spec(spec: str) -> tuple[str, str | None, str | None, str]:
     """(name, revision, configuration, split) of `hf:NAME[@REVISION][:CONFIG[:SPLIT]]`.
 
+    Raises:
+        UsageError: `spec` has another form.
+
     >>> parse_spec("hf:ag_news@main::test")
     ('ag_news', 'main', None, 'test')
     """
@@ -59,7 +62,7 @@ def _load(spec: str) -> Any:
         ) from None
     try:
         return datasets.load_dataset(name, configuration, split=split, revision=revision)
-    except Exception as error:  # anything: its own types, the network's, the file system's
+    except Exception as error:  # any type: from datasets, the network or the file system
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise NotFoundError(f"{spec}: the data set cannot be loaded: {reason}") from error
 

@@ -1,4 +1,4 @@
-"""Rows from whatever a user names: files in any known format, globs, stdin, data sets."""
+"""Rows from any source that a user names: files of all formats, globs, stdin, data sets."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def open_rows(
     lowercase: bool = False,
     normalization: str = "none",
 ) -> Iterator[Row]:
-    """The rows of files, globs, `-` (stdin) and `hf:` names, one after the other, as a stream.
+    """The rows of files, globs, `-` (stdin) and `hf:` names, one source after the other, streamed.
 
-    A blank line is kept as a row with an empty text. What is not there is found out at the
-    call, what is wrong inside a file when its row is reached.
+    A blank line is a row with an empty text. Missing files raise at the call; errors inside a file
+    raise when the stream reaches them.
 
     Raises:
-        NotFoundError: a file, data set or column that is not there.
-        DataError: a file that cannot be read as what its name says, with its line.
+        NotFoundError: a file, data set or column does not exist.
+        DataError: a file cannot be read in the format of its name; the message names the line.
     """
     choice = Choice(text_column, label_column)
     rows = rows_of(find_sources(specs), choice)
@@ -36,10 +36,10 @@ def open_rows(
 
 
 def read_sentences(specs: Sequence[str], data: DataConfig) -> list[Row]:
-    """All rows of `specs`, one for each input line, prepared as the model's training data was.
+    """All rows of `specs`, one for each input line, prepared like the model's training data.
 
     Raises:
-        NotFoundError, DataError: as `open_rows`; also where there is no row at all.
+        NotFoundError, DataError: as in `open_rows`; also if there are no rows.
     """
     rows = list(
         open_rows(
@@ -51,15 +51,15 @@ def read_sentences(specs: Sequence[str], data: DataConfig) -> list[Row]:
         )
     )
     if not rows:
-        raise DataError(f"{', '.join(specs)}: no sentences in it")
+        raise DataError(f"{', '.join(specs)}: no sentences found")
     return rows
 
 
 def rows_of(sources: Iterable[Source], choice: Choice) -> Iterator[Row]:
-    """The rows of sources that were found before, as they stand there."""
+    """The rows of the given sources, unchanged."""
     for source in sources:
         if source.format == "hf":
-            # Here and not above: `datasets` takes seconds to import.
+            # Imported here: `datasets` takes seconds to import.
             from textvae.data.hub import read_hub_rows
 
             yield from read_hub_rows(source.name, choice)
@@ -68,17 +68,17 @@ def rows_of(sources: Iterable[Source], choice: Choice) -> Iterator[Row]:
 
 
 def rows_of_texts(texts: Iterable[str], data: DataConfig, *, name: str = "texts") -> Iterator[Row]:
-    """The rows of texts in memory, lower-cased and normalised as `data` says.
+    """The rows of texts in memory, with the normalization and lower-casing of `data`.
 
     Raises:
-        DataError: one that is not a string.
+        DataError: a text is not a string.
     """
     rows = (checked_row(f"{name}[{place}]", text) for place, text in enumerate(texts))
     return clean_rows(rows, lowercase=data.lowercase, normalization=data.normalization)
 
 
 def clean_rows(rows: Iterator[Row], *, lowercase: bool, normalization: str) -> Iterator[Row]:
-    """The rows with their texts lower-cased and normalised."""
+    """The rows with normalized and lower-cased texts."""
     clean = text_cleaner(lowercase=lowercase, normalization=normalization)
     if clean is None:
         return rows

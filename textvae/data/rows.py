@@ -1,4 +1,4 @@
-"""A row of input, and what is done to its text before anything else reads it."""
+"""A row of input: its checks, and the normalization of its text before tokenization."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from textvae.errors import DataError, is_utf8, shown
 
-LONGEST_TEXT = 16 << 20  # bytes of a line, characters of a text: more is no sentence
+LONGEST_TEXT = 16 << 20  # bytes of a line, characters of a text; a sentence is shorter
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One sentence as it came, before tokenization."""
+    """One sentence of the input, before tokenization."""
 
     text: str
     label: str | None = None
@@ -23,11 +23,11 @@ class Row:
 
 
 def checked_row(where: str, text: object, label: object = None, log_prob: object = None) -> Row:
-    """A row of values from a file; `where` names file and line in errors.
+    """A row made of values from a file; `where` names the file and line in errors.
 
     Raises:
-        DataError: text that is not a string of Unicode characters or is beyond all length, a
-            label that is not a single value, a log_prob that is not a finite number.
+        DataError: the text is not a string of Unicode characters or is too long, the label is not
+            a string or a number, or log_prob is not a finite number.
     """
     if not isinstance(text, str):
         raise DataError(f"{where}: the text is {_kind(text)}, not a string")
@@ -38,23 +38,23 @@ def checked_row(where: str, text: object, label: object = None, log_prob: object
 
 
 def check_characters(where: str, what: str, text: str) -> None:
-    """Raise DataError where `text` is too long to be one, or holds what is no character of text."""
+    """Raise DataError if `text` is too long, or contains a lone surrogate."""
     if len(text) > LONGEST_TEXT:
         raise DataError(
             f"{where}: the {what} has {len(text):,} characters; expected a sentence, "
             f"{LONGEST_TEXT:,} at most"
         )
     if not is_utf8(text):
-        raise DataError(f"{where}: the {what} holds half a surrogate pair, which is no character")
+        raise DataError(f"{where}: the {what} contains a lone surrogate, which is not a character")
 
 
 def _label(where: str, value: str | int | float | None) -> str | None:
-    """A label without the white space around it; None where nothing is left, or it is NaN."""
+    """A label without surrounding white space; None if empty or NaN."""
     if isinstance(value, float):
-        if math.isnan(value):  # what columns of numbers have where nothing is
+        if math.isnan(value):  # a gap in a column of numbers
             return None
         if value.is_integer() and abs(value) < 2**53:
-            value = int(value)  # which became a float beside such a gap
+            value = int(value)  # a gap turns a column of integers into floats
     label = "" if value is None else str(value).strip()
     check_characters(where, "label", label)
     return label or None
@@ -64,7 +64,7 @@ def _number(where: str, value: object) -> float | None:
     if value is None or value == "":
         return None
     try:
-        number = float(value)  # type: ignore[arg-type]  # whatever float() refuses is the error
+        number = float(value)  # type: ignore[arg-type]  # float() decides what is a number
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
@@ -77,7 +77,7 @@ def _kind(value: object) -> str:
 
 
 def text_cleaner(*, lowercase: bool, normalization: str) -> Callable[[str], str] | None:
-    """The function that normalises and lower-cases a text; None where there is nothing to do."""
+    """The function that normalizes and lower-cases a text; None if there is nothing to do."""
     if normalization == "none":
         return str.lower if lowercase else None
     form = normalization.upper()
@@ -87,9 +87,9 @@ def text_cleaner(*, lowercase: bool, normalization: str) -> Callable[[str], str]
 
 
 def hash_fraction(text: str, *, purpose: str = "") -> float:
-    """A number in [0, 1) that depends on the text alone, evenly spread over texts.
+    """A number in [0, 1) that depends only on the text, uniform over texts.
 
-    Numbers for different purposes (at most 16 bytes) are independent of each other.
+    Numbers for different purposes (at most 16 bytes) are independent.
 
     >>> hash_fraction("the soup was cold .") == hash_fraction("the soup was cold .")
     True

@@ -1,4 +1,4 @@
-"""Opening what a user names: files, globs and standard input, decompressed and decoded."""
+"""Input sources: files, globs and standard input, decompressed and decoded."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from textvae.errors import DataError, NotFoundError, shown
 
 FORMATS = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
 COMPRESSIONS = (".gz", ".xz", ".bz2", ".zst")
-STDIN = "stdin"  # as errors call it
+STDIN = "stdin"  # its name in errors
 BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _CHUNK_BYTES = 1 << 20
-_PACKED_BYTES = 4 << 10  # decompressed at once: 128 MiB at most, where nothing else sets a limit
-_XZ_MEMORY = 1 << 29  # as much as a header may ask for; `xz -9` needs an eighth of it
-_BOMB_BYTES = 16 << 20  # a file may unpack to so much, or to so many times its size
-# Of text, all make a third or less; of lines that differ in a number only, .xz makes a 600th. Of
-# lines that are all alike .gz makes a 400th and no other file so little.
+_PACKED_BYTES = 4 << 10  # compressed bytes read at once; they unpack to at most 128 MiB
+_XZ_MEMORY = 1 << 29  # limit on the memory that a header may request; `xz -9` needs an eighth
+_BOMB_BYTES = 16 << 20  # any file may unpack to this size, larger ones by the ratios below
+# Ordinary text compresses to a third or less. Lines that differ only in a number reach 1/600 with
+# .xz; .gz reaches 1/400 only on identical lines.
 _BOMB_RATIOS = {".gz": 300}
 _BOMB_RATIO = 1000
 
 
 @dataclass(frozen=True)
 class Source:
-    """One place that rows come from."""
+    """One input of rows: a file, standard input or a data set."""
 
-    name: str  # as errors call it
+    name: str  # as shown in errors
     format: str  # one of FORMATS, or "hf"
     compression: str = ""  # one of COMPRESSIONS, or nothing
     path: Path | None = None  # None: standard input, or a data set
 
 
 def find_sources(specs: Sequence[str]) -> list[Source]:
-    """The sources that file names, globs, `-` and `hf:` names stand for, in their order.
+    """The sources of file names, globs, `-` and `hf:` names, in the given order.
 
     Raises:
-        NotFoundError: a file that is not there, a glob that matches nothing.
-        DataError: a folder, or a file whose name tells no known format.
+        NotFoundError: a file does not exist, or a glob matches nothing.
+        DataError: a name is a folder, or a file has an unknown format.
     """
     sources: list[Source] = []
     for spec in specs:
@@ -82,12 +82,12 @@ def _file_source(name: str) -> Source:
         raise DataError(f"{name}: is a folder; name its files, for example '{path / '*.txt'}'")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else ""
-    if not suffixes:  # a name without a suffix, such as /dev/stdin: a sentence a line
+    if not suffixes:  # no suffix, such as /dev/stdin: one sentence per line
         return Source(name, ".txt", compression, path)
     if suffixes[-1] not in FORMATS:
         raise DataError(
-            f"{name}: unknown format {shown(suffixes[-1])}; expected {', '.join(FORMATS)}, each "
-            f"also with {', '.join(COMPRESSIONS)}; plain lines can be piped in with `-`"
+            f"{name}: unknown format {shown(suffixes[-1])}; expected {', '.join(FORMATS)}, "
+            f"optionally with {', '.join(COMPRESSIONS)}; use `-` to read plain lines from stdin"
         )
     return Source(name, suffixes[-1], compression, path)
 
@@ -96,14 +96,14 @@ def read_chunks(source: Source) -> Iterator[bytes]:
     """The bytes of a source, decompressed.
 
     Raises:
-        NotFoundError: the file is gone.
+        NotFoundError: the file does not exist any more.
         DataError: the file cannot be read, or its compressed data is damaged, truncated, or a
-            small file that unpacks to a vast one.
+            decompression bomb.
     """
     try:
         if source.path is None:
             if sys.stdin is None:
-                raise DataError("stdin: is closed; name a file, or pipe text in")
+                raise DataError("stdin: is closed; name a file, or pipe text into stdin")
             yield from _blocks(sys.stdin.buffer)
         else:
             with open(source.path, "rb") as stream:
@@ -113,7 +113,7 @@ def read_chunks(source: Source) -> Iterator[bytes]:
     except _damages() as error:
         raise _damaged(source, error) from None
     except OSError as error:
-        if error.strerror is None:  # bz2 has no error of its own
+        if error.strerror is None:  # bz2 has no error class of its own
             raise _damaged(source, error) from None
         raise DataError(f"{source.name}: cannot be read: {error.strerror}") from None
 
@@ -123,7 +123,7 @@ def _damaged(source: Source, error: Exception) -> DataError:
 
 
 def _damages() -> tuple[type[Exception], ...]:
-    """What damaged data raises; of .zst, where the package for it was imported."""
+    """The exceptions of damaged compressed data; .zst's only if its package was imported."""
     damages = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
     module = sys.modules.get("compression.zstd") or sys.modules.get("zstandard")
     return damages if module is None else (*damages, module.ZstdError)
@@ -135,16 +135,16 @@ def _blocks(stream: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
 
 
 def check_expansion(name: str, packed: int, unpacked: int, ratio: int = _BOMB_RATIO) -> None:
-    """Raise DataError where `packed` bytes become so many that they are a bomb and no text."""
+    """Raise DataError if `packed` bytes unpack to so many that they are a decompression bomb."""
     if unpacked > max(_BOMB_BYTES, ratio * packed):
         raise DataError(
-            f"{name}: unpacks to more than {ratio:,} times its size, which text does not; "
-            "if it is right all the same, unpack it first, or write it as .txt or .jsonl"
+            f"{name}: unpacks to more than {ratio:,} times its size, unlike real text; "
+            "if the file is right, unpack it first, or convert it to .txt or .jsonl"
         )
 
 
 class _Counted:
-    """A binary stream that counts what was read of it."""
+    """A binary stream that counts the bytes read from it."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -181,10 +181,10 @@ def _unpacked(packed: Any, source: Source) -> Iterator[bytes]:
 
 
 def _frames(packed: Any, new_frame: Callable[[], Any]) -> Iterator[bytes]:
-    """What is in the frames of a stream, in blocks of bounded size.
+    """The decompressed data of all frames of a stream, in blocks of bounded size.
 
-    Frame by frame, because the readers of the libraries take a last frame that is truncated, or
-    something else than a frame, for the end of the data. Zeros after a frame are padding.
+    Frame by frame, because the libraries' own readers accept a truncated last frame, or garbage
+    after a frame, as the end of the data. Zeros after a frame are padding.
     """
     frame, block = new_frame(), b""
     while True:
@@ -200,11 +200,11 @@ def _frames(packed: Any, new_frame: Callable[[], Any]) -> Iterator[bytes]:
         yield frame.decompress(block, _CHUNK_BYTES)
         block, frame = (frame.unused_data, None) if frame.eof else (b"", frame)
     if frame is not None:
-        raise EOFError("the last frame is not complete")
+        raise EOFError("the last frame is incomplete")
 
 
 def _zstd(name: str) -> Callable[[], Any]:
-    """What makes a decompressor for a frame."""
+    """The function that makes a .zst decompressor for one frame."""
     if sys.version_info >= (3, 14):
         from compression import zstd
 
@@ -218,7 +218,7 @@ def _zstd(name: str) -> Callable[[], Any]:
     whole = zstandard.ZstdDecompressor()
 
     class Frame:
-        """A frame with the interface of those of the standard library."""
+        """A frame decompressor with the interface of the standard library."""
 
         needs_input = True
 
@@ -240,19 +240,19 @@ def _zstd(name: str) -> Callable[[], Any]:
 
 
 def read_lines(source: Source) -> Iterator[tuple[int, str]]:
-    """(number from 1, line without its newline character) of a source of UTF-8 text.
+    """(number from 1, line without its newline character) for the lines of UTF-8 text.
 
-    A byte-order mark at the start is left out; a carriage return at the end of a line stays.
+    A byte-order mark at the start is skipped; a carriage return at the end of a line stays.
 
     Raises:
-        DataError: bytes that are not UTF-8, NUL characters, or a line of more than 16 MiB, with
-            file and line.
+        DataError: a line is not UTF-8, has a NUL character, or exceeds 16 MiB; the message names
+            the file and line.
     """
     for number, raw in enumerate(_raw_lines(source), start=1):
         if len(raw) > LONGEST_TEXT:
             raise DataError(
-                f"{source.name}:{number}: a line of more than {LONGEST_TEXT >> 20} MiB; expected a "
-                "sentence a line"
+                f"{source.name}:{number}: a line of more than {LONGEST_TEXT >> 20} MiB; expected "
+                "one sentence per line"
             )
         try:
             line = raw.decode()
@@ -263,14 +263,12 @@ def read_lines(source: Source) -> Iterator[tuple[int, str]]:
                 f"`iconv -f {'UTF-16' if raw.startswith(_UTF16) else 'LATIN1'} -t UTF-8`"
             ) from None
         if "\0" in line:
-            raise DataError(
-                f"{source.name}:{number}: holds a NUL byte; is this text in UTF-8 at all?"
-            )
+            raise DataError(f"{source.name}:{number}: contains a NUL byte; is the file UTF-8 text?")
         yield number, line
 
 
 def _without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The chunks without the byte-order mark that the first may begin with."""
+    """The chunks without a byte-order mark at the start."""
     start = b""
     for chunk in chunks:
         start += chunk
@@ -281,7 +279,7 @@ def _without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _raw_lines(source: Source) -> Iterator[bytes]:
-    """The lines as bytes; of one that is too long, a beginning that is too long as well."""
+    """The lines as bytes; a line above LONGEST_TEXT is cut, but stays above LONGEST_TEXT."""
     unfinished: list[bytes] = []
     for chunk in _without_mark(read_chunks(source)):
         first, *more = chunk.split(b"\n")

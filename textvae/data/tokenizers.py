@@ -1,9 +1,8 @@
-"""Tokenizers: text <-> token ids, trained here or read from any `tokenizer.json`.
+"""Tokenizers: text <-> token ids, trained here or loaded from any `tokenizer.json`.
 
-`bpe` and `unigram` work on bytes, so that they know no unknowns and give any text back exactly.
-Each text is read as if a space stood before it (and loses exactly that one when decoded): a word
-is then the same token at the start of a sentence as inside it. `word` splits on white space, for
-corpora that are tokenized already.
+`bpe` and `unigram` work on bytes: no text has unknown tokens, and decoding restores any text
+exactly. They put a space before each text (and decoding removes it), so a word is the same token at
+the start of a sentence as inside. `word` splits on white space, for tokenized corpora.
 """
 
 from __future__ import annotations
@@ -29,21 +28,21 @@ PAD, BOS, EOS, UNK = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")  # with ids
 KINDS = ("bpe", "word", "unigram")
 DEFAULT_VOCAB_SIZES = {"bpe": 4_000, "word": 20_000, "unigram": 4_000}
 
-# What the roles are called in the tokenizers that people have; the first that is there is taken.
+# Common names of each role in existing tokenizers; the first one present is used.
 _KNOWN_NAMES = {
     PAD: (PAD, "[PAD]", "<|pad|>", "<|padding|>"),
     BOS: (BOS, "<s>", "[CLS]", "[BOS]", "<|begin_of_text|>", "<|startoftext|>"),
     EOS: (EOS, "</s>", "[SEP]", "[EOS]", "<|end_of_text|>", "<|endoftext|>", "<|im_end|>"),
 }
 _PIECE_CHARACTERS = 4 << 20  # encoded at once
-_MISSING_BYTE_STEP = 1e-4  # of tokenizers' UnigramTrainer, between bytes that the texts lack
+_MISSING_BYTE_STEP = 1e-4  # between the scores that UnigramTrainer gives to missing bytes
 
 
 class Tokenizer:
-    """Text <-> token ids, with the special tokens that a sentence model needs.
+    """A tokenizer: text <-> token ids, with the special tokens of a sentence model.
 
-    Special tokens are never read out of a text: `<eos>` in a sentence is five characters of it.
-    The one exception is `<unk>` at word level, where it is the unknown token.
+    A text never yields special tokens: `<eos>` in a sentence is five ordinary characters. The one
+    exception is `<unk>` at word level, which is read as the unknown token.
 
     >>> tokenizer = Tokenizer.train(["the soup was cold ."], kind="bpe", vocab_size=300)
     >>> tokenizer.decode(tokenizer.encode(["  any <eos> text"]))
@@ -53,7 +52,7 @@ class Tokenizer:
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
         backend.no_padding()
         backend.no_truncation()
-        backend.encode_special_tokens = True  # not part of tokenizer.json, so set at each load
+        backend.encode_special_tokens = True  # not stored in tokenizer.json, so set at each load
         self._backend = backend
         state = json.loads(backend.to_str())
         self.kind = _kind_of(state)
@@ -62,10 +61,10 @@ class Tokenizer:
         self.unk_id = _unknown_id(backend, state)
         if self.unk_id in roles.values():  # an unknown word would end the sentence
             self.unk_id = None
-        # Not the count of tokens: the ids of a tokenizer from elsewhere may have gaps.
+        # Not the number of tokens: the ids of a foreign tokenizer may have gaps.
         self.vocab_size = 1 + max(backend.get_vocab().values())
         self._reserved = frozenset(roles.values())
-        # Whether the unknown token, written out in a text, is read as itself.
+        # The text of the unknown token, if encoding that text gives the unknown token, else None.
         self._unk_text = None if self.unk_id is None else backend.id_to_token(self.unk_id)
         if self._unk_text is not None and self.encode([self._unk_text]) != [[self.unk_id]]:
             self._unk_text = None
@@ -75,10 +74,10 @@ class Tokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], *, kind: str, vocab_size: int | None = None) -> Tokenizer:
-        """The tokenizer of a kind for these texts; the same texts give the same tokenizer.
+        """A tokenizer of the given kind, trained on texts; equal texts give equal tokenizers.
 
         Raises:
-            ConfigError: an unknown kind, or a vocabulary too small for it.
+            ConfigError: the kind is unknown, or the vocabulary is too small for it.
         """
         if kind not in KINDS:
             raise ConfigError(f"tokenizer {kind!r}: expected {', '.join(KINDS)}")
@@ -92,32 +91,35 @@ class Tokenizer:
         """The token ids of each text, without special tokens.
 
         Raises:
-            DataError: a tokenizer from elsewhere that takes part of a text for a special token, or
-                that has no token for one.
+            DataError: a foreign tokenizer reads part of a text as a special token, or cannot
+                encode a text.
         """
         ids: list[list[int]] = []
-        with _as_data_error("the tokenizer cannot read these texts"):
+        with _as_data_error("the tokenizer cannot encode these texts"):
             for some in _in_pieces(texts):
                 encodings = self._backend.encode_batch_fast(some, add_special_tokens=False)
                 ids += (self._without_reserved(encoding.ids) for encoding in encodings)
         return ids
 
     def _without_reserved(self, ids: list[int]) -> list[int]:
-        """`ids`, where a literal `<pad>`, `<bos>` or `<eos>` is an unknown word like any other."""
+        """`ids` with a literal `<pad>`, `<bos>` or `<eos>` replaced by the unknown token."""
         if self._reserved.isdisjoint(ids):
             return ids
         if self.unk_id is None:
             token = self._backend.id_to_token(next(i for i in ids if i in self._reserved))
-            raise DataError(f"the tokenizer takes {token!r} in a text for its own special token")
+            raise DataError(
+                f"the tokenizer reads {token!r} in a text as its own special token; "
+                "remove it from the text"
+            )
         return [self.unk_id if token in self._reserved else token for token in ids]
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """The text of each sequence up to its first end token; ids that mean nothing are skipped.
+        """The text of each sequence up to its first end token; ids without a token are skipped.
 
         The exact inverse of `encode` for `bpe` and `unigram`; `word` joins with single spaces.
         """
         kept = [self._before_end(sequence) for sequence in ids]
-        with _as_data_error("the tokenizer cannot write these tokens"):
+        with _as_data_error("the tokenizer cannot decode these tokens"):
             return self._backend.decode_batch(kept, skip_special_tokens=False)
 
     def _before_end(self, ids: Sequence[int]) -> list[int]:
@@ -131,13 +133,13 @@ class Tokenizer:
 
     @property
     def ordinary_ids(self) -> list[int]:
-        """The ids that stand for text: all but those of special tokens and the unknown one."""
+        """The ids of ordinary tokens: all except special tokens and the unknown token."""
         added = self._backend.get_added_tokens_decoder()
         special = {place for place, token in added.items() if token.special} | self._reserved
         return [p for p in range(self.vocab_size) if p not in special and p != self.unk_id]
 
     def unknown_count(self, texts: Sequence[str]) -> int:
-        """Unknown tokens that the encoder made and that do not stand in the texts themselves."""
+        """The number of unknown tokens in encoded texts, not counting a literal `<unk>`."""
         if self.unk_id is None:
             return 0
         made = sum(ids.count(self.unk_id) for ids in self.encode(texts))
@@ -146,7 +148,7 @@ class Tokenizer:
         return max(made, 0)
 
     def save(self, path: Path) -> None:
-        """Writes `tokenizer.json`, which `transformers` reads as well."""
+        """Write `tokenizer.json`, which `transformers` can read too."""
         with replacing(path) as file:
             file.write(self.to_bytes())
 
@@ -157,12 +159,12 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: Path) -> Tokenizer:
-        """The tokenizer of a `tokenizer.json`, from here or from elsewhere.
+        """The tokenizer of a `tokenizer.json`, ours or foreign.
 
         Raises:
             NotFoundError: the file does not exist.
-            DataError: the file is no tokenizer.json that this version of tokenizers reads, or asks
-                for what could take endless time or memory; see `foreign`.
+            DataError: this version of tokenizers cannot read the file, or the file could take
+                unbounded time or memory; see `untrusted_tokenizer`.
         """
         try:
             content = read_text(Path(path), foreign.MOST_BYTES)
@@ -173,8 +175,10 @@ class Tokenizer:
         try:
             foreign.check(parse_json(content))
         except ValueError as error:
-            raise DataError(f"{path}: not a tokenizer.json that can be loaded: {error}") from None
-        with _as_data_error(f"{path}: not a tokenizer.json that can be loaded"):
+            raise DataError(
+                f"{path}: not a tokenizer.json that textvae can load: {error}"
+            ) from None
+        with _as_data_error(f"{path}: not a tokenizer.json that textvae can load"):
             backend = tokenizers.Tokenizer.from_str(content)
             _check_added(backend)
             return cls(backend)
@@ -186,12 +190,12 @@ class Tokenizer:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of everything that decides how text becomes ids."""
+        """A hex digest of everything that affects encoding."""
         return hashlib.blake2b(self._backend.to_str().encode(), digest_size=16).hexdigest()
 
 
 def _in_pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The texts, some at a time: the backend takes 140 bytes for each of theirs."""
+    """The texts in slices of bounded size: encoding needs 140 bytes for each character."""
     first = characters = 0
     for place, text in enumerate(texts):
         if characters and characters + len(text) > _PIECE_CHARACTERS:
@@ -203,11 +207,11 @@ def _in_pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 @contextmanager
 def _as_data_error(what: str) -> Iterator[None]:
-    """Turn whatever tokenizers raises, which is nothing precise, into a DataError."""
+    """A block in which the unspecific errors of tokenizers become DataError."""
     try:
         yield
     except BaseException as error:
-        # A panic of its Rust code is no Exception, and has no public class.
+        # A panic of its Rust code is not an Exception, and has no public class.
         foreign_error = isinstance(error, Exception) or type(error).__name__ == "PanicException"
         if isinstance(error, DataError | MemoryError) or not foreign_error:
             raise
@@ -215,17 +219,15 @@ def _as_data_error(what: str) -> Iterator[None]:
 
 
 def _check_added(backend: tokenizers.Tokenizer) -> None:
-    """Raise ValueError where nothing is left of an added token that is looked for in clean text.
+    """Raise ValueError if the normalizer makes an added token empty.
 
-    It would be found between any two bytes, where its code fails or never ends.
+    An empty token would match between any two bytes, where the library fails or never terminates.
     """
     if backend.normalizer is None:
         return
     for token in backend.get_added_tokens_decoder().values():
         if token.normalized and not backend.normalizer.normalize_str(token.content):
-            raise ValueError(
-                f"its normalizer leaves nothing of the added token {shown(token.content)}"
-            )
+            raise ValueError(f"the normalizer makes the added token {shown(token.content)} empty")
 
 
 def _special(content: str) -> AddedToken:
@@ -233,7 +235,7 @@ def _special(content: str) -> AddedToken:
 
 
 def _byte_level(model: models.Model) -> tokenizers.Tokenizer:
-    """An untrained tokenizer of bytes, words kept with the space before them."""
+    """An untrained byte-level tokenizer; a word includes the space before it."""
     backend = tokenizers.Tokenizer(model)
     backend.normalizer = normalizers.Prepend(" ")
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
@@ -285,10 +287,10 @@ def _train_unigram(texts: Iterable[str], vocab_size: int) -> tokenizers.Tokenize
     )
     backend.train_from_iterator(texts, trainer)
     pieces = json.loads(backend.to_str())["model"]["vocab"]
-    # Without any text the trainer leaves the bytes without a score.
+    # Trained on no text, the bytes have no score.
     pieces = [(piece, score or 0.0) for piece, score in pieces if piece not in SPECIALS]
-    # The trainer goes through hash maps: the last digits, the order, and the scores of the bytes
-    # that the texts lack differ from run to run. Those bytes share the lowest score here.
+    # The trainer iterates over hash maps, so the last digits, the order, and the scores of bytes
+    # that the texts lack vary from run to run. Here, those bytes share the lowest score.
     lowest = min(score for _, score in pieces)
     nearly_lowest = lowest + _MISSING_BYTE_STEP * (len(alphabet) + 1)
     scores = {
@@ -306,7 +308,7 @@ _TRAINERS = {"bpe": _train_bpe, "word": _train_word, "unigram": _train_unigram}
 
 
 def _kind_of(state: dict[str, Any]) -> str:
-    """The kind whose construction `state` (a tokenizer.json) shows, else "custom"."""
+    """The kind of the tokenizer in `state` (a tokenizer.json); "custom" if not one of ours."""
     patterns = {
         "bpe": _byte_level(models.BPE()),
         "unigram": _byte_level(models.Unigram()),
@@ -328,7 +330,7 @@ def _kind_of(state: dict[str, Any]) -> str:
 
 
 def _add_roles(backend: tokenizers.Tokenizer, state: dict[str, Any]) -> dict[str, int]:
-    """The ids of padding, start and end; a role that no special token has gets a new token."""
+    """The ids of padding, start and end; a role without a special token gets a new one."""
     there = {token["content"] for token in state["added_tokens"] if token["special"]}
     chosen = {
         role: next((name for name in names if name in there), role)

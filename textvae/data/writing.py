@@ -1,4 +1,4 @@
-"""How a text is written: what a word is, and which tokenization BLEU takes."""
+"""The writing style of a text, which decides what a word is and how BLEU tokenizes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _MARK = re.compile(r"[.,!?;:]")
 
 
 def writing_of(texts: Sequence[str]) -> Writing:
-    """How the texts are written, which decides what a word is and how BLEU sees it.
+    """The writing style of the texts.
 
-    - `unspaced`: under 5 % of the characters inside the texts are white space, or under 20 %
-      where most characters are of a script that puts no spaces between words.
-    - `tokenized`: a closing mark (. , ! ? ; :) stands alone at least as often as it ends a
-      word; so text without marks is tokenized.
-    - `plain`: any other.
+    - `unspaced`: less than 5 % of the characters inside the texts are white space, or less than
+      20 % if most characters belong to a script without spaces between words.
+    - `tokenized`: a punctuation mark (. , ! ? ; :) is a word of its own at least as often as it
+      ends a word; text without punctuation counts as tokenized.
+    - `plain`: everything else.
     """
     words = [word for text in texts for word in text.split()]
     visible = sum(map(len, words))
@@ -38,6 +38,6 @@ def writing_of(texts: Sequence[str]) -> Writing:
 
 
 def units(text: str, writing: Writing) -> list[str]:
-    """White-space words of a text, or its characters where words are not spaced."""
+    """The words of a text, split on white space; its characters if the writing is unspaced."""
     words = text.split()
     return list("".join(words)) if writing == "unspaced" else words

@@ -1,4 +1,4 @@
-"""Logits changed before a choice: tokens repeated, tokens forbidden, values not finite."""
+"""Changes to logits before a token is chosen, and the check that they are finite."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from textvae.errors import ModelFormatError
 
 
 def require_finite(values: Tensor) -> None:
-    """Raise ModelFormatError where a sum of probabilities, or a score, is none.
+    """Raise ModelFormatError if a sum of probabilities, or a score, is not finite.
 
-    A choice by it would be no choice, or an index out of bounds.
+    Choosing a token by such values would give nonsense, or an index out of bounds.
     """
     if not bool(values.isfinite().all()):
         raise ModelFormatError(
-            "the model's probabilities are not finite numbers: its weights, or the vectors that it "
-            "was given, are damaged or far too large"
+            "the model's probabilities are not finite: its weights or the given latent vectors are "
+            "damaged or far too large; check the vectors, or train the model again"
         )
 
 
 def penalize_repetition(logits: Tensor, produced: Tensor, penalty: float) -> Tensor:
-    """Logits (N, V) with those of the tokens in `produced` (N, t) divided or multiplied.
+    """Logits (N, V) that make the tokens in `produced` (N, t) less likely. Keskar 2019, sec. 4.1.
 
-    Positive ones are divided, once however often a token occurred (Keskar 2019, sec. 4.1), and
-    negative ones multiplied, which a division would make likelier.
+    Positive logits are divided by the penalty, once however often a token occurred. Negative logits
+    are multiplied, because division would make their tokens more likely.
     """
     if penalty == 1.0 or produced.shape[1] == 0:
         return logits
@@ -33,5 +33,5 @@ def penalize_repetition(logits: Tensor, produced: Tensor, penalty: float) -> Ten
 
 
 def forbid(logits: Tensor, token: int) -> Tensor:
-    """Logits (N, V) that give `token` no probability."""
+    """Logits (N, V) that give `token` probability 0."""
     return logits.index_fill(1, torch.tensor([token], device=logits.device), -torch.inf)

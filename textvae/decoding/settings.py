@@ -1,4 +1,4 @@
-"""What a caller can ask of decoding: the strategy and its limits, checked once, here."""
+"""Decoding settings: the strategy and its limits, validated here once."""
 
 from __future__ import annotations
 
@@ -10,33 +10,32 @@ from textvae.errors import UsageError
 
 Strategy = Literal["sample", "greedy", "beam"]
 
-_SAMPLING_ONLY = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}  # name -> the value that is off
-MOST_BEAMS = 1000  # of them each step keeps states and logits of its own
+_SAMPLING_ONLY = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}  # name -> value without effect
+MOST_BEAMS = 1000  # each beam has its own states and logits in memory
 _BEAM_ONLY = {"beams": 1, "length_penalty": 0.0}
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How token ids are chosen from the model's distribution p(x_t | x_<t, z).
+    """How decoding chooses tokens from the model's distribution p(x_t | x_<t, z).
 
-    A sentence of the model is its tokens and one end token. Decoding produces the sentences
-    with `min_tokens` tokens or more before the end token, and `max_tokens` or fewer with it:
-    the end token has probability 0 before `min_tokens`, and after `max_tokens - 1` tokens the
-    sentence ends, whatever the model says. None for `max_tokens` is the model's own limit.
+    A sentence is its tokens followed by one end token. A decoded sentence has at least `min_tokens`
+    tokens before the end token, and at most `max_tokens` including it: the end token has
+    probability 0 before `min_tokens`, and is forced after `max_tokens - 1` tokens. If `max_tokens`
+    is None, the model's own limit applies.
 
-    - `sample`: x_t from the distribution, after `repetition_penalty`, `temperature`, `top_k`
-      and `top_p`, in this order. Exactly `top_k` tokens stay; `top_p` then keeps the smallest
-      set of most probable tokens that holds that share (Holtzman 2020). Equal probabilities:
-      the lower id comes first.
-    - `greedy`: the most probable token; equal probabilities: the lowest id.
-    - `beam`: the sentence of the highest log p(x | z) / length^`length_penalty` that `beams`
-      hypotheses find, length counted with the end token (see `beam.py`).
+    - `sample`: draws x_t from the distribution, after `repetition_penalty`, `temperature`, `top_k`
+      and `top_p`, in this order. Exactly `top_k` tokens stay; `top_p` then keeps the smallest set
+      of most probable tokens that holds this share (Holtzman 2020). Ties: the lower id comes first.
+    - `greedy`: takes the most probable token. Ties: the lowest id.
+    - `beam`: takes the sentence with the highest log p(x | z) / length^`length_penalty` that
+      `beams` hypotheses find; the length includes the end token (see `beam.py`).
 
-    `repetition_penalty` divides the positive logits of tokens that the sentence already has
-    (Keskar 2019, sec. 4.1), and multiplies the negative ones.
+    `repetition_penalty` divides the positive logits of tokens that the sentence already has, and
+    multiplies the negative ones (Keskar 2019, sec. 4.1).
 
     Raises:
-        UsageError: a value out of range, or one that the strategy would ignore.
+        UsageError: a value is out of range, or the strategy would ignore it.
 
     >>> Sampling("sample", temperature=0.8, top_p=0.9).beams
     1
@@ -55,7 +54,7 @@ class Sampling:
     def __post_init__(self) -> None:
         if self.strategy not in get_args(Strategy):
             known = ", ".join(get_args(Strategy))
-            raise UsageError(f"strategy {self.strategy!r} is unknown: choose from {known}")
+            raise UsageError(f"unknown strategy {self.strategy!r}: choose from {known}")
         for name in ("top_k", "beams", "min_tokens", "max_tokens"):
             value = getattr(self, name)
             if not isinstance(value, int) and (name, value) != ("max_tokens", None):
@@ -91,10 +90,10 @@ class Sampling:
         self._refuse_ignored_values()
 
     def limit(self, model_limit: int) -> int:
-        """Most tokens of a sentence, end token included, from a model that has `model_limit`.
+        """The maximum sentence length in tokens, including the end token, for a model's own limit.
 
         Raises:
-            UsageError: `max_tokens` exceeds it, or `min_tokens` does not fit in it.
+            UsageError: `max_tokens` exceeds `model_limit`, or `min_tokens` does not fit.
         """
         if self.max_tokens is None:
             self._check_min_tokens(model_limit)
@@ -136,10 +135,13 @@ class Sampling:
         strategy: Strategy | None = None,
         **options: float | int | None,
     ) -> Sampling:
-        """The settings that command-line-like options mean; an option that is None was not given.
+        """The settings for command-line options; None means that an option was not given.
 
-        The strategy is the one named; else greedy with `greedy`, beam with `beams` above 1,
-        sample where a sampling option is given, and `default` otherwise.
+        The strategy is `strategy` if given; else greedy with `greedy`, beam with `beams` above 1,
+        sample with any sampling option, and `default` otherwise.
+
+        Raises:
+            UsageError: an option is unknown or out of range, or options contradict.
 
         >>> Sampling.from_options(beams=4, top_k=None).strategy
         'beam'
@@ -154,7 +156,7 @@ class Sampling:
                 f"choose from greedy, {', '.join(cls.__dataclass_fields__)}"
             )
         if greedy and strategy not in (None, "greedy"):
-            raise UsageError(f"greedy contradicts strategy {strategy}: give one of the two")
+            raise UsageError(f"greedy contradicts strategy {strategy}: choose one of the two")
         if greedy:
             strategy = "greedy"
         elif strategy is None and given.get("beams", 1) != 1:

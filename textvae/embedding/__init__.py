@@ -1,4 +1,4 @@
-"""Sentence vectors inside scikit-learn, and inside what takes models of sentence-transformers."""
+"""Sentence vectors for scikit-learn, and for tools that accept sentence-transformers models."""
 
 from textvae.embedding.estimator import SentenceEmbedder
 from textvae.embedding.interop import sentence_transformer

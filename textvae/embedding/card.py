@@ -1,4 +1,4 @@
-"""What sentence-transformers keeps about our encoder; importing it imports that package."""
+"""The sentence-transformers model card of our encoder; imports sentence-transformers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 class CardNamedByContent(SentenceTransformerModelCardData):  # type: ignore[misc]  # optional
-    """A model card with the name of `name_of`, at each reading, unless another is given to it.
+    """A model card whose name is always the current `name_of`, unless a name is set.
 
-    MTEB keeps results by name, and would take those of one nameless model for another's, or those
-    from before a training for those from after it.
+    MTEB caches results by name. Without a name that follows the weights, it would confuse the
+    results of two models, or of one model before and after training.
     """
 
     @property
     def model_name(self) -> str | None:
-        """The name; None before the card belongs to an encoder."""
+        """The name of the encoder; None before the card belongs to an encoder."""
         given: str | None = vars(self).get("_given_name")
         return given if given or self.model is None else name_of(self.model)
 
@@ -32,7 +32,7 @@ class CardNamedByContent(SentenceTransformerModelCardData):  # type: ignore[misc
 
 
 def name_of(encoder: SentenceTransformer) -> str:
-    """A name that two encoders of ours share only if their vectors and scores are the same."""
+    """A name that two of our encoders share only if they give equal vectors and scores."""
     first, *others = encoder
     vae = first.vae
     settings = (

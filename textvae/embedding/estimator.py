@@ -23,25 +23,26 @@ class SentenceEmbedder(
     TransformerMixin,  # type: ignore[misc]
     BaseEstimator,  # type: ignore[misc]
 ):
-    """Sentences -> the vectors of `TextVAE.encode`, and back: a scikit-learn transformer.
+    """A scikit-learn transformer: sentences -> the vectors of `TextVAE.encode`, and back.
 
-    Sentences come as a list, a Series, an array, or one column of a frame or an array. With a
-    model, `fit` only checks, and `transform` also works without it, though it then loads a folder
-    at each call. Without one, `fit` trains a vae on the sentences that it is given; to train on
-    more than those that have labels, call `TextVAE.train` first.
+    The input is a list, a Series, an array, or one column of a data frame or array. With a model,
+    `fit` only checks the input; `transform` also works without `fit`, but then loads a model folder
+    at each call. Without a model, `fit` trains a vae on its input. To train on unlabelled sentences
+    too, call `TextVAE.train` first.
 
-    A pickle, or a joblib worker, that holds a folder or hub id reads the model from there again;
-    any other model is pickled with it.
+    Pickles and joblib workers store a folder or hub id as a name, and load the model from there
+    again; any other model is pickled whole.
 
     Args:
-        model: a `TextVAE`, its folder, or the id of a repository of the Hugging Face hub; none:
-            `fit` trains one.
-        layer: `latent`: posterior means, D = Z; `encoder`: the state before the bottleneck.
-        normalize: give each vector the length 1.
-        batch_size: sentences at a time.
-        device: of a model that is loaded or trained here: auto, cpu, cuda, cuda:1, mps.
-        recipe, max_minutes: of the training; the recipe `small` takes a minute.
-        settings: further fields of the configuration for it, as in `textvae config show`.
+        model: a `TextVAE`, its folder, or the id of a Hugging Face hub repository; if None, `fit`
+            trains a model.
+        layer: `latent` for posterior means, D = Z; `encoder` for the state before the bottleneck.
+        normalize: scale each vector to length 1.
+        batch_size: number of sentences per batch.
+        device: device of a model that is loaded or trained here: auto, cpu, cuda, cuda:1, mps.
+        recipe: recipe of the training; `small` takes a minute.
+        max_minutes: time limit of the training.
+        settings: further configuration fields of the training, see `textvae config show`.
 
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.pipeline import make_pipeline
@@ -71,16 +72,17 @@ class SentenceEmbedder(
         self.settings = settings
 
     def fit(self, X: Any, y: Any = None) -> SentenceEmbedder:  # noqa: N803
-        """Check the sentences and the model; where there is none, train it on the sentences.
+        """This estimator, after checking the sentences and loading or training the model.
 
         Raises:
-            UsageError: a language model, an unknown layer, or more than one column.
-            DataError: something that is no string.
-            NotFoundError, ModelFormatError: as of `TextVAE.from_pretrained`.
+            UsageError: the model is a language model, the layer is unknown, or `X` has more than
+                one column.
+            DataError: a row is not a string.
+            NotFoundError, ModelFormatError: as in `TextVAE.from_pretrained`.
         """
         texts = sentences(X)
         if self.layer not in LAYERS:  # before minutes of training
-            raise UsageError(f"layer {self.layer!r} is unknown; try {' or '.join(LAYERS)}")
+            raise UsageError(f"unknown layer {self.layer!r}; try {' or '.join(LAYERS)}")
         if self.batch_size < 1:
             raise UsageError(f"batch_size {self.batch_size} must be 1 or more; try 256")
         vae = self._trained(texts) if self.model is None else loaded(self.model, self.device)
@@ -92,8 +94,8 @@ class SentenceEmbedder(
         """The vector of each sentence, (N, D).
 
         Raises:
-            NotFittedError: without a model, before `fit`.
-            UsageError, DataError: as of `fit`.
+            NotFittedError: there is no model, and `fit` was not called.
+            UsageError, DataError: as in `fit`.
         """
         texts = sentences(X)
         return self._fitted().encode(
@@ -104,13 +106,12 @@ class SentenceEmbedder(
         """A sentence for each vector (N, Z), decoded greedily.
 
         Raises:
-            UsageError: the vectors are not those of the latent, or are of unit length.
+            UsageError: the estimator gives vectors of the encoder, or normalized ones.
         """
         if self.layer != "latent" or self.normalize:
             chosen = "normalize=True" if self.normalize else f"layer={self.layer!r}"
             raise UsageError(
-                f"vectors of {chosen} cannot be decoded; "
-                "expected those of layer='latent', normalize=False"
+                f"vectors with {chosen} cannot be decoded; use layer='latent' and normalize=False"
             )
         vectors = check_array(X, dtype=np.float32, ensure_min_samples=0, input_name="X")
         return self._fitted().decode(vectors)
@@ -135,14 +136,14 @@ class SentenceEmbedder(
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False  # of numbers; one column of strings is taken
-        tags.transformer_tags.preserves_dtype = []  # float32, whatever comes
+        tags.input_tags.two_d_array = False  # of numbers; one column of strings is accepted
+        tags.transformer_tags.preserves_dtype = []  # always float32
         tags.requires_fit = self.model is None
-        tags.non_deterministic = self.model is None  # minutes of training depend on the machine
+        tags.non_deterministic = self.model is None  # timed training depends on the machine
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {**super().__getstate__()}  # theirs can be the estimator's own dict
+        state = {**super().__getstate__()}  # a copy: super's can be the estimator's own dict
         if isinstance(self.model, str | Path) and "model_" in state:
             state["model_"] = None
         return state
@@ -157,8 +158,8 @@ def sentences(given: Any) -> list[str]:
     """The sentences of a list, Series or array (N,), or of one column (N, 1).
 
     Raises:
-        UsageError: one string, several columns, or nothing in rows.
-        DataError: a row that is no string.
+        UsageError: the input is a single string, has several columns, or has no rows to iterate.
+        DataError: a row is not a string.
     """
     if isinstance(given, str):
         raise UsageError(f"expected sentences, got the string {given[:40]!r}; try [text]")
@@ -167,13 +168,13 @@ def sentences(given: Any) -> list[str]:
         array = array[:, 0]
     if array.ndim != 1:
         raise UsageError(
-            f"{type(given).__name__} of shape {array.shape}; expected a list of sentences or one "
-            "column of them, as ColumnTransformer selects it by a column's name"
+            f"{type(given).__name__} of shape {array.shape}; expected a list or one column of "
+            "sentences; in a ColumnTransformer, select the column by its name"
         )
     texts: list[str] = array.tolist()
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise DataError(
-                f"row {row} is {text!r}, expected a string; fill what is missing with ''"
+                f"row {row} is {text!r}, expected a string; replace missing values with ''"
             )
     return texts

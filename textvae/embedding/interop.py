@@ -1,4 +1,4 @@
-"""Our model as one of sentence-transformers, and so for what takes theirs: MTEB, BERTopic, ..."""
+"""Our models as sentence-transformers models, for MTEB, BERTopic and other tools."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ def sentence_transformer(
 ) -> SentenceTransformer:
     """A `SentenceTransformer` whose `encode` gives the vectors of `TextVAE.encode`.
 
-    Its `save` writes a folder that both `TextVAE.from_pretrained` and
-    `SentenceTransformer(folder, trust_remote_code=True)` read; no code stands in it, but theirs
-    asks for that word before it imports a module from any package other than its own. Its name,
-    under which MTEB keeps results, follows from the weights and settings that it has when it is
-    asked for, so that a training with their trainers changes it.
+    The `save` method writes a folder that both `TextVAE.from_pretrained` and
+    `SentenceTransformer(folder, trust_remote_code=True)` can load. The folder contains no code;
+    sentence-transformers needs the flag to import modules from any package other than its own. The
+    model name, under which MTEB caches results, is derived from the current weights and settings,
+    so training with sentence-transformers changes the name.
 
     Args:
-        model: a `TextVAE`, its folder, or the id of a repository of the Hugging Face hub.
-        layer: `latent`: posterior means; `encoder`: the state before the bottleneck.
-        normalize: give each vector the length 1.
-        device: of a model that is loaded here; a `TextVAE` stays where it is, and is the one that
-            trainers of theirs then train.
+        model: a `TextVAE`, its folder, or the id of a Hugging Face hub repository.
+        layer: `latent` for posterior means; `encoder` for the state before the bottleneck.
+        normalize: scale each vector to length 1.
+        device: device of a model that is loaded here. A `TextVAE` stays on its own device, and
+            sentence-transformers trainers train that object.
         options: further arguments of `SentenceTransformer`: prompts, truncate_dim,
-            similarity_fn_name, model_card_data (with a `model_name` of yours), ...
+            similarity_fn_name, model_card_data (with your own `model_name`), ...
 
     Raises:
-        UsageError: sentence-transformers is not installed, the model is a language model, or an
-            unknown layer.
-        NotFoundError, ModelFormatError: as of `TextVAE.from_pretrained`.
+        UsageError: sentence-transformers is not installed, the model is a language model, or the
+            layer is unknown.
+        NotFoundError, ModelFormatError: as in `TextVAE.from_pretrained`.
 
     >>> encoder = sentence_transformer("runs/everyday")  # doctest: +SKIP
     >>> BERTopic(embedding_model=encoder)  # doctest: +SKIP
@@ -53,7 +53,7 @@ def sentence_transformer(
         from textvae.embedding.module import SentenceVectors
     except ImportError as error:
         raise UsageError(
-            f"sentence-transformers 6 or newer is needed ({error}); "
+            f"this needs sentence-transformers 6 or newer ({error}); "
             "try pip install 'textvae[interop]'"
         ) from None
     vae = loaded(model, device)

@@ -1,4 +1,4 @@
-"""The encoder as an input module of sentence-transformers; importing it imports that package."""
+"""The encoder as a sentence-transformers input module; imports sentence-transformers."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from textvae.models.sentence import Layer
 
 
 class SentenceVectors(InputModule):  # type: ignore[misc]  # the package is optional
-    """Texts -> tokens -> `sentence_embedding`, the vectors of `TextVAE.encode`, (B, D).
+    """A module from texts to `sentence_embedding`, the vectors of `TextVAE.encode`, (B, D).
 
-    Gradients flow, so that trainers and losses of sentence-transformers train the encoder.
+    The vectors have gradients, so the trainers and losses of sentence-transformers work.
 
     Args:
-        vae: the model; moving the module to a device moves it.
+        vae: the model, which moves to a device with this module.
         layer: `latent` or `encoder`.
 
     Raises:
-        UsageError: the model is a language model, or an unknown layer.
+        UsageError: the model is a language model, or the layer is unknown.
     """
 
     save_in_root = True
-    config_file_name = "sentence_vectors.json"  # config.json is the model's own
-    config_keys = ["layer"]  # noqa: RUF012  # as the parent class has it
+    config_file_name = "sentence_vectors.json"  # config.json belongs to the model
+    config_keys = ["layer"]  # noqa: RUF012  # as in the parent class
 
     def __init__(self, vae: TextVAE, layer: Layer = "latent") -> None:
         super().__init__()
@@ -37,17 +37,17 @@ class SentenceVectors(InputModule):  # type: ignore[misc]  # the package is opti
         self.model = vae.model
         self.layer = layer
         self.size = vae.vector_size(layer)
-        self.max_seq_length = vae.max_tokens  # end token included; longer texts are cut
+        self.max_seq_length = vae.max_tokens  # with the end token; longer texts are truncated
         self.tokenizer = vae.encoder_tokenizer
 
     def get_embedding_dimension(self) -> int:
-        """D."""
+        """The dimension D of the vectors."""
         return self.size
 
     def preprocess(
         self, inputs: Sequence[str], prompt: str | None = None, **kwargs: Any
     ) -> dict[str, Tensor]:
-        """Token ids and the mask of each text, both (B, T)."""
+        """The token ids and the mask of each text, both (B, T)."""
         texts = [prompt + text for text in inputs] if prompt else list(inputs)
         limit = min(self.max_seq_length, self.vae.max_tokens) - 1
         ids = [sentence[:limit] for sentence in self.vae.token_ids(texts)]
@@ -56,13 +56,13 @@ class SentenceVectors(InputModule):  # type: ignore[misc]  # the package is opti
         return {"input_ids": tokens.ids, "attention_mask": tokens.mask.long()}
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """The features with `sentence_embedding` (B, D) among them."""
+        """The features with `sentence_embedding` (B, D) added."""
         tokens = Tokens(features["input_ids"], features["attention_mask"].sum(1))
         encode = self.model.code if self.layer == "latent" else self.model.pooled
         return features | {"sentence_embedding": encode(tokens)}
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
-        """Write the model's own folder, and beside it which layer to take."""
+        """Write the model folder, and the layer in a file of its own."""
         self.vae.save_pretrained(output_path)
         self.save_config(output_path)
 
@@ -77,7 +77,7 @@ class SentenceVectors(InputModule):  # type: ignore[misc]  # the package is opti
         local_files_only: bool = False,
         **kwargs: Any,
     ) -> SentenceVectors:
-        """What `save` wrote, from a folder or from the hub."""
+        """The module that `save` wrote, from a folder or from the hub."""
         place: dict[str, Any] = {
             "subfolder": subfolder,
             "token": token,
@@ -87,6 +87,6 @@ class SentenceVectors(InputModule):  # type: ignore[misc]  # the package is opti
         }
         folder = cls.load_dir_path(model_name_or_path, **place)
         if folder is None:
-            raise NotFoundError(f"{model_name_or_path}: no such folder, nor such a repository")
+            raise NotFoundError(f"{model_name_or_path}: no such folder or hub repository")
         config = cls.load_config(model_name_or_path, **place)
         return cls(TextVAE.from_pretrained(folder, device="cpu"), **config)

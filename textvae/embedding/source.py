@@ -1,4 +1,4 @@
-"""The model of a caller, who names a folder or a hub id, or hands over the object."""
+"""A model given as an object, a folder or a hub id."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Source = TextVAE | str | Path
 
 
 def loaded(source: Source, device: str) -> TextVAE:
-    """The model of `source`: a TextVAE as it is, else what the name stands for, on `device`.
+    """The model of `source`: a TextVAE unchanged, or the model of a folder or hub id on `device`.
 
     Raises:
-        NotFoundError: there is no such folder, and no such model on the hub.
-        ModelFormatError: it is damaged or no textvae model.
+        NotFoundError: no folder and no hub model has this name.
+        ModelFormatError: the model is damaged, or is not a textvae model.
     """
     if isinstance(source, TextVAE):
         return source

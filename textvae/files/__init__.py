@@ -1,1 +1,1 @@
-"""Reading and writing files safely: whole or not at all, one writer at a time, nothing trusted."""
+"""Safe file access: atomic writes, one writer per folder, bounded reads of untrusted files."""

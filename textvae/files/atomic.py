@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, and then renamed."""
+"""Atomic writes: a file is written to a temporary name in the same folder, then renamed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import IO
 
 @contextlib.contextmanager
 def replacing(path: Path, *, follow: bool = True) -> Iterator[IO[bytes]]:
-    """A new file that takes the place of `path` at the end; an error leaves `path` as it was.
+    """A new file that replaces `path` when the block ends; an error leaves `path` unchanged.
 
-    It is on the disk before it takes the place, in case the power fails. A link stays, what it
-    leads to is replaced; a device or a pipe is written to as it is. Without `follow` the link
-    itself is replaced, as in a folder of a model, which nothing leads out of.
+    The data is flushed to disk before the rename, in case of a power failure. With `follow`, a
+    symbolic link stays and its target is replaced. Without, the link itself is replaced, as in a
+    model folder, where no link may lead outside. Devices and pipes are written to directly.
 
     Raises:
-        OSError: it cannot be written; the error names `path`.
+        OSError: the file cannot be written; the error names `path`.
     """
     with naming(path):
         if follow and path.exists() and not path.is_file():
@@ -29,10 +29,10 @@ def replacing(path: Path, *, follow: bool = True) -> Iterator[IO[bytes]]:
                 yield file
             return
         place = Path(os.path.realpath(path)) if follow else path
-        # A name that no other process, thread or machine takes at the same time.
+        # Random, so that no other process, thread or machine picks the same name.
         beside = place.with_name(f".{place.name}.{secrets.randbelow(10**12)}.part")
         try:
-            beside.unlink(missing_ok=True)  # left by a crash, or a link that leads elsewhere
+            beside.unlink(missing_ok=True)  # left by a crash, or a link to somewhere else
             with beside.open("xb") as file:
                 yield file
                 flush(file)
@@ -43,13 +43,13 @@ def replacing(path: Path, *, follow: bool = True) -> Iterator[IO[bytes]]:
 
 
 def half_written(folder: Path, names: str) -> Iterator[Path]:
-    """What `replacing` has not finished, or a crash has left, of files that a pattern names."""
+    """The temporary files of `replacing`, unfinished or left by a crash, for matching names."""
     pattern = re.compile(rf"\.(?:{names})\.\d+\.part")
     return (path for path in folder.glob(".*.part") if pattern.fullmatch(path.name))
 
 
 def check_writable(folder: Path, path: Path) -> None:
-    """Raise OSError, with the name of `path`, where no file can be made in `folder`."""
+    """Raise OSError, with the name of `path`, if no file can be created in `folder`."""
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
@@ -58,14 +58,14 @@ def check_writable(folder: Path, path: Path) -> None:
 
 
 def flush(file: IO[bytes]) -> None:
-    """Have the system write to the disk what an open file holds."""
+    """Flush an open file to disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Errors of a full disk, a read-only folder and the like name `path`, which a user knows."""
+    """A block in which an OSError without a file name, or with a temporary one, names `path`."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Files that a command writes: what would go wrong with them is told before the work."""
+"""Early checks on the files that a command will write, before it starts its work."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from textvae.files.atomic import check_writable
 
 
 def check_folder(path: Path, *inputs: str, option: str = "--out") -> None:
-    """Raise now what would else be noticed after all the work.
+    """Raise now the errors that writing `path` would raise later.
 
     Args:
-        path: what will be written.
-        inputs: names of files, or globs, that it must not take the place of.
+        path: the file to write.
+        inputs: names of files, or globs, that `path` must not overwrite.
 
     Raises:
         NotFoundError: the folder of `path` does not exist.
-        UsageError: it is one of the inputs, or a folder.
-        OSError: nothing can be written there.
+        UsageError: `path` is one of the inputs, or a folder.
+        OSError: the folder is not writable.
     """
     if not path.parent.is_dir():
-        raise NotFoundError(f"{option} {path}: there is no folder {path.parent}")
+        raise NotFoundError(
+            f"{option} {path}: the folder {path.parent} does not exist; create it first"
+        )
     if path.is_dir():
         raise UsageError(f"{option} {path}: this is a folder; name a file in it")
-    if not path.exists() or path.is_file():  # and no device or pipe
+    if not path.exists() or path.is_file():  # not a device or a pipe
         check_writable(Path(os.path.realpath(path)).parent, path)
     if path.exists() and any(path.samefile(name) for spec in inputs for name in existing(spec)):
-        raise UsageError(
-            f"{option} {path}: this is the input, which it would replace; name another file"
-        )
+        raise UsageError(f"{option} {path}: this would overwrite the input; choose another file")
 
 
 def existing(spec: str) -> list[str]:
-    """The files that a name or a glob stands for, as far as they exist."""
+    """The existing files that a name or a glob matches."""
     if os.path.exists(spec):
         return [spec]
     return glob.glob(spec, recursive=True) if glob.has_magic(spec) else []

@@ -1,4 +1,4 @@
-"""One writer a folder: a lock that ends with the process that holds it, however it ends."""
+"""A lock for each folder, so that one process writes to it; the lock ends with the process."""
 
 from __future__ import annotations
 
@@ -17,21 +17,24 @@ LOCK_FILE = ".lock"
 
 @contextmanager
 def sole_use(folder: Path, doing: str) -> Iterator[None]:
-    """Hold the lock of a folder, which is made where there is none.
+    """Hold the lock of a folder; the folder is created if missing.
 
-    The system takes the lock back when the process ends, also by a crash, so the file that stays
-    behind means nothing.
+    The system releases the lock when the process ends, even by a crash, so a lock file that stays
+    behind has no meaning.
+
+    Args:
+        folder: the folder to lock.
+        doing: what holders of the lock do, for the message, e.g. "training into".
 
     Raises:
-        UsageError: another process holds it, as it is `doing` what this one wants to do; or no
-            lock of this folder can be had, see `_place`.
-        OSError: the folder cannot be written into, or its file system has no locks.
+        UsageError: another process holds the lock, or the lock file is not usable, see `_place`.
+        OSError: the folder is not writable, or its file system does not support locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(_place(folder), "a+b") as file:
         with naming(folder):
             locked = _lock(file.fileno())
-        # One who has just finished may have removed the file that was opened here.
+        # A process that has just finished may have removed the file that was opened here.
         if not locked or not _same_file(file):
             raise UsageError(
                 f"another process is {doing} {folder}; wait for it, or choose another --out"
@@ -40,34 +43,34 @@ def sole_use(folder: Path, doing: str) -> Iterator[None]:
 
 
 def sole_training(out: Path) -> AbstractContextManager[None]:
-    """Hold the lock of a run's folder."""
+    """Hold the lock of a run's folder, see `sole_use`."""
     return sole_use(out, "training into")
 
 
 def check_not_training(out: Path) -> None:
-    """Raise UsageError where another process trains into the folder, or its lock is none."""
+    """Raise UsageError if another process is training into `out`, or its lock is not usable."""
     if _place(out).is_file():
         with sole_training(out):
             pass
 
 
 def _place(folder: Path) -> Path:
-    """Where the lock of a folder is, or will be.
+    """The path of a folder's lock file, whether or not the file exists.
 
     Raises:
-        UsageError: a link that leads out of the folder stands there, or what is no file.
+        UsageError: the path is a link that leads out of the folder, or is not a regular file.
     """
     try:
         place = inside(folder, LOCK_FILE)
     except ValueError as error:
         raise UsageError(f"{folder}: {error}; remove it") from None
     if place.exists() and not place.is_file():
-        raise UsageError(f"{place} is no file; remove it")
+        raise UsageError(f"{place} is not a regular file; remove it")
     return place
 
 
 def _lock(descriptor: int) -> bool:
-    """Lock an open file, at once; False where another process holds the lock."""
+    """Lock an open file without waiting; False if another process holds the lock."""
     try:
         if os.name == "nt":
             import msvcrt
@@ -83,7 +86,7 @@ def _lock(descriptor: int) -> bool:
 
 
 def _same_file(file: IO[bytes]) -> bool:
-    """Whether an open file is still the one of its name."""
+    """True if the name of an open file still refers to that file."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(file.name))
     except FileNotFoundError:

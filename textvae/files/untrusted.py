@@ -1,6 +1,6 @@
-"""Reading what a stranger may have written: inside its folder, no longer and no deeper than it has
-reason to be. Whatever is wrong is a ValueError; its message leaves the naming of the file to the
-caller.
+"""Reading untrusted files: only inside their folder, with limits on length and nesting.
+
+Invalid content raises ValueError; the caller adds the file name to the message.
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ from typing import Any
 
 from textvae.errors import shown
 
-MOST_BYTES = 8 << 20  # of a configuration; names of 100,000 training files fit
-MOST_DEPTH = 16  # lists and objects inside each other
+MOST_BYTES = 8 << 20  # of a configuration; enough for the names of 100,000 training files
+MOST_DEPTH = 16  # nested lists and objects
 MOST_REASON = 300  # characters of another library's message
-LONGEST_NAME = 80  # characters of a name that stands there without quotes
+LONGEST_NAME = 80  # characters of a name that a message shows without quotes
 
-# tomllib's time grows with the square of a key's parts: 20,000 of them, in 40 kB, take a minute.
+# tomllib takes time quadratic in the parts of a key: 20,000 parts, in 40 kB, take a minute.
 _LONG_KEY = re.compile(r"""(?:\.[ \t]*+(?:[\w-]++|"(?:\\.|[^"\\\n])*+"|'[^'\n]*+')[ \t]*+){32}""")
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Where the file `name` of a folder is, whether or not it exists.
+    """The path of the file `name` in a folder, whether or not the file exists.
 
     Raises:
-        ValueError: it is no plain name, or a link leads out of the folder. In the cache of the
-            Hugging Face hub, links from a snapshot to the blobs of the same repository are whole.
+        ValueError: `name` is not a plain file name, or is a link that leads out of the folder. In
+            the cache of the Hugging Face hub, links from a snapshot to the blobs of the same
+            repository are allowed.
     """
     if name in ("", ".", "..") or os.path.basename(name) != name:
-        raise ValueError(f"{name!r} is not the name of a file in it")
+        raise ValueError(f"{name!r} is not a plain file name")
     root, real = Path(os.path.realpath(folder)), Path(os.path.realpath(folder / name))
     cached = [parent.parent / "blobs" for parent in root.parents if parent.name == "snapshots"]
     if not any(real.is_relative_to(place) for place in (root, *cached)):
@@ -40,10 +41,11 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def read_text(path: Path, most: int = MOST_BYTES) -> str:
-    """The text of a file of at most so many bytes.
+    """The text of a file of at most `most` bytes.
 
     Raises:
-        OSError, ValueError: it cannot be read, is longer, or not UTF-8.
+        OSError: the file cannot be read.
+        ValueError: the file is longer, or is not UTF-8.
     """
     with open(path, "rb") as file:
         content = file.read(most + 1)
@@ -53,10 +55,10 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """A JSON value of bounded depth in which no name stands twice.
+    """The value of a JSON text.
 
     Raises:
-        ValueError: it is not.
+        ValueError: the text is not JSON, is nested too deeply, or has duplicate names in an object.
     """
     try:
         value = json.loads(text, object_pairs_hook=without_doubles)
@@ -66,7 +68,7 @@ def parse_json(text: str) -> Any:
     while level := [item for item in level if isinstance(item, dict | list)]:
         depth += 1
         if depth > MOST_DEPTH:
-            raise ValueError(f"nested more than {MOST_DEPTH} deep")
+            raise ValueError(f"nested more than {MOST_DEPTH} levels deep")
         level = [
             item
             for container in level
@@ -76,24 +78,24 @@ def parse_json(text: str) -> Any:
 
 
 def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, as the `object_pairs_hook` of json.
+    """A JSON object without duplicate names; an `object_pairs_hook` for `json.loads`.
 
     Raises:
-        ValueError: a name stands twice.
+        ValueError: a name occurs twice.
     """
     record = dict(pairs)
     if len(record) != len(pairs):
         seen: set[str] = set()
         double = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ValueError(f"{shown(double)} stands twice in an object")
+        raise ValueError(f"duplicate name {shown(double)} in an object")
     return record
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """The tables of TOML whose keys have at most 32 parts.
+    """The tables of a TOML text.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not TOML, is nested too deeply, or has a key of more than 32 parts.
     """
     if _LONG_KEY.search(text):
         raise ValueError("a key has more than 32 parts")
@@ -104,10 +106,10 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def shown_name(name: str) -> str:
-    """A stranger's name as it stands, or quoted and cut where that would spoil a message."""
+    """An untrusted name for a message, quoted and truncated unless it is short and printable."""
     return name if name.isprintable() and len(name) <= LONGEST_NAME else shown(name)
 
 
 def reason(error: BaseException) -> str:
-    """What another library says of an error, in one line; it may quote all of a stranger's file."""
+    """The first line of another library's error message, truncated: it may quote a whole file."""
     return str(error).partition("\n")[0][:MOST_REASON] or type(error).__name__

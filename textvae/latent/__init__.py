@@ -1,1 +1,1 @@
-"""The latent space at work: decoding strategies, random streams, paths between sentences."""
+"""Operations on latent vectors: clusters, interpolation, quantization."""

@@ -1,4 +1,4 @@
-"""Paths between two latent vectors, both ends included."""
+"""Interpolation between two latent vectors, including both ends."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from textvae.errors import UsageError
 Array = TypeVar("Array", np.ndarray, Tensor)
 Method = Literal["linear", "slerp"]
 
-MOST_STEPS = 10_000  # all of them are decoded at once
-# Below this sine the great circle is lost in rounding, and the line is within it.
+MOST_STEPS = 10_000  # all steps are decoded at once
+# Below this sine, rounding hides the great circle, and the straight line is as accurate.
 _SMALLEST_SINE = 1e-6
 
 
 def fractions(steps: int) -> list[float]:
-    """Where the points of a path of `steps` points lie, from 0 to 1 inclusive.
+    """The positions of `steps` equidistant points from 0 to 1 inclusive.
 
     Raises:
-        UsageError: fewer than 2 steps, which cannot hold both ends, or more than `MOST_STEPS`.
+        UsageError: `steps` is below 2, which leaves no room for both ends, or above `MOST_STEPS`.
 
     >>> fractions(3)
     [0.0, 0.5, 1.0]
@@ -34,25 +34,27 @@ def fractions(steps: int) -> list[float]:
 
 
 def interpolate(a: Array, b: Array, steps: int, *, method: Method = "slerp") -> Array:
-    """The path from a to b (..., Z), both met exactly, shape (steps, ..., Z).
+    """The path from a to b (..., Z), with both ends exact, shape (steps, ..., Z).
 
-    Array kind, dtype and device are those of `a`.
+    The result has the array type, dtype and device of `a`.
 
     Raises:
-        UsageError: fewer than 2 steps, an unknown method, or shapes that differ.
+        UsageError: `steps` is out of range, the method is unknown, or the shapes differ.
 
     >>> interpolate(np.array([0.0, 2.0]), np.array([2.0, 0.0]), 3, method="linear").tolist()
     [[0.0, 2.0], [1.0, 1.0], [2.0, 0.0]]
     """
     if method not in _PATHS:
-        raise UsageError(f"method {method!r} is unknown: choose from {', '.join(_PATHS)}")
+        raise UsageError(f"unknown method {method!r}: choose from {', '.join(_PATHS)}")
     if a.shape != b.shape:
-        raise UsageError(f"ends of shapes {tuple(a.shape)} and {tuple(b.shape)} must be alike")
+        raise UsageError(
+            f"the ends have shapes {tuple(a.shape)} and {tuple(b.shape)}; expected equal shapes"
+        )
     start, end = torch.as_tensor(a), torch.as_tensor(b)
     t = torch.tensor(fractions(steps), dtype=torch.float64, device=start.device)
     t = t.view(-1, *[1] * start.dim())  # (steps, 1, ..., 1)
     path = _PATHS[method](start.double(), end.double(), t).to(start.dtype)
-    path[0], path[-1] = start, end  # exactly, whatever was rounded on the way
+    path[0], path[-1] = start, end  # exact, without rounding errors
     return path if isinstance(a, Tensor) else path.numpy()
 
 
@@ -61,11 +63,11 @@ def _linear(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 
 
 def _slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Direction along the great circle at constant angular speed, length linear in t.
+    """Spherical interpolation: the direction moves along the great circle at constant speed.
 
-    The circle of Shoemake 1985, sec. 3.3, is one of unit vectors; here the length goes from
-    |a| to |b| beside it. The line where there is no one circle: a zero vector, or ends that
-    are parallel or opposite.
+    Shoemake 1985, sec. 3.3, interpolates unit vectors; here the length also goes linearly from |a|
+    to |b|. A straight line if the great circle is not unique: a zero vector, or parallel or
+    opposite ends.
     """
     a_length, b_length = a.norm(dim=-1, keepdim=True), b.norm(dim=-1, keepdim=True)
     a_unit, b_unit = a / a_length, b / b_length

@@ -1,1 +1,1 @@
-"""Every seed and random stream: the noise of a training step, the stream of each sample."""
+"""Seeds and random streams: the noise of each training step, the stream of each sample."""

@@ -1,8 +1,8 @@
-"""The randomness of training, as an argument that one can see.
+"""The noise of a training step, passed as an explicit argument.
 
-A training step draws its noise for the whole global batch from (seed, step) and keeps the
-rows of its own sentences. So a sentence meets the same noise however many processes share
-the batch, and a resumed run meets the noise it would have met.
+Each step draws noise for the global batch from (seed, step) and keeps the rows of the local
+sentences. So the noise of a sentence does not depend on the number of processes, and a resumed run
+draws the same noise as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from textvae.randomness.seeds import derived_seed
 
 
 class StepNoise:
-    """Noise of one training step, its draws in a fixed order, and means over its whole batch.
+    """The noise of one training step, and means over its global batch; draws have a fixed order.
 
     Args:
         seed: seed of the run.
         step: training step.
-        places: place of each local sentence in the global batch, shape (B,); where all are
-            here, they stand in order.
-        total: sentences in the global batch.
-        longest: tokens of the longest sentence of the global batch.
-        device: where the noise is made; equal on all processes of one kind of device.
-        sum_over_processes: adds a tensor over all processes, and its gradients likewise; the
-            identity for one.
+        places: index of each local sentence in the global batch, shape (B,); in ascending order
+            if all sentences are local.
+        total: number of sentences in the global batch.
+        longest: number of tokens of the longest sentence in the global batch.
+        device: device that draws the noise; devices of one kind draw the same noise.
+        sum_over_processes: sums a tensor, and its gradient, over all processes; the identity for
+            a single process.
     """
 
     def __init__(
@@ -51,29 +51,29 @@ class StepNoise:
         self._times = 1
 
     def repeat(self, times: int) -> StepNoise:
-        """The noise of `Tokens.repeat`: further draws, each `times` over, (times * B, ...)."""
+        """Noise for `Tokens.repeat`: later draws are repeated `times` times, (times * B, ...)."""
         repeated = copy(self)
         repeated._times = times
         return repeated
 
     def normal(self, width: int) -> Tensor:
-        """Standard normal noise a sentence, shape (B, width)."""
+        """Standard normal noise for each sentence, shape (B, width)."""
         return self._mine(
             torch.randn(self.total, width, generator=self._generator, device=self._device)
         )
 
     def uniform(self, *shape: int) -> Tensor:
-        """Uniform noise in [0, 1) a sentence, shape (B, *shape)."""
+        """Uniform noise in [0, 1) for each sentence, shape (B, *shape)."""
         return self._mine(
             torch.rand(self.total, *shape, generator=self._generator, device=self._device)
         )
 
     def uniform_over_time(self, steps: int, *shape: int) -> Tensor:
-        """Uniform noise a token, shape (B, steps, *shape), blind to the local padding."""
+        """Uniform noise for each token, shape (B, steps, *shape), independent of local padding."""
         return self.uniform(self._longest, *shape)[:, :steps]
 
     def batch_mean(self, x: Tensor) -> Tensor:
-        """Mean of (B, ...) over the sentences of the global batch, shape (...)."""
+        """The mean of (B, ...) over the sentences of the global batch, shape (...)."""
         return self._sum_over_processes(x.sum(0)) / self.total
 
     def _mine(self, noise: Tensor) -> Tensor:

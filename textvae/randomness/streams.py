@@ -1,4 +1,4 @@
-"""Randomness of each sample from (seed, index) alone, whatever batch it is decoded in."""
+"""The random stream of each sample, a function of (seed, index) alone and not of its batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from textvae.randomness.purposes import Purpose
 
 UInt64 = NDArray[np.uint64]
 
-_WINDOW = 16  # steps of uniforms drawn at once
+_WINDOW = 16  # time steps whose uniforms are drawn at once
 
 # Multipliers and key increments of Philox4x64-10; Salmon 2011.
 _MULTIPLIERS = (np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157))
@@ -23,10 +23,10 @@ _ROUNDS = 10
 
 
 class SampleStreams:
-    """One random stream for each sample: Philox4x64 with the key (seed, index).
+    """One random stream for each sample: Philox4x64 with key (seed, index).
 
-    Counter-based (Salmon 2011): step t of sample i is a function of (seed, i, t), so a sample
-    does not depend on the others, and the first 5 samples of 10 are the 5 of 5.
+    Counter-based (Salmon 2011): step t of sample i is a function of (seed, i, t). So a sample does
+    not depend on other samples, and the first 5 of 10 samples equal the 5 of 5.
 
     >>> few, many = SampleStreams(7, range(5)), SampleStreams(7, range(10))
     >>> bool((few.uniforms(3) == many.uniforms(3)[:5]).all())
@@ -53,23 +53,23 @@ class SampleStreams:
         return torch.from_numpy(noise[:, :size].astype(np.float32))
 
     def uniforms(self, step: int) -> NDArray[np.float64]:
-        """A number in [0, 1) for each sample at time step `step`, shape (N,)."""
+        """A uniform number in [0, 1) for each sample at time step `step`, shape (N,)."""
         number, place = divmod(step, _WINDOW)
         if self._window is None or self._window[0] != number:
             self._window = number, self._draw(Purpose.TOKEN_CHOICE, number * _WINDOW, _WINDOW)
         return self._window[1][:, place]
 
     def rows(self, rows: NDArray[np.integer] | slice) -> SampleStreams:
-        """The streams of some of the samples."""
+        """The streams of the selected samples."""
         chosen = SampleStreams(self.seed, self.indices[rows])
         if self._window is not None:
             chosen._window = self._window[0], self._window[1][rows]
         return chosen
 
     def _draw(self, purpose: int, first: int, count: int) -> NDArray[np.float64]:
-        """Uniforms first .. first + count - 1 of each sample, (N, count); 4 divides `first`."""
+        """Uniforms first .. first + count - 1 of each sample, (N, count); needs 4 | `first`."""
         blocks = np.arange(first // 4, -(-(first + count) // 4), dtype=np.uint64)
-        # numpy's Philox counts up before it draws, so its first block has the counter 1.
+        # numpy's Philox increments its counter before it draws, so its first block has counter 1.
         raw = philox(self.seed, self.indices[:, None], blocks + np.uint64(1), purpose)
         lanes = raw.reshape(len(self), 4 * len(blocks))[:, :count]  # (N, blocks, 4) -> (N, count)
         return (lanes >> np.uint64(11)).astype(np.float64) * 2.0**-53
@@ -78,14 +78,14 @@ class SampleStreams:
 def philox(seed: int, index: UInt64, block: UInt64, purpose: int) -> UInt64:
     """Philox4x64-10 of key (seed, index) at counter (block, 0, purpose, 0), shape (..., 4).
 
-    Block b + 1 is what `numpy.random.Philox(key=[seed, index], counter=[0, 0, purpose, 0])`
-    gives as its raw outputs 4 b to 4 b + 3. `index` and `block` broadcast. Salmon 2011.
+    Block b + 1 equals the raw outputs 4 b to 4 b + 3 of `numpy.random.Philox(key=[seed, index],
+    counter=[0, 0, purpose, 0])`. `index` and `block` broadcast. Salmon 2011.
     """
     shape = np.broadcast_shapes(index.shape, block.shape)
     c0 = np.broadcast_to(block, shape)
     c1 = c3 = np.zeros(shape, np.uint64)
     c2 = np.full(shape, purpose, np.uint64)
-    # Arrays, not scalars: their arithmetic wraps around without a warning.
+    # Arrays, because their arithmetic wraps around without a warning; that of scalars warns.
     k0, k1 = np.full((1,), seed, np.uint64), index
     for _ in range(_ROUNDS):
         high0, low0 = _multiply(_MULTIPLIERS[0], c0)
@@ -96,7 +96,7 @@ def philox(seed: int, index: UInt64, block: UInt64, purpose: int) -> UInt64:
 
 
 def _multiply(a: np.uint64, b: UInt64) -> tuple[UInt64, UInt64]:
-    """High and low 64 bits of the product of a constant and an array, by halves of 32 bits."""
+    """The high and low 64 bits of constant times array, computed from halves of 32 bits."""
     half, mask = np.uint64(32), np.uint64(0xFFFFFFFF)
     a_high, a_low = a >> half, a & mask
     b_high, b_low = b >> half, b & mask
