@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
-BIAS = "output.bias"  # a tensor of every model
+BIAS = "decoder.output.bias"  # a tensor of every model
 
 
 def edit_json(path: Path, **changes: Any) -> None:

@@ -22,9 +22,11 @@ from textvae.saving.folder import load_model
 @pytest.mark.parametrize("key", ["latent_size", "layers", "max_tokens", "pad_id", "format_version"])
 def test_only_a_number_is_a_size(folder: Path, key: str, value: Any) -> None:
     path = folder / "config.json"
-    if key in ("latent_size", "layers"):
-        architecture = json.loads(path.read_text())["architecture"]
-        edit_json(path, architecture=architecture | {key: value})
+    tables = {"latent_size": "architecture", "layers": "architecture"}
+    tables |= {"max_tokens": "encoder", "pad_id": "decoder"}
+    if key in tables:
+        table = json.loads(path.read_text())[tables[key]]
+        edit_json(path, **{tables[key]: table | {key: value}})
     else:
         edit_json(path, **{key: value})
     with pytest.raises(ModelFormatError) as caught:
@@ -124,8 +126,8 @@ def test_weights_that_lead_to_infinity_are_an_error_and_no_index_out_of_bounds(
     path = folder / "model.safetensors"
     weights = load_file(path)
     state = torch.tensor(TextVAE.from_pretrained(folder).encode(["the cat"], layer="encoder"))
-    weights["encoder.head.weight"] = 3e38 * state.sign().expand(4, 8).contiguous()
-    for name in ("encoder.head.bias", "narrow.weight", "embedding.weight"):
+    weights["posterior.head.weight"] = 3e38 * state.sign().expand(4, 8).contiguous()
+    for name in ("posterior.head.bias", "decoder.narrow.weight", "decoder.embedding.weight"):
         weights[name] = torch.full_like(weights[name], 3e38)
     save_file(weights, path)
     model = TextVAE.from_pretrained(folder)

@@ -150,15 +150,15 @@ def test_a_state_of_another_method_is_refused() -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("embedding.weight/exp_avg", torch.zeros(3)),
-        ("embedding.weight/exp_avg", torch.full((10, 4), torch.nan)),
-        ("embedding.weight/exp_avg_sq", torch.full((10, 4), -1.0)),
-        ("embedding.weight/exp_avg", torch.zeros(10, 4, dtype=torch.float16)),
-        ("embedding.weight/step", torch.tensor(-1.0)),
-        ("embedding.weight/step", torch.zeros(2)),
-        ("embedding.weight/other", torch.zeros(10, 4)),
+        ("decoder.embedding.weight/exp_avg", torch.zeros(3)),
+        ("decoder.embedding.weight/exp_avg", torch.full((10, 4), torch.nan)),
+        ("decoder.embedding.weight/exp_avg_sq", torch.full((10, 4), -1.0)),
+        ("decoder.embedding.weight/exp_avg", torch.zeros(10, 4, dtype=torch.float16)),
+        ("decoder.embedding.weight/step", torch.tensor(-1.0)),
+        ("decoder.embedding.weight/step", torch.zeros(2)),
+        ("decoder.embedding.weight/other", torch.zeros(10, 4)),
         ("nothing/step", torch.tensor(1.0)),
-        ("embedding.weight/step", None),
+        ("decoder.embedding.weight/step", None),
     ],
     ids=range(9),
 )

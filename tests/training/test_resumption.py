@@ -210,9 +210,9 @@ def test_trainings_at_the_same_time_are_those_one_after_the_other(
     """Fresh weights come from torch's global generator, and Accelerate's state is global."""
     build = loop.build_model
 
-    def slowly(*arguments: Any) -> Any:
+    def slowly(*arguments: Any, **options: Any) -> Any:
         time.sleep(0.1)
-        return build(*arguments)
+        return build(*arguments, **options)
 
     monkeypatch.setattr(loop, "build_model", slowly)
     for seed in (1, 2):

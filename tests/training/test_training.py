@@ -201,12 +201,14 @@ def test_pretraining_leaves_the_encoder_and_renews_the_decoder(tmp_path: Path, r
     start, end = last_checkpoint(tmp_path / "fresh"), weights["after"]
     names = [name for name in start if not name.rpartition("/")[1]]
     moved = {name for name in names if not torch.equal(start[name], end[name])}
-    assert not any(name.startswith("encoder.") for name in moved)
-    assert ("embedding.weight" in moved) == reset
+    assert not any(name.startswith(("encoder.", "posterior.")) for name in moved)
+    assert ("decoder.embedding.weight" in moved) == reset
     steps = {name: value.item() for name, value in end.items() if name.endswith("/step")}
-    assert steps["encoder.head.weight/step"] == 7
-    assert steps["embedding.weight/step"] == (1 if reset else 7)
-    assert torch.equal(weights["before"]["embedding.weight"], end["embedding.weight"])
+    assert steps["posterior.head.weight/step"] == 7
+    assert steps["decoder.embedding.weight/step"] == (1 if reset else 7)
+    assert torch.equal(
+        weights["before"]["decoder.embedding.weight"], end["decoder.embedding.weight"]
+    )
 
 
 def test_the_best_model_is_one_of_after_pretraining(tmp_path: Path) -> None:
@@ -236,8 +238,8 @@ def test_aggressive_training_alternates_until_mi_no_longer_rises(tmp_path: Path)
 
     train_session(config, out, texts=TEXTS, reporter=Listening())
     steps = {name: value.item() for name, value in last_checkpoint(out).items() if "/step" in name}
-    encoder = steps["encoder.head.weight/step"]
-    decoder = steps["output.bias/step"]
+    encoder = steps["posterior.head.weight/step"]
+    decoder = steps["decoder.output.bias/step"]
     mi = [r["mi"] for r in records(out) if r["event"] == "valid"]
     ended = next((i for i in range(1, len(mi)) if mi[i] <= mi[i - 1]), None)
     joint = 0 if ended is None else 200 - 40 * (ended + 1)
