@@ -39,15 +39,11 @@ from textvae.files.lock import check_not_training, sole_training
 from textvae.files.untrusted import MOST_BYTES, inside, parse_json, parse_toml
 from textvae.files.untrusted_tokenizer import is_linear
 from textvae.saving.folder import load_model, own_file, read_metrics, save_model
-from textvae.training.checkpoints import (
-    TrainingState,
-    damage,
-    digest,
-    load_checkpoint,
-    save_checkpoint,
-)
-from textvae.training.course import Course
-from textvae.training.session import check_folder
+from textvae.training.checkpoints import damage, digest, load_checkpoint, save_checkpoint
+from textvae.training.limits import Limits
+from textvae.training.run_folder import check_folder
+from textvae.training.schedule import Schedule
+from textvae.training.state import FORMAT, TrainingState
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
@@ -730,7 +726,7 @@ def test_a_checkpoint_without_digests_is_none(checkpoint: Path) -> None:
     "change",
     [
         {"step": "1"}, {"step": -1}, {"step": True}, {"step": 1.5}, {"step": 10**30}, {"hats": 1},
-        {"eval_steps": 0}, {"horizon": 0}, {"best": "low"}, {"seconds": float("nan")},
+        {"eval_steps": 0}, {"closing_seconds": -1}, {"best": "low"}, {"seconds": float("nan")},
         {"window": {"loss": "x"}}, {"window": {"loss": float("inf")}}, {"window": {"\x1b[": 1.0}},
         {"window": []}, {"\x1b\n": 1}, {"target_kl": ["x"]},
         {"aggressive": []}, {"rollbacks": None},
@@ -745,7 +741,7 @@ def test_a_state_that_cannot_be_is_refused(checkpoint: Path, change: dict[str, A
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("state", [[], 3, None, "step", {"step": {"step": 1}}])
+@pytest.mark.parametrize("state", [[], 3, None, "step", {"format": FORMAT, "step": {"step": 1}}])
 def test_a_state_of_another_form_is_refused(checkpoint: Path, state: Any) -> None:
     (checkpoint / "state.json").write_text(json.dumps(state))
     sign(checkpoint)
@@ -757,17 +753,18 @@ def test_a_state_of_another_form_is_refused(checkpoint: Path, state: Any) -> Non
 def test_a_state_of_another_method_is_refused() -> None:
     config = Config.resolve(options={"aggressive": True})
     one = type("One", (), {"count": 1, "is_main": True})()
-    course = Course(config, 0.1, TrainingState(), one, torch.device("cpu"))
+    limits, cpu = Limits(100, None), torch.device("cpu")
+    schedule = Schedule(config, limits, 0.1, TrainingState(), one, cpu)
     good = {"active": True, "mi": None, "updates": 3, "decoder_is_due": False, "before": 1.0}
     for change in ({"updates": "3"}, {"window": {"x": 1}}, {"mi": "x"}, {"active": 1}):
         bad = {**good, "window": {}, **change}
         with pytest.raises(ModelFormatError, match="aggressive"):
-            course.resume(TrainingState(aggressive=bad))
-    course.resume(TrainingState(aggressive={**good, "window": {}}))
+            schedule.restore(TrainingState(aggressive=bad))
+    schedule.restore(TrainingState(aggressive={**good, "window": {}}))
     held = Config.resolve(options={"target_kl": 4.0})
-    course = Course(held, 0.1, TrainingState(), one, torch.device("cpu"))
+    schedule = Schedule(held, limits, 0.1, TrainingState(), one, cpu)
     with pytest.raises(ModelFormatError, match="target_kl has 1 numbers"):
-        course.resume(TrainingState(target_kl=[0.0]))
+        schedule.restore(TrainingState(target_kl=[0.0]))
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def import_all() -> None:
     import textvae.api
     import textvae.cli.main
     import textvae.cli.probe
-    import textvae.training.session  # noqa: F401
+    import textvae.training.train  # noqa: F401
 
 
 def train(*arguments: str) -> tuple[str, ...]:

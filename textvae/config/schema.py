@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -13,6 +13,10 @@ DropoutRate = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=1, le=65536)]
 Depth = Annotated[int, Field(ge=1, le=256)]
+T = TypeVar("T")
+FIXED_ON_RESUME = "fixed on resume"
+# A field that a resumed run cannot change: sizes, phases, and what has parameters of its own.
+Fixed = Annotated[T, FIXED_ON_RESUME]
 MAX_COMMITTED_RATE = 10.0  # nats a dimension: a posterior 36,000 times narrower than the prior
 
 WITHOUT_TARGET = ("beta", "kl_schedule")  # what target_kl replaces
@@ -57,8 +61,10 @@ class DataConfig(Section):
 class TokenizerConfig(Section):
     """How text becomes tokens."""
 
-    tokenizer: str = Field("bpe", description="bpe, word, unigram, or a path to tokenizer.json.")
-    vocab_size: Annotated[int, Field(ge=8, le=1_000_000)] | None = Field(
+    tokenizer: Fixed[str] = Field(
+        "bpe", description="bpe, word, unigram, or a path to tokenizer.json."
+    )
+    vocab_size: Fixed[Annotated[int, Field(ge=8, le=1_000_000)] | None] = Field(
         None,
         description="Largest vocabulary, special tokens included; none: 4,000, of words 20,000.",
     )
@@ -67,21 +73,25 @@ class TokenizerConfig(Section):
 class ModelConfig(Section):
     """The architecture."""
 
-    model: Literal["vae", "ae", "lm"] = Field("vae", description="VAE, autoencoder, or LM.")
-    encoder: Literal["gru", "lstm", "transformer"] = "gru"
-    decoder: Literal["gru", "lstm", "transformer"] = "gru"
-    latent_size: Width = Field(32, description="Z: dimensions of the latent.")
-    hidden_size: Width = Field(256, description="H: width of encoder and decoder.")
-    embedding_size: Width = Field(128, description="E: width of the token embeddings.")
-    layers: Depth = Field(1, description="Layers of the encoder and of the decoder.")
-    bidirectional: bool = Field(False, description="A recurrent encoder reads both ways.")
-    pooling: Literal["last", "mean", "max", "attention"] = Field(
+    model: Fixed[Literal["vae", "ae", "lm"]] = Field("vae", description="VAE, autoencoder, or LM.")
+    encoder: Fixed[Literal["gru", "lstm", "transformer"]] = "gru"
+    decoder: Fixed[Literal["gru", "lstm", "transformer"]] = "gru"
+    latent_size: Fixed[Width] = Field(32, description="Z: dimensions of the latent.")
+    hidden_size: Fixed[Width] = Field(256, description="H: width of encoder and decoder.")
+    embedding_size: Fixed[Width] = Field(128, description="E: width of the token embeddings.")
+    layers: Fixed[Depth] = Field(1, description="Layers of the encoder and of the decoder.")
+    bidirectional: Fixed[bool] = Field(False, description="A recurrent encoder reads both ways.")
+    pooling: Fixed[Literal["last", "mean", "max", "attention"]] = Field(
         "max", description="How encoder states become one vector."
     )
-    heads: Width = Field(4, description="Attention heads of a Transformer.")
-    positions: Literal["rotary", "learned"] = Field("rotary", description="Of a Transformer.")
-    memory_tokens: Width = Field(4, description="Tokens that z becomes in a Transformer.")
-    tie_weights: bool = Field(True, description="Output layer shares the decoder's embeddings.")
+    heads: Fixed[Width] = Field(4, description="Attention heads of a Transformer.")
+    positions: Fixed[Literal["rotary", "learned"]] = Field(
+        "rotary", description="Of a Transformer."
+    )
+    memory_tokens: Fixed[Width] = Field(4, description="Tokens that z becomes in a Transformer.")
+    tie_weights: Fixed[bool] = Field(
+        True, description="Output layer shares the decoder's embeddings."
+    )
     embedding_dropout: DropoutRate = Field(0.0, description="On embeddings, element by element.")
     variational_dropout: DropoutRate = Field(
         0.0, description="On embeddings, one mask for all steps of a sentence (Gal 2016)."
@@ -90,13 +100,13 @@ class ModelConfig(Section):
     word_dropout: DropoutRate = Field(
         0.0, description="Share of the decoder's input tokens blanked (Bowman 2016)."
     )
-    posterior_batch_norm: Annotated[float, Field(ge=0.0)] = Field(
+    posterior_batch_norm: Fixed[Annotated[float, Field(ge=0.0)]] = Field(
         0.0, description="Fixed scale of batch-normalised posterior means (Zhu 2020); 0: none."
     )
-    committed_rate: Annotated[float, Field(ge=0.0)] = Field(
+    committed_rate: Fixed[Annotated[float, Field(ge=0.0)]] = Field(
         0.0, description="Nats of KL that the posterior cannot go below (Razavi 2019)."
     )
-    skip_z: bool = Field(
+    skip_z: Fixed[bool] = Field(
         False, description="z is also added to the decoder's output states (Dieng 2019)."
     )
 
@@ -158,32 +168,32 @@ class ObjectiveConfig(Section):
     target_kl: Annotated[float, Field(gt=0.0)] | None = Field(
         None, description="Nats of KL that a controller holds, in place of beta and kl_schedule."
     )
-    importance_samples: Positive = Field(
+    importance_samples: Fixed[Positive] = Field(
         1, description="K of the importance-weighted bound (Burda 2016); 1: the usual one."
     )
-    bag_of_words_weight: Annotated[float, Field(ge=0.0)] = Field(
+    bag_of_words_weight: Fixed[Annotated[float, Field(ge=0.0)]] = Field(
         0.0, description="Of predicting the words of a sentence from z alone (Zhao 2017)."
     )
-    mmd_weight: Annotated[float, Field(ge=0.0)] = Field(
+    mmd_weight: Fixed[Annotated[float, Field(ge=0.0)]] = Field(
         0.0, description="Of the distance of the codes to the prior (Tolstikhin 2018)."
     )
-    adversarial_weight: Annotated[float, Field(ge=0.0)] = Field(
+    adversarial_weight: Fixed[Annotated[float, Field(ge=0.0)]] = Field(
         0.0, description="Of passing for the prior before a discriminator (Makhzani 2016)."
     )
     adversary_learning_rate: Annotated[float, Field(gt=0.0)] = Field(
         5e-4, description="Of the discriminator's own Adam."
     )
-    contrastive_weight: Annotated[float, Field(ge=0.0)] = Field(
+    contrastive_weight: Fixed[Annotated[float, Field(ge=0.0)]] = Field(
         0.0, description="Of telling a sentence's second reading from others' (Gao 2021)."
     )
     contrastive_temperature: Annotated[float, Field(ge=0.01)] = Field(
         0.05, description="Of the cosines there."
     )
-    pretrain_share: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+    pretrain_share: Fixed[Annotated[float, Field(ge=0.0, lt=1.0)]] = Field(
         0.0, description="Share of training as an autoencoder first (Li 2019)."
     )
-    reset_decoder: bool = Field(True, description="The decoder starts afresh after that.")
-    aggressive: bool = Field(
+    reset_decoder: Fixed[bool] = Field(True, description="The decoder starts afresh after that.")
+    aggressive: Fixed[bool] = Field(
         False, description="Encoder-only updates until mi stops rising (He 2019)."
     )
 

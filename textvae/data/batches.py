@@ -85,6 +85,16 @@ def collate(ids: Sequence[Sequence[int]], eos_id: int, pad_id: int) -> Tokens:
     return Tokens(torch.from_numpy(padded), lengths)
 
 
+def by_length(lengths: Sequence[int] | np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Places of sentences in `lengths`, in batches of similar length, the short ones first.
+
+    >>> [places.tolist() for places in by_length([5, 2, 9, 2], 3)]
+    [[1, 3, 0], [2]]
+    """
+    order = np.argsort(np.asarray(lengths), kind="stable")
+    return [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
+
+
 class BatchPlan:
     """Batches of sentences of similar length, each sentence once an epoch, in random order.
 

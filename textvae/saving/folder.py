@@ -23,19 +23,16 @@ from textvae.config import DataConfig, ModelConfig, describe_validation
 from textvae.data.tokenizers import Tokenizer
 from textvae.errors import ModelFormatError, NotFoundError, TextVAEError, is_utf8, shown
 from textvae.files.atomic import flush, half_written, replacing
+from textvae.files.names import CONFIG_FILE, METRICS_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from textvae.files.tensor_header import TensorFacts, read_header
 from textvae.files.untrusted import inside, parse_json, read_text, reason, shown_name
 from textvae.models.sentence import SentenceModel
 
 FORMAT_VERSION = 1
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 PREPARATION = ("lowercase", "normalization", "max_tokens")  # of the text, in config.json
-TOKENIZER_FILE = "tokenizer.json"
 SAVE_ID = "save_id"  # in config.json and in the metadata of the weights
 READINGS = 100  # of a folder whose files are being replaced
 LONGEST_WRITING = 10.0  # seconds
-METRICS_FILE = "metrics.jsonl"
 REAL_NUMBERS = ("F16", "BF16", "F32", "F64")  # as safetensors calls them
 _MOST_DESCRIPTION = 1 << 20  # bytes of config.json, and of a line of metrics
 

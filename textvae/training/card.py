@@ -11,8 +11,8 @@ from textvae.data.tokenizers import Tokenizer
 from textvae.decoding.generation import generate
 from textvae.decoding.settings import Sampling
 from textvae.models.sentence import SentenceModel
-from textvae.training.checkpoints import TrainingState
 from textvae.training.reporting import best_record
+from textvae.training.state import TrainingState
 
 NAMES = {"vae": "Sentence VAE", "ae": "Sentence autoencoder", "lm": "Language model"}
 FIGURES = ("nll_elbo", "nll_iw", "rec", "kl", "z_gain", "mi", "active_units")
