@@ -688,7 +688,7 @@ def test_digests_lead_nowhere_else_and_leave_nothing_out(
     complete = isinstance(digests, dict) and any("/" in name for name in digests)
     path.write_text(json.dumps(right | digests if complete else digests))
     assert damage(checkpoint) is not None
-    with pytest.raises(ModelFormatError, match="no checkpoint is whole"):
+    with pytest.raises(ModelFormatError, match="no checkpoint is complete"):
         resume(tmp_path / "run")
 
 
@@ -697,7 +697,7 @@ def test_a_checkpoint_of_links_is_refused(checkpoint: Path, tmp_path: Path, name
     shutil.copy(checkpoint / name, tmp_path / name)
     (checkpoint / name).unlink()
     (checkpoint / name).symlink_to(tmp_path / name)
-    with pytest.raises(ModelFormatError, match="no checkpoint is whole"):
+    with pytest.raises(ModelFormatError, match="no checkpoint is complete"):
         resume(tmp_path / "run")
 
 
@@ -706,7 +706,7 @@ def test_a_checkpoint_that_is_a_link_itself_is_refused(checkpoint: Path, tmp_pat
     checkpoint.rename(tmp_path / "elsewhere")
     checkpoint.symlink_to(tmp_path / "elsewhere")
     assert "leads out of the folder" in str(damage(checkpoint))
-    with pytest.raises(ModelFormatError, match="no checkpoint is whole"):
+    with pytest.raises(ModelFormatError, match="no checkpoint is complete"):
         resume(tmp_path / "run")
 
 
@@ -714,7 +714,7 @@ def test_a_checkpoint_that_is_a_link_itself_is_refused(checkpoint: Path, tmp_pat
 def test_a_checkpoint_of_pipes_is_not_waited_for(checkpoint: Path, name: str) -> None:
     (checkpoint / name).unlink()
     os.mkfifo(checkpoint / name)
-    assert damage(checkpoint) == f"{name} is not what was written"
+    assert damage(checkpoint) == f"{name} does not match its digest"
 
 
 def test_a_checkpoint_without_digests_is_none(checkpoint: Path) -> None:

@@ -82,7 +82,7 @@ def test_without_a_whole_checkpoint_there_is_nothing_to_resume(
     _, torn = stopped_run(tmp_path, monkeypatch)
     for state in (torn / "checkpoints").glob("*/state.json"):
         state.write_text("{")
-    with pytest.raises(ModelFormatError, match="no checkpoint is whole"):
+    with pytest.raises(ModelFormatError, match="no checkpoint is complete"):
         train_model(tiny_config(), torn, texts=TEXTS, resume=True)
 
 
@@ -137,5 +137,5 @@ def test_a_state_of_another_format_is_refused_with_what_to_do(tmp_path: Path, fo
     (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
     digests = {p.name: checkpoints.digest(p) for p in folder.iterdir() if p.name != "sha256.json"}
     (folder / "sha256.json").write_text(json.dumps(digests), encoding="utf-8")
-    with pytest.raises(ModelFormatError, match=r"state\.json: .*format .*train anew"):
+    with pytest.raises(ModelFormatError, match=r"state\.json: .*format .*start over"):
         train_model(tiny_config(max_steps=4), out, texts=TEXTS, resume=True)

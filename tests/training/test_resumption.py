@@ -169,10 +169,12 @@ def test_a_run_whose_tokenizer_cannot_be_had_again_does_not_go_on(tmp_path: Path
     train_model(tiny_config(max_steps=5), out, texts=TEXTS)
     train_model(tiny_config(max_steps=1), other, texts=TEXTS[:40])
     (out / "tokenizer.json").write_text("{", encoding="utf-8")
-    with pytest.raises(DataError, match=r"not the one that this run began with; restore its token"):
+    with pytest.raises(
+        DataError, match=r"not the one that this run started with; restore its token"
+    ):
         train_model(tiny_config(max_steps=10), out, texts=TEXTS[:40], resume=True)
     shutil.copy(other / "tokenizer.json", out)
-    with pytest.raises(DataError, match="not the one that this run began with"):
+    with pytest.raises(DataError, match="not the one that this run started with"):
         train_model(tiny_config(max_steps=10), out, texts=TEXTS, resume=True)
     (out / "tokenizer.json").unlink()
     train_model(tiny_config(max_steps=10), out, texts=TEXTS, resume=True)  # trained again

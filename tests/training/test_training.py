@@ -105,7 +105,7 @@ def test_cut_sentences_are_counted_aloud(tmp_path: Path) -> None:
 
     config = tiny_config(max_tokens=4, max_steps=2)
     train_model(config, tmp_path / "run", texts=TEXTS, reporter=Listening())
-    assert any("cut to 4 tokens" in text for text in said)
+    assert any("truncated to 4 tokens" in text for text in said)
 
 
 def test_trackers_get_the_figures_of_metrics_jsonl(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def damage(folder: Path) -> str | None:
         ]
     except (OSError, ValueError) as error:
         return str(error)
-    return f"{shown_name(wrong[0])} is not what was written" if wrong else None
+    return f"{shown_name(wrong[0])} does not match its digest" if wrong else None
 
 
 def load_checkpoint(
@@ -209,7 +209,7 @@ def newest_whole(out: Path, warn: Callable[[str], None], *, sound: bool = False)
     for folder in sorted([*folders, *replaced], reverse=True):
         problem = damage(folder)
         if problem is not None:
-            warn(f"{folder} is damaged ({problem}); going on from the checkpoint before it")
+            warn(f"{folder} is damaged ({problem}); using the checkpoint before it")
         elif not sound or is_sound(folder):
             return folder
         else:
@@ -217,7 +217,9 @@ def newest_whole(out: Path, warn: Callable[[str], None], *, sound: bool = False)
     if newest is not None:
         return newest
     if folders:
-        raise ModelFormatError(f"{out / CHECKPOINTS_FOLDER}: no checkpoint is whole; {START_AGAIN}")
+        raise ModelFormatError(
+            f"{out / CHECKPOINTS_FOLDER}: no checkpoint is complete; {START_AGAIN}"
+        )
     raise NotFoundError(f"{out} has no checkpoint to resume from; {START_AGAIN}")
 
 
@@ -254,9 +256,9 @@ def restore_optimizer(
         shape = torch.Size() if quantity == "step" else getattr(parameter, "shape", None)
         least = {"step": 0.0, "exp_avg_sq": 0.0}.get(quantity, -torch.inf)
         if parameter is None or not key in beside <= tensors.keys() or value.shape != shape:
-            raise ValueError(f"{shown_name(key)} is no state of this model's optimizer")
+            raise ValueError(f"{shown_name(key)} is not part of this model's optimizer state")
         if value.numel() and value.min() < least:
-            raise ValueError(f"{shown_name(key)} holds what the optimizer cannot have written")
+            raise ValueError(f"{shown_name(key)} has values that the optimizer cannot have written")
         # Adam keeps its step count on the CPU unless it is fused on a GPU.
         on_device = quantity != "step" or optimizer.defaults.get("fused")
         optimizer.state[parameter][quantity] = value.to(parameter.device if on_device else "cpu")

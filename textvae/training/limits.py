@@ -103,10 +103,9 @@ class Limits:
     def how_to_continue(self, since_best: int) -> str:
         """What to change so that a complete run can continue."""
         if not self.out_of_patience(since_best):
-            return "to go on, raise --max-steps, --epochs or --max-minutes"
-        return (
-            f"{since_best} evaluations were no better; to go on, raise training.patience with --set"
-        )
+            return "to continue, raise --max-steps, --epochs or --max-minutes"
+        better = f"{since_best} evaluations were no better"
+        return f"{better}; to continue, raise training.patience with --set"
 
     def seconds_left(self, now: Place, step_seconds: float) -> float | None:
         """Time until the first limit at the speed of a step; None where there is no limit."""

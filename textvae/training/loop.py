@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -16,6 +18,7 @@ from textvae.evaluation.monitor import monitor
 from textvae.files.names import WEIGHTS_FILE
 from textvae.randomness.noise import StepNoise
 from textvae.training.accelerator import StopSignal
+from textvae.training.metrics_log import MetricsLog
 from textvae.training.reporting import Reporter
 from textvae.training.resume import how_to_resume
 from textvae.training.run import TrainingRun
@@ -40,7 +43,7 @@ def training_loop(
     """
     with StopSignal().listening() as stop:
         run = TrainingRun(config, corpora, out, accelerator, reporter)
-        try:
+        with closed_at_the_end(run):
             run.begin(resume=resume)
             while not run.is_over(stop):
                 for batch in run.rest_of_epoch():
@@ -65,19 +68,26 @@ def training_loop(
             finish(run, interrupted=interrupted)
             if stop.number is not None and interrupted:
                 raise InterruptedRun(
-                    f"stopped at step {run.state.step}; go on with: {how_to_resume(config, out)}",
+                    f"stopped at step {run.state.step}; resume with: {how_to_resume(config, out)}",
                     stop.number,
                 )
-        except OSError as error:
-            if run.saved_step is not None and run.is_in_place():
-                error.add_note(
-                    f"step {run.saved_step} is saved; when the trouble is mended, go on with: "
-                    f"{how_to_resume(config, out)}"
-                )
-            raise
-        finally:
-            run.close()
     return run.state
+
+
+@contextmanager
+def closed_at_the_end(run: TrainingRun) -> Iterator[None]:
+    """Close the run, however it ends; an OSError gets a note on how to resume the run."""
+    try:
+        yield
+    except OSError as error:
+        if run.saved_step is not None and run.is_in_place():
+            error.add_note(
+                f"step {run.saved_step} is saved; once the cause is fixed, resume with: "
+                f"{how_to_resume(run.config, run.out)}"
+            )
+        raise
+    finally:
+        run.close()
 
 
 def train_step(
@@ -169,24 +179,7 @@ def evaluate(run: TrainingRun) -> None:
     if run.has_diverged():
         return
     if run.log is not None:
-        counts = not run.schedule.pretraining
-        best = run.state.scored(score, figures.get("kl"), counts=counts)
-        if best:
-            run.save_best()
-        run.log.write(
-            {
-                "event": "valid",
-                **run.step_and_epoch(),
-                **figures,
-                "kl_weight": run.kl_weight(),
-                "best": best,
-                "timing": {"seconds": run.clock.seconds()},
-            }
-        )
-        full_weight = run.schedule.full_weight
-        warning = run.collapse.judge(figures, run.kl_weight(), full_weight)
-        if warning is not None:
-            run.reporter.warn(warning)
+        keep_and_log(run, run.log, score, figures)
     news = run.schedule.judge(figures)
     if news is not None:
         run.reporter.message(f"{news} at step {run.state.step}")
@@ -195,6 +188,29 @@ def evaluate(run: TrainingRun) -> None:
     seconds = run.clock.agreed_seconds()
     run.state.evaluated(seconds=seconds, closing_seconds=closing, since_best=since_best)
     run.clock.leave_out(run.clock.seconds() - before)
+
+
+def keep_and_log(
+    run: TrainingRun, log: MetricsLog, score: float, figures: dict[str, float]
+) -> None:
+    """Save the model if its score is the best so far, log its figures, and warn of collapse."""
+    counts = not run.schedule.pretraining
+    best = run.state.scored(score, figures.get("kl"), counts=counts)
+    if best:
+        run.save_best()
+    log.write(
+        {
+            "event": "valid",
+            **run.step_and_epoch(),
+            **figures,
+            "kl_weight": run.kl_weight(),
+            "best": best,
+            "timing": {"seconds": run.clock.seconds()},
+        }
+    )
+    warning = run.collapse.judge(figures, run.kl_weight(), run.schedule.full_weight)
+    if warning is not None:
+        run.reporter.warn(warning)
 
 
 def finish(run: TrainingRun, *, interrupted: bool) -> None:

@@ -33,9 +33,8 @@ class MetricsLog:
             self._metrics = MetricsFile(out / METRICS_FILE, keep_bytes)
             opened.callback(self._metrics.close)
             if self._metrics.bytes_written < keep_bytes:
-                reporter.warn(
-                    f"{out / METRICS_FILE} is shorter than it was; what it lacks stays lost"
-                )
+                short = "is shorter than at the checkpoint; the missing lines are lost"
+                reporter.warn(f"{out / METRICS_FILE} {short}")
             self._trackers = Trackers(config.training.track, out, config)
             opened.callback(self._trackers.close)
             self._all = opened.pop_all()  # closes each, also where another fails
@@ -64,8 +63,8 @@ class MetricsLog:
         """
         if not self.is_in_place():
             moved = (
-                "the folder was moved or removed while a training wrote into it; if it was moved, "
-                "go on with --resume and its new name"
+                "the folder was moved or removed during the training; if it was moved, resume with "
+                "--resume and --out with its new name"
             )
             raise OSError(errno.ENOENT, moved, str(self._out))
 

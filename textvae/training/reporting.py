@@ -1,4 +1,4 @@
-"""Who listens to a training run, and which of its records is that of the saved model."""
+"""Reporters, which listen to a training run, and the record of its saved model."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def check_unchanged(out: Path, config: Config) -> None:
             if getattr(after, name) != getattr(before, name):
                 raise UsageError(
                     f"--resume: {name} is {getattr(after, name)}, the run in {out} has "
-                    f"{getattr(before, name)}; leave it out, or train anew in another --out"
+                    f"{getattr(before, name)}; leave it out, or start a new run in another --out"
                 )
 
 
@@ -43,13 +43,13 @@ def check_text(
     """
     if state.tokenizer != tokenizer:
         raise DataError(
-            f"{out}: its tokenizer is not the one that this run began with; restore its "
+            f"{out}: its tokenizer is not the one that this run started with; restore its "
             f"tokenizer.json or the text, or {START_AGAIN}"
         )
     if state.corpus != corpus:
         warn(
-            "the text differs from what this run began with; the resumed run goes on with the new "
-            "text and its own tokenizer, and its course is no longer that of one run"
+            "the text differs from the text that this run started with; the run continues with the "
+            "new text and its own tokenizer, and no longer equals one uninterrupted run"
         )
 
 

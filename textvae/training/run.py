@@ -87,14 +87,14 @@ class TrainingRun:
         self.checkpoint_seconds = 0.0  # that the last one took
         self.prior_seconds: float | None = None  # that fitting the prior will take
 
-    # in the order of the loop
+    # the course of the run
 
     def begin(self, *, resume: bool) -> None:
         """Start from scratch, or continue from the newest checkpoint."""
         if resume:
             tokenizer = self.state.tokenizer
             self.load_checkpoint()
-            self.reporter.message(f"going on from step {self.state.step}")
+            self.reporter.message(f"resuming at step {self.state.step}")
             check_text(self.out, self.state, self.corpus, tokenizer, self.reporter.warn)
         self.state.started(
             corpus=self.corpus,
@@ -110,8 +110,8 @@ class TrainingRun:
             self.save_checkpoint()  # so that there is one to go back to
         self.reporter.start(self._facts())
         if resume and self.is_complete():
-            how_on = self.limits.how_to_continue(self.state.since_best)
-            self.reporter.message(f"this run is complete at step {self.state.step}; {how_on}")
+            hint = self.limits.how_to_continue(self.state.since_best)
+            self.reporter.message(f"this run is complete at step {self.state.step}; {hint}")
 
     def rest_of_epoch(self) -> Iterator[Batch]:
         """The batches of the epoch that are still to come."""
@@ -212,6 +212,7 @@ class TrainingRun:
         self.save_best()
 
     def refits_prior(self) -> bool:
+        """True if the saved model is an autoencoder whose prior no term of the loss fits."""
         return self.model.kind == "ae" and not self.config.objective.matches_prior
 
     def load_checkpoint(self, *, sound: bool = False) -> None:
@@ -263,7 +264,7 @@ class TrainingRun:
         self.processes.wait()
         self.checkpoint_seconds = self.clock.seconds() - before
 
-    # small answers
+    # time, and facts for the log
 
     def _clock(self) -> Clock:
         decides = self.limits.seconds is not None
@@ -286,6 +287,7 @@ class TrainingRun:
         return 0.0 if weight is None else float(weight)
 
     def step_and_epoch(self) -> dict[str, float]:
+        """How far the run is, for the log."""
         step = self.state.step
         return {"step": step, "epoch": round(step / self.plan.steps_per_epoch, 4)}
 

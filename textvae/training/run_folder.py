@@ -64,7 +64,7 @@ def check_folder(
             )
         if not is_ours(out):
             raise UsageError(
-                f"{out} holds no textvae model, so --overwrite does not touch it; "
+                f"{out} holds no textvae model, so --overwrite leaves it alone; "
                 "choose another --out"
             )
 

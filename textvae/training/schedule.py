@@ -162,7 +162,9 @@ class Schedule:
         risen = weight is not None and float(weight) >= 0.99 * self.full_weight
         # While the weight still rises, mi falls whatever the encoder does.
         if self._aggressive is not None and risen and self._aggressive.judge(figures["mi"]):
-            return f"aggressive training of the encoder ends: mi {figures['mi']:.3f} rose no more"
+            return (
+                f"aggressive training of the encoder ends: mi {figures['mi']:.3f} no longer rises"
+            )
         return None
 
     # the best model
@@ -180,6 +182,6 @@ class Schedule:
         if target is None or kl is None or abs(kl / target - 1) <= TOLERANCE:
             return None
         return (
-            f"the KL of validation is {kl:.2f} nats, more than {TOLERANCE:.0%} from the "
-            f"target_kl of {target:g}: train longer, or ask for a KL that this text can fill"
+            f"the validation KL is {kl:.2f} nats, more than {TOLERANCE:.0%} away from target_kl "
+            f"{target:g}: train longer, or choose a KL that this text can fill"
         )

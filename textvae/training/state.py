@@ -16,7 +16,7 @@ from textvae.files.untrusted import parse_json, read_text, shown_name
 from textvae.training.limits import Place
 
 FORMAT = 2  # of state.json
-START_AGAIN = "train anew: all of the first command and --overwrite, without --resume"
+START_AGAIN = "start over: the first command with --overwrite and without --resume"
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Real = Annotated[float, Field(allow_inf_nan=False)]

@@ -132,9 +132,9 @@ def warn_of_losses(corpora: Corpora, config: Config, reporter: Reporter) -> None
     """Warn about sentences that were truncated or dropped, and about blank lines."""
     for name, corpus in (("training", corpora.train), ("validation", corpora.valid)):
         losses = {
-            f"cut to {config.data.max_tokens} tokens": corpus.n_cut,
-            f"dropped for more than {config.data.max_tokens} tokens": corpus.n_dropped,
-            "blank and left out": corpus.n_blank,
+            f"truncated to {config.data.max_tokens} tokens": corpus.n_cut,
+            f"dropped as longer than {config.data.max_tokens} tokens": corpus.n_dropped,
+            "blank and skipped": corpus.n_blank,
         }
         said = [f"{count:,} {what}" for what, count in losses.items() if count]
         if said:
