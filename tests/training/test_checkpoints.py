@@ -8,17 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_runs import (
-    TEXTS,
-    Heard,
-    all_tensors,
-    records,
-    tiny_config,
-)
+from small_runs import TEXTS, Heard, all_tensors, records, tiny_config
 
-from textvae.errors import (
-    ModelFormatError,
-)
+from textvae.errors import ModelFormatError
 from textvae.training import checkpoints
 from textvae.training.checkpoints import checkpoint_folders
 from textvae.training.run import TrainingRun

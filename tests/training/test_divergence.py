@@ -7,19 +7,9 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
-from small_runs import (
-    CONSTANT,
-    TEXTS,
-    newest_state,
-    poison,
-    records,
-    scored,
-    tiny_config,
-)
+from small_runs import CONSTANT, TEXTS, newest_state, poison, records, scored, tiny_config
 
-from textvae.errors import (
-    DivergedError,
-)
+from textvae.errors import DivergedError
 from textvae.training.train import train_model
 
 

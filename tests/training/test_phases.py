@@ -6,12 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_runs import (
-    TEXTS,
-    last_checkpoint,
-    records,
-    tiny_config,
-)
+from small_runs import TEXTS, last_checkpoint, records, tiny_config
 
 from textvae import TextVAE
 from textvae.training.accelerator import accelerator_for

@@ -11,16 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_runs import (
-    BOUNDED,
-    NOISE,
-    TEXTS,
-    StopAt,
-    last_checkpoint,
-    poison,
-    records,
-    tiny_config,
-)
+from small_runs import BOUNDED, NOISE, TEXTS, StopAt, last_checkpoint, poison, records, tiny_config
 
 from textvae.training import run
 from textvae.training.processes import Processes

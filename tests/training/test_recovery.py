@@ -21,9 +21,7 @@ from small_runs import (
 )
 from torch import Tensor
 
-from textvae.errors import (
-    InterruptedRun,
-)
+from textvae.errors import InterruptedRun
 from textvae.training import loop
 from textvae.training.checkpoints import checkpoint_folders
 from textvae.training.optimizer import ModelOptimizer

@@ -25,11 +25,7 @@ from small_runs import (
 
 from textvae import TextVAE
 from textvae.config import Config
-from textvae.errors import (
-    DataError,
-    InterruptedRun,
-    UsageError,
-)
+from textvae.errors import DataError, InterruptedRun, UsageError
 from textvae.saving.folder import load_model
 from textvae.training.resume import how_to_resume
 from textvae.training.train import train_model

@@ -8,17 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_runs import (
-    TEXTS,
-    all_tensors,
-    records,
-    tiny_config,
-)
+from small_runs import TEXTS, all_tensors, records, tiny_config
 
-from textvae.errors import (
-    NotFoundError,
-    UsageError,
-)
+from textvae.errors import NotFoundError, UsageError
 from textvae.files.lock import LOCK_FILE, sole_training
 from textvae.training import run, run_folder, train
 from textvae.training.reporting import LoggingReporter

@@ -8,16 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_runs import (
-    TEXTS,
-    all_tensors,
-    records,
-    tiny_config,
-)
+from small_runs import TEXTS, all_tensors, records, tiny_config
 
-from textvae.errors import (
-    InterruptedRun,
-)
+from textvae.errors import InterruptedRun
 from textvae.saving.folder import load_model
 from textvae.training import loop
 from textvae.training.accelerator import StopSignal

@@ -10,17 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from small_runs import (
-    TEXTS,
-    all_tensors,
-    records,
-    tiny_config,
-)
+from small_runs import TEXTS, all_tensors, records, tiny_config
 
 from textvae import TextVAE
-from textvae.errors import (
-    UsageError,
-)
+from textvae.errors import UsageError
 from textvae.training import run
 from textvae.training.reporting import LoggingReporter
 from textvae.training.train import train_model

@@ -5,11 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_runs import (
-    TEXTS,
-    records,
-    tiny_config,
-)
+from small_runs import TEXTS, records, tiny_config
 
 from textvae import TextVAE
 from textvae.config import Config
