@@ -188,7 +188,7 @@ def test_metrics_that_were_lost_are_told(tmp_path: Path) -> None:
     train_model(tiny_config(max_steps=4), out, texts=TEXTS)
     (out / "metrics.jsonl").write_bytes(b"")
     train_model(tiny_config(max_steps=6), out, texts=TEXTS, reporter=heard, resume=True)
-    assert any("metrics.jsonl is shorter than it was" in text for text in heard.warnings)
+    assert any("metrics.jsonl is shorter than at the checkpoint" in text for text in heard.warnings)
     assert records(out)[0]["step"] == 5  # nothing is made up
 
 

@@ -81,7 +81,7 @@ class MetricsLog:
         return self._metrics.bytes_written
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close metrics.jsonl and the trackers."""
         self._all.close()
 
 

@@ -1,4 +1,4 @@
-"""One training run: its parts, and what happens to them in the course of the loop."""
+"""One training run: its model, optimizer, schedule and state, its checkpoints and recovery."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from textvae.training.validation import (
 
 
 class TrainingRun:
-    """One run: the model, its optimizer, its state, and what watches over them."""
+    """One run: the model, its optimizer, schedule, state, log and checkpoints."""
 
     def __init__(
         self,
