@@ -115,7 +115,7 @@ def import_all() -> None:
     import textvae.api
     import textvae.cli.main
     import textvae.cli.probe
-    import textvae.training.session  # noqa: F401
+    import textvae.training.train  # noqa: F401
 
 
 def train(*arguments: str) -> tuple[str, ...]:
@@ -288,7 +288,7 @@ def cases() -> list[Case]:
         embed("NUL byte", 4, r"nul\.txt:19: contains a NUL byte", "nul.txt"),
         reconstruct("CRLF", 0, "", "crlf.txt"),
         trained("CRLF", 0, "the model is in", "crlf.txt", *valid),
-        trained("blank lines", 0, "warning: training sentences: 3 blank and left out",
+        trained("blank lines", 0, "warning: training sentences: 3 blank and skipped",
                 "blank.txt", *valid),
         embed("blank lines", 0, "21 vectors", "blank.txt"),
         evaluate("blank lines", 0, "", "blank.txt"),
@@ -297,7 +297,7 @@ def cases() -> list[Case]:
         evaluate("nothing but blank lines", 4, r"only-blank\.txt: no sentence.*3 lines",
                  "only-blank.txt"),
         embed("a line of 10 MB", 0, "1 sentence exceeded 16 tokens", "long.txt"),
-        trained("a line of 10 MB", 0, "warning: .*1 cut to 16 tokens", "long.txt", *valid),
+        trained("a line of 10 MB", 0, "warning: .*1 truncated to 16 tokens", "long.txt", *valid),
         evaluate("a line of 10 MB", 4, "1 of 19 sentences exceed .* --truncate", "long.txt"),
         embed("a word of 10 MB", 0, "19 vectors", "word.txt"),
         trained("a line of 17 MB", 4, r"longer\.txt:19: a line of more than 16 MiB", "longer.txt"),

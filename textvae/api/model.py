@@ -27,6 +27,7 @@ from textvae.evaluation.likelihood import (
     log_likelihoods,
     posteriors,
 )
+from textvae.files.names import CARD_FILE, EXPERIMENT_FILE
 from textvae.gaussian import DiagonalGaussian
 from textvae.latent.interpolation import Method, interpolate
 from textvae.models.device import choose_device
@@ -38,7 +39,6 @@ from textvae.saving.folder import load_model, own_file, read_metrics, save_model
 if TYPE_CHECKING:
     from textvae.training.reporting import Reporter
 
-EXPERIMENT_FILE = "experiment.toml"
 LAYERS: tuple[Layer, ...] = get_args(Layer)
 
 
@@ -119,7 +119,7 @@ class TextVAE:
             ConfigError: an unknown recipe or field, or a value outside what is allowed.
             DataError: there is no usable text.
         """
-        from textvae.training.session import train_session
+        from textvae.training.train import train_model
 
         partial = [*sorted(options), *(["recipe"] if recipe is not None else [])]
         if config is not None and partial:
@@ -130,7 +130,7 @@ class TextVAE:
         temporary = tempfile.TemporaryDirectory(prefix="textvae-") if out is None else None
         folder = Path(temporary.name if temporary is not None else out or "")
         try:
-            train_session(
+            train_model(
                 resolved,
                 folder,
                 texts=texts,
@@ -204,9 +204,9 @@ class TextVAE:
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             # Not a link to a file of yours: the card becomes public.
-            if self.folder is not None and own_file(self.folder, "README.md").is_file():
-                card = (self.folder / "README.md").read_text(encoding="utf-8")
-                (Path(folder) / "README.md").write_text(card, encoding="utf-8")
+            if self.folder is not None and own_file(self.folder, CARD_FILE).is_file():
+                card = (self.folder / CARD_FILE).read_text(encoding="utf-8")
+                (Path(folder) / CARD_FILE).write_text(card, encoding="utf-8")
             return str(hub.upload_folder(repo_id=repo_id, folder_path=folder))
 
     # what it is

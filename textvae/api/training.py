@@ -15,13 +15,13 @@ def train(
     config: Config, out: Path, *, reporter: Reporter, resume: bool = False, overwrite: bool = False
 ) -> None:
     """Train what a configuration describes into the folder `out`; see `TextVAE.train`."""
-    from textvae.training.session import train_session
+    from textvae.training.train import train_model
 
-    train_session(config, out, reporter=reporter, resume=resume, overwrite=overwrite)
+    train_model(config, out, reporter=reporter, resume=resume, overwrite=overwrite)
 
 
 def plan(config: Config) -> dict[str, Any]:
     """What the training of a configuration would take: parameters, tokens, memory, minutes."""
-    from textvae.training.plan import plan as measured_plan
+    from textvae.training.dry_run import dry_run
 
-    return measured_plan(config)
+    return dry_run(config)

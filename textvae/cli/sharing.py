@@ -41,8 +41,8 @@ def sharing(device: str) -> Iterator[tuple[Alone | Processes, str]]:
         return
     # Here and not above: accelerate takes a second to import.
     from textvae.config import TrainingConfig
+    from textvae.training.accelerator import accelerator_for
     from textvae.training.processes import Processes
-    from textvae.training.runtime import accelerator_for
 
     with accelerator_for(TrainingConfig(device=device, precision="float32")) as accelerator:
         own = accelerator.device  # of a CPU it has an index too, which no loader of weights knows

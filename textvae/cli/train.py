@@ -11,6 +11,7 @@ import typer
 from textvae.cli import options
 from textvae.cli.output import Output
 from textvae.errors import NotFoundError, UsageError
+from textvae.files.names import EXPERIMENT_FILE
 
 if TYPE_CHECKING:
     from textvae.config import Config
@@ -96,7 +97,7 @@ def check_alternatives(settings: Mapping[str, Any]) -> None:
 
 def own_configuration(folder: Path) -> Path:
     """The resolved configuration of the run that `folder` holds."""
-    path = folder / "experiment.toml"
+    path = folder / EXPERIMENT_FILE
     if not path.is_file():
         raise NotFoundError(f"--resume: {folder} holds no run: it has no {path.name}")
     return path

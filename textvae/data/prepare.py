@@ -20,6 +20,7 @@ from textvae.data.rows import Row, hash_fraction
 from textvae.data.sources import STDIN, Source, find_sources, read_chunks
 from textvae.data.tokenizers import KINDS, Tokenizer
 from textvae.errors import ConfigError, DataError, NotFoundError, UsageError
+from textvae.files.names import TOKENIZER_FILE
 
 _FORMAT = 1  # of everything in the cache: raise it when the same input would give another result
 _TOKENIZER_BYTES = 256 << 20  # of text that a tokenizer is trained on at most, about
@@ -262,7 +263,7 @@ def _tokenizer(folder: Path, train: Collection, config: TokenizerConfig, say: Sa
 def _existing_tokenizer(path: Path) -> Tokenizer:
     """The tokenizer of a file, or of a model folder."""
     if os.path.isdir(path):
-        path = path / "tokenizer.json"
+        path = path / TOKENIZER_FILE
     if not os.path.exists(path):
         raise NotFoundError(f"tokenizer {path}: neither one of {', '.join(KINDS)} nor a file")
     return Tokenizer.load(path)

@@ -200,7 +200,7 @@ def input_state(file: str) -> list[tuple[str, int, int]] | None:
 
 def folder_digest(folder: Path | None) -> list[str]:
     """A digest of each file that makes a model what it computes."""
-    from textvae.saving.folder import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+    from textvae.files.names import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 
     if folder is None:
         raise ValueError("a model that was never saved has no files")

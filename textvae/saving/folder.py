@@ -22,6 +22,13 @@ from textvae.config import DataConfig
 from textvae.data.tokenizers import Tokenizer
 from textvae.errors import ModelFormatError, NotFoundError, TextVAEError, is_utf8, shown
 from textvae.files.atomic import flush, half_written, replacing
+from textvae.files.names import (
+    CONFIG_FILE,
+    ENCODER_TOKENIZER_FILE,
+    METRICS_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+)
 from textvae.files.tensor_header import TensorFacts, read_header
 from textvae.files.untrusted import inside, parse_json, reason, shown_name
 from textvae.models.build import build_model
@@ -30,22 +37,17 @@ from textvae.models.encoder import Encoder
 from textvae.models.sentence import SentenceModel
 from textvae.saving import version_1
 from textvae.saving.manifest import (
-    ENCODER_TOKENIZER_FILE,
     FORMAT_VERSION,
     MODEL_TYPE,
     MOST_DESCRIPTION,
-    TOKENIZER_FILE,
     PartFacts,
     read_description,
     read_manifest,
 )
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 SAVE_ID = "save_id"  # in config.json and in the metadata of the weights
 READINGS = 100  # of a folder whose files are being replaced
 LONGEST_WRITING = 10.0  # seconds
-METRICS_FILE = "metrics.jsonl"
 REAL_NUMBERS = ("F16", "BF16", "F32", "F64")  # as safetensors calls them
 
 

@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from textvae.config import DataConfig, ModelConfig, describe_validation
 from textvae.errors import ModelFormatError, shown
+from textvae.files.names import TOKENIZER_FILE
 from textvae.files.untrusted import parse_json, read_text
 
 MODEL_TYPE = "textvae"
 FORMAT_VERSION = 2
-TOKENIZER_FILE, ENCODER_TOKENIZER_FILE = "tokenizer.json", "encoder_tokenizer.json"
 MOST_DESCRIPTION = 1 << 20  # bytes of config.json, and of a line of metrics
 
 Id = Annotated[int, Field(ge=0)]

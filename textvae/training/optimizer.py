@@ -1,4 +1,4 @@
-"""One update: loss, gradient, clipping, Adam; of the whole model, or of half of it."""
+"""One optimizer step: loss, gradient, clipping, Adam; of the whole model, or of half of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from textvae.config import Config, ModelConfig
 from textvae.data.batches import Batch
 from textvae.models.sentence import SentenceModel
 from textvae.objectives.training_loss import TrainingLoss
-from textvae.randomness import purposes
 from textvae.randomness.noise import StepNoise
 from textvae.randomness.seeds import derived_seed
 from textvae.training.checkpoints import optimizer_tensors, restore_optimizer
@@ -25,7 +24,7 @@ Part = Literal["model", "encoder", "decoder"]
 ADVERSARY_BETAS = (0.5, 0.999)  # Shen 2020: little momentum, for two that chase each other
 
 
-class Updates:
+class ModelOptimizer:
     """The loss of a run with its parameters, and the optimizers that move them.
 
     Args:
@@ -51,7 +50,7 @@ class Updates:
         self._clip = training.gradient_clip
         self._model = model
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(derived_seed(training.seed, purposes.AUXILIARIES))
+            torch.default_generator.manual_seed(derived_seed(training.seed, "auxiliaries"))
             loss = TrainingLoss(
                 model, config.objective, processes.sum, ordinary_ids=ordinary_ids
             ).to(device)
@@ -60,7 +59,7 @@ class Updates:
         fused = device.type in ("cpu", "cuda")
         auxiliary = self._bag.parameters() if self._bag else ()
         self._trained = [*(parameter for _, parameter in model.trained()), *auxiliary]
-        self.optimizer = torch.optim.AdamW(
+        self.adam = torch.optim.AdamW(
             self._trained, lr=learning_rate, weight_decay=training.weight_decay, fused=fused
         )
         self._adversary: torch.optim.Optimizer | None = None
@@ -81,12 +80,13 @@ class Updates:
         learning_rate: float,
         part: Part = "model",
     ) -> dict[str, Tensor]:
-        """Move the parameters of `part` by one batch; the sums over local sentences.
+        """The sums of a batch over local sentences; the parameters of `part` move by one step.
 
-        Beside those of the loss: `loss`, without what the discriminator minimises, and what adds
-        up over processes to that of the step: `gradient_norm`, and `skipped`, 1 where a loss or a
-        gradient is not finite, that of the discriminator included. Such a step moves nothing, and
-        all its other sums are 0.
+        The sums are the terms of the loss and:
+        - `loss`: the total, without the loss of the discriminator;
+        - `gradient_norm`, divided by the number of processes;
+        - `skipped`: 1, divided by the number of processes, if a loss or a gradient is not finite,
+          the discriminator's included. Such a step moves nothing, and all its other sums are 0.
         """
         loss, sums = self.loss(batch, noise, kl_weight)
         # A data-parallel wrapper averages gradients; the losses are parts of a sum.
@@ -100,9 +100,9 @@ class Updates:
         finite = self._everywhere(finite)
         for parameter in self._resting(part):
             parameter.grad = None  # which Adam leaves alone, its moments too
-        for group in self.optimizer.param_groups:
+        for group in self.adam.param_groups:
             group["lr"] = learning_rate
-        step_if(finite, self.optimizer)
+        step_if(finite, self.adam)
         if self._adversary is not None and part != "encoder":
             step_if(finite, self._adversary)
         self.loss.zero_grad(set_to_none=True)
@@ -113,12 +113,13 @@ class Updates:
         return {**kept, "skipped": (~finite).float() / self._processes.count}
 
     def _everywhere(self, mine: Tensor) -> Tensor:
-        """Whether it is so on all processes, which must take the same step."""
+        """True if `mine` is true on every process, as all must take the same step."""
         if self._processes.count == 1:
             return mine
         return self._processes.sum((~mine).float()) == 0
 
     def _resting(self, part: Part) -> list[nn.Parameter]:
+        """The parameters that a step of `part` leaves alone."""
         encoder = {id(parameter) for parameter in encoder_parameters(self._model)}
         if part == "encoder":
             return [parameter for parameter in self._trained if id(parameter) not in encoder]
@@ -128,27 +129,27 @@ class Updates:
 
     @torch.no_grad()
     def reset_decoder(self, fresh: SentenceModel) -> None:
-        """Give all but the encoder the weights of a `fresh` model, and forget their moments."""
+        """Give all but the encoder the weights of a `fresh` model, and clear their Adam moments."""
         encoder = {id(parameter) for parameter in encoder_parameters(self._model)}
         weights = dict(fresh.trained())
         for name, parameter in self._model.trained():
             if id(parameter) not in encoder:
                 parameter.copy_(weights[name])
-                self.optimizer.state.pop(parameter, None)
+                self.adam.state.pop(parameter, None)
 
-    # what a checkpoint keeps beside the model and its optimizer
+    # for checkpoints: what is trained beside the model
 
     def auxiliaries(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
-        """What the loss has of its own, each with the optimizer that moves it."""
+        """The modules of the loss that have parameters, each with the optimizer that moves it."""
         found: dict[str, tuple[nn.Module, torch.optim.Optimizer]] = {}
         if self._bag is not None:
-            found["bag_of_words"] = self._bag, self.optimizer
+            found["bag_of_words"] = self._bag, self.adam
         if self._discriminator is not None and self._adversary is not None:
             found["discriminator"] = self._discriminator, self._adversary
         return found
 
     def auxiliary_tensors(self) -> dict[str, Tensor]:
-        """Weights and optimizer state of the auxiliaries; empty where there are none."""
+        """Weights and optimizer state of the auxiliaries; empty if there are none."""
         tensors: dict[str, Tensor] = {}
         for name, (module, optimizer) in self.auxiliaries().items():
             own = {key: value.detach().cpu() for key, value in module.state_dict().items()}
@@ -179,7 +180,7 @@ class Updates:
 
 
 def step_if(finite: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """A step of the optimizer, or none; where it is fused, without waiting for the device."""
+    """A step of the optimizer if `finite`; a fused one does not wait for the device."""
     if optimizer.defaults.get("fused"):
         # How torch.amp.GradScaler has a fused optimizer leave parameters and state alone.
         optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
@@ -189,13 +190,13 @@ def step_if(finite: Tensor, optimizer: torch.optim.Optimizer) -> None:
 
 
 def encoder_parameters(model: SentenceModel) -> list[nn.Parameter]:
-    """The trained parameters of q(z|x)."""
+    """The parameters of q(z|x)."""
     reading = [part for part in (model.encoder, model.posterior) if part is not None]
     return [parameter for part in reading for _, parameter in part.trained()]
 
 
 def default_learning_rate(model: ModelConfig) -> float:
-    """Peak learning rate of Adam where none is given: by kind of network and width."""
+    """Default peak learning rate of Adam, by kind of network and width."""
     slow = "transformer" in (model.encoder, model.decoder)
     at_256 = 1e-3 if slow else 4.5e-3
     return at_256 * min(1.0, (256 / model.hidden_size) ** 0.5)

@@ -1,4 +1,4 @@
-"""Where training runs: device, precision, threads and processes, through Accelerate."""
+"""The process that trains: device, precision, threads and signals, through Accelerate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ENCODING_TIMEOUT = timedelta(hours=12)  # the others wait while the main process
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """`bf16` or `float32`; auto takes bf16 where the device has instructions for it."""
+    """`bf16` or `float32`; auto takes bf16 if the device has instructions for it."""
     if name != "auto":
         return name
     if device.type == "cuda":
@@ -34,17 +34,17 @@ def choose_precision(name: str, device: torch.device) -> str:
 
 
 def cpu_has_bf16() -> bool:
-    """Whether the processor multiplies bf16 matrices itself (AVX512-BF16 or AMX)."""
+    """True if the processor has instructions for bf16 matrices (AVX512-BF16 or AMX)."""
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, so with care
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 
 
 @contextmanager
 def accelerator_for(training: TrainingConfig) -> Iterator[Accelerator]:
-    """An Accelerator for this run; afterwards the process is as it was found.
+    """An Accelerator for this run.
 
-    That is: Accelerate's state, the environment and the number of threads. Where another thread
-    has one, it is waited for.
+    At the end, Accelerate's state, the environment and the number of threads are restored. If
+    another thread has an Accelerator, this one waits for it.
     """
     with ONE_AT_A_TIME:
         yield from _accelerator(training)
@@ -76,14 +76,14 @@ def _accelerator(training: TrainingConfig) -> Iterator[Accelerator]:
 
 
 def restore_environment(before: dict[str, str]) -> None:
-    """Set the environment to what it was; Accelerate tells itself things by it."""
+    """Restore the environment variables, which Accelerate changes."""
     for name in os.environ.keys() - before.keys():
         del os.environ[name]
     os.environ.update(before)
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what was asked of it."""
+    """Wait until the device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -101,7 +101,7 @@ class StopSignal:
 
     @contextmanager
     def listening(self) -> Iterator[StopSignal]:
-        """While inside, the two signals are remembered instead of obeyed."""
+        """Within this context, the two signals are remembered instead of obeyed."""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return

@@ -1,9 +1,10 @@
-"""The course of a run: which phase a step belongs to, what it trains, and at which weights."""
+"""The schedule of a run: what each step trains, at which KL weight and learning rate."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,24 +14,26 @@ from textvae.config import Config
 from textvae.errors import ModelFormatError
 from textvae.objectives.target_kl import TOLERANCE, TargetKL, bound_at_target
 from textvae.training.aggressive import Aggressive
-from textvae.training.checkpoints import TrainingState
-from textvae.training.divergence import learning_rate_factor
+from textvae.training.limits import Limits
+from textvae.training.optimizer import Part
 from textvae.training.processes import Processes
-from textvae.training.updates import Part
+from textvae.training.recovery import learning_rate_factor
+from textvae.training.state import TrainingState
 
-BOUNDS = ("nll_elbo", "nll_iw", "rec")  # what is minimised: the first that a model has
+BOUNDS = ("nll_elbo", "nll_iw", "rec")  # the first of these that a model has is minimised
 
 
-class Course:
-    """Schedules, the phases before the main one, and the controller of the KL.
+class Schedule:
+    """KL weight and learning rate by progress, the phases, and the controller of the KL.
 
     A training may begin as that of an autoencoder (Li 2019); the schedules run over that phase
-    and again over what remains. All that is not a function of the step stands in the state.
+    and again over what remains.
 
     Args:
         config: objective and training.
+        limits: of the run; progress is measured by them.
         peak: of the learning rate.
-        state: where the run stands.
+        state: of the run; read here, changed by its own methods only.
         processes: those that share a batch.
         device: of the model.
     """
@@ -38,34 +41,27 @@ class Course:
     def __init__(
         self,
         config: Config,
+        limits: Limits,
         peak: float,
         state: TrainingState,
         processes: Processes,
         device: torch.device,
     ) -> None:
         self._objective, self._training = config.objective, config.training
-        self._peak = peak
+        self._limits, self._peak = limits, peak
         self._processes = processes
-        self._former_horizon: int | None = None
         target, aggressive = config.objective.target_kl, config.objective.aggressive
         self._target = TargetKL(target, device) if target is not None else None
         self._aggressive = Aggressive(device, processes) if aggressive else None
         self._state = state
-        state.scored_for = target
 
-    # the state
-
-    def resume(self, state: TrainingState) -> None:
-        """Go on where `state` stands.
+    def restore(self, state: TrainingState) -> None:
+        """Continue from `state`.
 
         Raises:
             ModelFormatError: it is damaged.
         """
-        if state.scored_for != self._objective.target_kl:  # scores of another scale
-            state.best, state.since_best = None, 0
-        state.scored_for = self._objective.target_kl
         self._state = state
-        self._former_horizon = state.horizon
         try:
             if self._target is not None and state.target_kl:
                 self._target.restore(state.target_kl)
@@ -74,51 +70,42 @@ class Course:
         except ValueError as error:
             raise ModelFormatError(f"damaged checkpoint: {error}") from None
 
-    def record(self) -> None:
-        """Bring the state up to date, for a checkpoint."""
-        if self._target is not None:
-            self._state.target_kl = self._target.state()
-        if self._aggressive is not None:
-            self._state.aggressive = self._aggressive.state()
+    def learnt(self) -> dict[str, Any]:
+        """What `restore` needs of the controllers, as fields of the state."""
+        return {
+            "target_kl": self._target.state() if self._target is not None else [],
+            "aggressive": self._aggressive.state() if self._aggressive is not None else {},
+        }
 
     # phases
 
     @property
     def pretraining(self) -> bool:
-        """Whether the model is still trained as an autoencoder."""
+        """True while the model is trained as an autoencoder."""
         return self._objective.pretrain_share > 0 and self._state.pretrained_step is None
 
     def pretraining_is_over(self) -> bool:
-        """Whether the phase ends with the step at hand."""
-        horizon = self._horizon
-        return self.pretraining and horizon is not None and self._state.step >= self._share(horizon)
-
-    def end_pretraining(self) -> None:
-        """Begin the main phase; a bound of an autoencoder is no longer the best."""
-        self._state.pretrained_step = self._state.step
-        self._state.best, self._state.since_best = None, 0
+        """True if the main phase begins with the next step."""
+        return self.pretraining and self.progress() >= 1
 
     @property
     def part(self) -> Part:
-        """What the step at hand trains."""
+        """The part of the model that the next step trains."""
         if self._aggressive is None or self.pretraining:
             return "model"
         return self._aggressive.part
 
-    # schedules
+    # functions of progress
 
     def progress(self) -> float:
-        """Share of the phase that is done; 0 until something of the horizon is known."""
-        horizon, step = self._horizon, self._state.step
-        if horizon is None:
-            return 0.0
+        """How much of the phase is done, from 0 to 1."""
+        state, share = self._state, self._objective.pretrain_share
         if self.pretraining:
-            return step / self._share(horizon)
-        first = self._state.pretrained_step or 0
-        return (step - first) / max(horizon - first, 1)
+            return self._limits.progress(state.place, state.closing_seconds, share=share)
+        return self._limits.progress(state.place, state.closing_seconds, since=state.main_phase)
 
     def kl_weight(self) -> float | Tensor | None:
-        """Weight of the KL in the step at hand; None while there is none."""
+        """Weight of the KL in the next step; None while there is no KL."""
         objective = self._objective
         if self.pretraining:
             return None
@@ -134,9 +121,10 @@ class Course:
         )
 
     def learning_rate(self) -> float:
-        """Learning rate of the step at hand."""
-        return learning_rate_factor(self._state.rollbacks) * schedules.learning_rate(
-            self._state.step - (self._state.pretrained_step or 0) + 1,
+        """Learning rate of the next step."""
+        state = self._state
+        return learning_rate_factor(state.rollbacks) * schedules.learning_rate(
+            state.step - state.main_phase.step + 1,
             self.progress(),
             peak=self._peak,
             schedule=self._training.learning_rate_schedule,
@@ -145,23 +133,15 @@ class Course:
 
     @property
     def full_weight(self) -> float:
-        """The weight at which a latent may be judged: that which the KL comes to."""
+        """The final KL weight, at which collapse of the latent can be judged."""
         if self._target is None:
             return self._objective.beta
         return math.inf if self.progress() < self._objective.kl_warmup else 0.0
 
-    @property
-    def _horizon(self) -> int | None:
-        # Until the speed is measured, a limit on steps is the best that is known.
-        return self._state.horizon or self._former_horizon or self._training.max_steps
-
-    def _share(self, horizon: int) -> int:
-        return math.ceil(self._objective.pretrain_share * horizon)
-
-    # what is learnt on the way
+    # controllers
 
     def observe(self, sums: Mapping[str, Tensor], sentences: int, tokens: Tensor) -> None:
-        """Take in the sums of a step over local sentences; `sentences` are those of the batch."""
+        """Take in the local sums of a step over a global batch of so many `sentences`."""
         if self.pretraining:
             return
         skipped = sums["skipped"] > 0
@@ -172,7 +152,7 @@ class Course:
             self._aggressive.observe(sums["loss"], torch.where(skipped, 0, tokens))
 
     def judge(self, figures: Mapping[str, float]) -> str | None:
-        """Take in the figures of an evaluation; what there is to say about it."""
+        """Take in the figures of an evaluation; a message if they change the phase."""
         if self.pretraining:
             return None
         if self._target is not None:
@@ -181,22 +161,26 @@ class Course:
         risen = weight is not None and float(weight) >= 0.99 * self.full_weight
         # While the weight still rises, mi falls whatever the encoder does.
         if self._aggressive is not None and risen and self._aggressive.judge(figures["mi"]):
-            return f"aggressive training of the encoder ends: mi {figures['mi']:.3f} rose no more"
+            return (
+                f"aggressive training of the encoder ends: mi {figures['mi']:.3f} no longer rises"
+            )
         return None
 
-    def missed_target(self) -> str | None:
-        """What to say where the KL of the saved model is not what was asked for."""
-        target, kl = self._objective.target_kl, self._state.best_kl
-        if target is None or kl is None or abs(kl / target - 1) <= TOLERANCE:
-            return None
-        return (
-            f"the KL of validation is {kl:.2f} nats, more than {TOLERANCE:.0%} from the "
-            f"target_kl of {target:g}: train longer, or ask for a KL that this text can fill"
-        )
+    # the best model
 
     def score(self, figures: Mapping[str, float]) -> float:
-        """What the best evaluation has least of: the validation bound, in nats a sentence."""
+        """The figure that is lowest for the best model: its bound, in nats a sentence."""
         target = self._objective.target_kl
         if target is not None and not self.pretraining:
             return bound_at_target(figures["rec"], figures["kl"], target)
         return next(figures[name] for name in BOUNDS if name in figures)
+
+    def missed_target(self) -> str | None:
+        """A warning if the KL of the best model is not near target_kl, or None."""
+        target, kl = self._objective.target_kl, self._state.best_kl
+        if target is None or kl is None or abs(kl / target - 1) <= TOLERANCE:
+            return None
+        return (
+            f"the validation KL is {kl:.2f} nats, more than {TOLERANCE:.0%} away from target_kl "
+            f"{target:g}: train longer, or choose a KL that this text can fill"
+        )

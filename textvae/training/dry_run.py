@@ -1,4 +1,4 @@
-"""What a training would take, measured on a few steps of it."""
+"""`train --dry-run`: the cost of a training, measured on a few of its steps."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ import torch
 from textvae.config import Config
 from textvae.data.batches import Batch
 from textvae.data.prepare import load_corpora
-from textvae.training.budget import Budget
-from textvae.training.loop import TrainingRun
+from textvae.training.accelerator import accelerator_for, synchronize
+from textvae.training.loop import train_step
 from textvae.training.reporting import LoggingReporter
-from textvae.training.runtime import accelerator_for, synchronize
+from textvae.training.run import TrainingRun
 
 WARM_UP_STEPS = 3
 MEASURED_STEPS = 1_000
 MEASURED_SECONDS = 3.0
 
 
-def plan(config: Config) -> dict[str, Any]:
+def dry_run(config: Config) -> dict[str, Any]:
     """Parameters, tokens an epoch, speed, memory and time of the training of `config`.
 
-    The text is read and encoded as training would (and stays in the cache); some steps are
-    run and thrown away. Memory is that of the process, or the peak of the GPU.
+    The text is read and encoded as for a training, and stays in the cache. Some steps are run, and
+    their weights thrown away. Memory is that of the process, or the peak of the GPU.
     """
     corpora = load_corpora(config.data, config.tokenizer)
     with (
@@ -41,14 +41,13 @@ def plan(config: Config) -> dict[str, Any]:
         sentences_per_second = measure_speed(run)
         device = run.device
         parameters = sum(parameter.numel() for parameter in run.model.parameters())
-        steps_per_epoch = run.plan.steps_per_epoch
+        steps_per_epoch, limits = run.plan.steps_per_epoch, run.limits
     epoch_seconds = len(corpora.train) / sentences_per_second
-    budget = Budget.of(config.training, steps_per_epoch)
-    seconds = budget.seconds
-    if budget.steps is not None:
-        needed = budget.steps / steps_per_epoch * epoch_seconds
+    seconds = limits.seconds
+    if limits.steps is not None:
+        needed = limits.steps / steps_per_epoch * epoch_seconds
         seconds = needed if seconds is None else min(needed, seconds)
-    assert seconds is not None  # a budget has steps, seconds or both
+    assert seconds is not None  # a run has a limit of steps, of seconds or both
     return {
         "model": config.model.model,
         "parameters": parameters,
@@ -66,13 +65,13 @@ def plan(config: Config) -> dict[str, Any]:
 
 
 def measure_speed(run: TrainingRun) -> float:
-    """Sentences a second over a few seconds of steps; the weights are spoilt."""
+    """Sentences a second over a few seconds of steps; the weights are worthless afterwards."""
     for batch in endlessly(run, WARM_UP_STEPS):
-        run.update(batch)
+        measured_step(run, batch)
     synchronize(run.device)
     sentences, started = 0, time.monotonic()
     for batch in endlessly(run, MEASURED_STEPS):
-        run.update(batch)
+        measured_step(run, batch)
         sentences += batch.total
         if time.monotonic() - started > MEASURED_SECONDS:
             break
@@ -80,8 +79,14 @@ def measure_speed(run: TrainingRun) -> float:
     return sentences / (time.monotonic() - started)
 
 
+def measured_step(run: TrainingRun, batch: Batch) -> None:
+    """A step as training makes it."""
+    weight, rate = run.schedule.kl_weight(), run.schedule.learning_rate()
+    train_step(run, batch, kl_weight=weight, learning_rate=rate)
+
+
 def endlessly(run: TrainingRun, steps: int) -> Iterator[Batch]:
-    """The next `steps` batches, over as many epochs as it takes."""
+    """The next `steps` batches, over as many epochs as that takes."""
     left = steps
     while left > 0:
         for batch in islice(run.rest_of_epoch(), left):
@@ -90,7 +95,7 @@ def endlessly(run: TrainingRun, steps: int) -> Iterator[Batch]:
 
 
 def memory_mib(device: torch.device) -> int:
-    """Memory in use after the measured steps: the GPU's peak, else that of the process."""
+    """Memory in use after the measured steps: the peak of the GPU, else that of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) // 2**20
     return psutil.Process().memory_info().rss // 2**20
