@@ -18,6 +18,7 @@ from safetensors.numpy import save
 from textvae.classification.linear import Linear, fit
 from textvae.classification.probes import moments
 from textvae.errors import DataError, ModelFormatError, NotFoundError, shown
+from textvae.files.atomic import replacing
 from textvae.files.tensor_header import read_header
 from textvae.files.untrusted import parse_json, reason
 from textvae.models.sentence import Layer
@@ -55,6 +56,11 @@ class SentenceClassifier:
         standardised = (vectors - self.mean) / self.scale
         linear = Linear(np.arange(len(self.classes)), self.weights, self.bias)
         return np.exp(linear.log_probabilities(standardised))
+
+    def save(self, path: str | Path) -> None:
+        """Write the file that `read_classifier` reads, completely or not at all."""
+        with replacing(Path(path)) as file:
+            file.write(self.to_bytes())
 
     def to_bytes(self) -> bytes:
         """The file: the tensors in safetensors, the rest as JSON in its metadata."""

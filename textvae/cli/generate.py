@@ -8,7 +8,6 @@ import typer
 
 from textvae.cli import options
 from textvae.cli.output import Output
-from textvae.cli.sentences import tell_cut
 from textvae.errors import UsageError
 
 EXAMPLES = (
@@ -76,6 +75,7 @@ def generate(
         "greedy": greedy or None,
     }
     from textvae.api import TextVAE
+    from textvae.api.encoding import warn_of_cut
 
     vae = TextVAE.from_pretrained(model, device=device)
     if vae.kind == "ae" and near is None:
@@ -85,7 +85,7 @@ def generate(
             else "z comes from N(0, I), which training matched the codes of this autoencoder to"
         )
     if near is not None and vae.kind != "lm":
-        tell_cut(vae.overlong([near]), vae, output)
+        warn_of_cut(vae.overlong([near]), vae.max_tokens, output.warn)
     given = {name: value for name, value in decoding.items() if value is not None}
     samples = vae.iter_generate(
         n, seed=seed, near=near, scale=1.0 if scale is None else scale, **given

@@ -76,6 +76,11 @@ class Output:
         """Tell people on stderr that something may not be what they expect."""
         self.note(f"textvae: warning: {one_line(text)}")
 
+    def note_typing(self, file: str) -> None:
+        """Tell people who are about to type the sentences how to end."""
+        if file == "-" and sys.stdin is not None and sys.stdin.isatty():
+            self.note("reading sentences from the terminal, one a line; end with Ctrl-D")
+
     def _write(self, line: str, *, always: bool = False) -> None:
         if self.as_json and (always or sys.stdout.isatty()):
             line = CONTROLS_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", line)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from textvae.cli.output import Output, one_line, say
-from textvae.progress import Progress
+from textvae.progress import Progress, Watcher
 from textvae.wording import human
 
 if TYPE_CHECKING:
@@ -211,6 +211,13 @@ def duration(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+@contextlib.contextmanager
+def watching(output: Output) -> Iterator[Watcher]:
+    """The watcher that shows notes, warnings and progress on stderr."""
+    with progress_bars(output) as progress:
+        yield Watcher(output.note, output.warn, progress)
 
 
 @contextlib.contextmanager
