@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import typing
+import re
+import tomllib
 
 import pytest
 from running import ONE_LINE_ERROR
 
-from textvae.cli import options
+from textvae.cli import configuration, options
 from textvae.config import SECTIONS, Config, recipe_names, section_of
 
 
@@ -20,15 +21,28 @@ def test_each_command_has_a_description_and_an_example(textvae) -> None:
         assert f"textvae {' '.join(command)}" in help_.out.partition("Example")[2]
 
 
-def test_options_that_set_the_configuration_agree_with_it() -> None:
-    """Same name, same choices, and the default that the help shows is the true one."""
-    defaults = Config()
-    for option in options.CONFIG_OPTIONS:
-        section = section_of(option.name)
-        assert getattr(getattr(defaults, section), option.name) == option.default, option.name
-        field = SECTIONS[section].model_fields[option.name].annotation
-        if typing.get_origin(option.values) is typing.Literal:
-            assert typing.get_args(option.values) == typing.get_args(field), option.name
+def test_each_field_of_the_configuration_has_a_description() -> None:
+    for section in SECTIONS.values():
+        for name, field in section.model_fields.items():
+            assert (field.description or "").endswith((".", "...")), name
+
+
+def test_each_option_of_the_configuration_takes_the_default_of_its_field(textvae) -> None:
+    """Which the help shows, too."""
+    given: list[str] = []
+    help_ = " ".join(textvae("train", "--help").out.split())
+    for name in configuration.FIELDS:
+        flag = f"--{name.replace('_', '-')}"
+        assert f" {flag} " in help_
+        default = getattr(getattr(Config(), section_of(name)), name)
+        if default not in (None, ()):
+            given += [flag, str(default)]
+            assert re.search(rf" {flag} [^[]*\[default: {default}\]", help_), name
+    ran = textvae("config", "show", *given)
+    assert ran.code == 0
+    assert Config.validate_values(tomllib.loads(ran.out), where="stdout") == Config.resolve(
+        options={"beta": 1.0, "kl_schedule": "linear"}
+    )
 
 
 def test_the_help_names_each_recipe(textvae) -> None:

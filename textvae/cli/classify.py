@@ -19,7 +19,7 @@ EXAMPLES = (
 def classify(
     model: options.Model,
     classifier: Annotated[
-        Path, typer.Argument(metavar="CLASSIFIER", help="File of textvae probe --save.")
+        Path, typer.Argument(metavar="CLASSIFIER", help="File from textvae probe --save.")
     ],
     file: options.TextFile = "-",
     text_column: options.TextColumn = None,
@@ -29,9 +29,9 @@ def classify(
 ) -> None:
     """Predict the label of each sentence.
 
-    Prints the label, its probability and the sentence, separated by tabs, one row for each line
-    of input; `--json` prints the probability of each label too. A blank line is the empty
-    sentence; one that is too long is cut and counted.
+    Prints the label, its probability and the sentence, separated by tabs, for each line of input;
+    `--json` prints the probability of each label too. A blank line counts as the empty sentence.
+    Sentences that are too long are truncated, and you are told how many.
     """
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api.classifying import classify

@@ -18,7 +18,7 @@ EXAMPLES = (
     "textvae compare runs/a runs/b --on test.txt --limit 500 --json",
 )
 
-# What a row shows beside nll_iw and its difference, where some model defines it.
+# The columns after nll_iw and its difference, if at least one model defines them.
 FIGURES = (
     "gap", "ppl_word", "ppl_word_unk", "ppl_char", "rec", "kl", "mi", "z_gain", "active_units",
     "bleu", "token_accuracy", "self_bleu", "distinct_2", "copied", "ppl_forward", "ppl_reverse",
@@ -90,7 +90,7 @@ def print_comparison(report: dict[str, Any], output: Output) -> None:
 def table_of(
     reports: Sequence[dict[str, Any]], differences: Sequence[dict[str, Any]]
 ) -> list[list[str]]:
-    """The heading and a row for each model; only columns that some model defines."""
+    """The heading and a row for each model, with the columns that at least one model defines."""
     changes: list[dict[str, Any]] = [{}, *differences]  # the first differs from nothing
     paired = next((key for key in ("nll_iw", "rec") if any(key in c for c in changes)), None)
     columns = {"nll_iw": [with_error(report, "nll_iw") for report in reports]}
@@ -110,5 +110,5 @@ def with_error(report: dict[str, Any], key: str) -> str:
 
 
 def short(value: Any) -> str:
-    """A figure with three decimals, as a narrow table has room for."""
+    """A figure with three decimals, for a narrow table."""
     return f"{value:.3f}" if isinstance(value, float) and abs(value) < 1000 else human(value)

@@ -36,7 +36,7 @@ def evaluate(
             "--interpolations",
             min=1,
             metavar="N",
-            help="Judge the paths between N random pairs of the sentences too.",
+            help="Judge the paths between N random pairs of sentences too.",
         ),
     ] = None,
     refine: Annotated[
@@ -45,7 +45,7 @@ def evaluate(
             "--refine",
             min=1,
             metavar="STEPS",
-            help="Improve each posterior by gradient steps too, to see the amortization gap.",
+            help="Refine each posterior by gradient steps too: the amortization gap.",
         ),
     ] = None,
     out: options.ReportFile = None,
@@ -57,8 +57,8 @@ def evaluate(
 ) -> None:
     """Measure a model on held-out sentences.
 
-    Nats per sentence unless a name says otherwise; a standard error stands beside each sampled
-    figure.
+    Figures are in nats per sentence unless the name says otherwise. Each sampled figure has a
+    standard error. Without --truncate, sentences that are too long are an error.
     """
     if out is not None:
         check_folder(out, file)
@@ -99,7 +99,7 @@ def evaluate(
 
 
 def print_report(report: dict[str, Any], output: Output) -> None:
-    """Print the report; for people, the figures of the sentences are lines below the table."""
+    """Print the report as JSON, or as a table with a line for each sentence below."""
     if output.as_json or "sentences" not in report:
         output.report(report)
         return

@@ -28,7 +28,7 @@ def interpolate(
 ) -> None:
     """Walk from sentence A to sentence B.
 
-    Prints the sentences of points on the path between the two codes, one a line.
+    Prints the sentences that points on the path between the two codes decode to, one per line.
     """
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import TextVAE

@@ -37,23 +37,31 @@ def probe(
     ],
     test: Annotated[
         str | None,
-        typer.Argument(metavar="TEST", show_default=False, help="The same; or give --folds."),
+        typer.Argument(
+            metavar="TEST",
+            show_default=False,
+            help="Labelled sentences to test on; or use --folds.",
+        ),
     ] = None,
     labels: Annotated[
         str | None,
         typer.Option(
             "--labels",
             metavar="N,N,all",
-            help=f"How many labelled sentences.  [default: {SIZES}; with --folds: all]",
+            help=f"Numbers of labelled sentences.  [default: {SIZES}; with --folds: all]",
         ),
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option("--seeds", min=1, metavar="N", help=f"Draws of each.  [default: {SEEDS}]"),
+        typer.Option(
+            "--seeds", min=1, metavar="N", help=f"Draws of each number.  [default: {SEEDS}]"
+        ),
     ] = None,
     folds: Annotated[
         int | None,
-        typer.Option("--folds", min=2, metavar="N", help="Cross-validate TRAIN; no TEST then."),
+        typer.Option(
+            "--folds", min=2, metavar="N", help="Cross-validate TRAIN instead of using TEST."
+        ),
     ] = None,
     against: Annotated[
         list[str] | None,
@@ -64,7 +72,7 @@ def probe(
     drop_duplicates: Annotated[
         bool,
         typer.Option(
-            "--without-duplicates", help="Leave test texts out that also stand in training."
+            "--without-duplicates", help="Leave out test texts that also occur in training."
         ),
     ] = False,
     save: Annotated[
@@ -72,7 +80,7 @@ def probe(
         typer.Option(
             "--save",
             metavar="FILE.safetensors",
-            help="Write the classifier of all of TRAIN, for textvae classify.",
+            help="Save the classifier of all of TRAIN, for textvae classify.",
         ),
     ] = None,
     out: options.ReportFile = None,
@@ -85,11 +93,12 @@ def probe(
 ) -> None:
     """Train linear classifiers on frozen vectors and test them.
 
-    Logistic regression on standardised vectors, beside the majority class, TF-IDF of words and
-    pairs of words, and the average of the model's word vectors. Its regularisation is chosen on
-    held-out folds of the labelled sentences, never on the test. Figures are means and standard
-    deviations over draws of the labelled sentences, or over folds; with all labels nothing is
-    drawn, so that there is one run and no deviation.
+    Logistic regression on standardised vectors. The baselines are the majority class, TF-IDF of
+    words and word pairs, and the average of the model's word vectors. The regularisation is chosen
+    on held-out folds of the labelled sentences, never on the test. Figures are means and standard
+    deviations over draws of the labelled sentences, or over folds; with all labels there is one run
+    and no deviation. You are warned about labels that differ only in case, spacing or number
+    format, and about test texts that also occur in training.
     """
     sizes = None if labels is None else parsed_sizes(labels)
     check_files(train, test, save, out)

@@ -27,10 +27,10 @@ def reconstruct(
     as_json: options.JsonLines = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Put sentences through the latent and back.
+    """Encode sentences and decode them again.
 
-    Prints one row for each line of input, in its order. A blank line is the empty sentence; one
-    that is too long is cut and counted.
+    Prints one row for each line of input, in its order. A blank line counts as the empty sentence.
+    Sentences that are too long are truncated, and you are told how many.
     """
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api.encoding import reconstruct_all

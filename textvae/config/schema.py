@@ -39,9 +39,9 @@ class DataConfig(Section):
     """Where sentences come from and how they are prepared."""
 
     train: tuple[str, ...] = Field((), description="Training files, globs, `-` or hf: names.")
-    valid: tuple[str, ...] = Field((), description="Validation files; none: split by a hash.")
+    valid: tuple[str, ...] = Field((), description="Validation files; none: a share of the texts.")
     valid_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
-        0.05, description="Share of the texts held out where `valid` is empty."
+        0.05, description="Share of the texts held out, by a hash, if `valid` is empty."
     )
     text_column: str | None = Field(None, description="Column of the text; none: `text`.")
     label_column: str | None = Field(None, description="Column of the label; none: `label`.")
@@ -50,8 +50,10 @@ class DataConfig(Section):
     max_tokens: Annotated[int, Field(ge=2, le=4096)] = Field(
         128, description="Longest sentence in tokens, the end token included."
     )
-    overlong: Literal["cut", "drop"] = Field("cut", description="What becomes of longer ones.")
-    cache_dir: str | None = Field(None, description="Folder of encoded corpora; none: the user's.")
+    overlong: Literal["cut", "drop"] = Field(
+        "cut", description="Truncate or drop longer sentences."
+    )
+    cache_dir: str | None = Field(None, description="Cache of encoded corpora; none: the user's.")
 
 
 class TokenizerConfig(Section):
@@ -60,7 +62,7 @@ class TokenizerConfig(Section):
     tokenizer: str = Field("bpe", description="bpe, word, unigram, or a path to tokenizer.json.")
     vocab_size: Annotated[int, Field(ge=8, le=1_000_000)] | None = Field(
         None,
-        description="Largest vocabulary, special tokens included; none: 4,000, of words 20,000.",
+        description="Largest vocabulary, special tokens included; none: 4,000, or 20,000 words.",
     )
 
 
@@ -68,25 +70,31 @@ class ModelConfig(Section):
     """The architecture."""
 
     model: Literal["vae", "ae", "lm"] = Field("vae", description="VAE, autoencoder, or LM.")
-    encoder: Literal["gru", "lstm", "transformer"] = "gru"
-    decoder: Literal["gru", "lstm", "transformer"] = "gru"
+    encoder: Literal["gru", "lstm", "transformer"] = Field(
+        "gru", description="Network that reads a sentence."
+    )
+    decoder: Literal["gru", "lstm", "transformer"] = Field(
+        "gru", description="Network that writes a sentence."
+    )
     latent_size: Width = Field(32, description="Z: dimensions of the latent.")
     hidden_size: Width = Field(256, description="H: width of encoder and decoder.")
     embedding_size: Width = Field(128, description="E: width of the token embeddings.")
     layers: Depth = Field(1, description="Layers of the encoder and of the decoder.")
-    bidirectional: bool = Field(False, description="A recurrent encoder reads both ways.")
+    bidirectional: bool = Field(False, description="Read in both directions (recurrent encoder).")
     pooling: Literal["last", "mean", "max", "attention"] = Field(
         "max", description="How encoder states become one vector."
     )
     heads: Width = Field(4, description="Attention heads of a Transformer.")
-    positions: Literal["rotary", "learned"] = Field("rotary", description="Of a Transformer.")
-    memory_tokens: Width = Field(4, description="Tokens that z becomes in a Transformer.")
-    tie_weights: bool = Field(True, description="Output layer shares the decoder's embeddings.")
-    embedding_dropout: DropoutRate = Field(0.0, description="On embeddings, element by element.")
-    variational_dropout: DropoutRate = Field(
-        0.0, description="On embeddings, one mask for all steps of a sentence (Gal 2016)."
+    positions: Literal["rotary", "learned"] = Field(
+        "rotary", description="Position encoding of a Transformer."
     )
-    output_dropout: DropoutRate = Field(0.0, description="On the decoder's last states.")
+    memory_tokens: Width = Field(4, description="Prefix tokens made from z (Transformer).")
+    tie_weights: bool = Field(True, description="Share the output layer with the embeddings.")
+    embedding_dropout: DropoutRate = Field(0.0, description="Dropout on embeddings.")
+    variational_dropout: DropoutRate = Field(
+        0.0, description="Dropout on embeddings, one mask a sentence (Gal 2016)."
+    )
+    output_dropout: DropoutRate = Field(0.0, description="Dropout on the decoder's last states.")
     word_dropout: DropoutRate = Field(
         0.0, description="Share of the decoder's input tokens blanked (Bowman 2016)."
     )
@@ -97,7 +105,7 @@ class ModelConfig(Section):
         0.0, description="Nats of KL that the posterior cannot go below (Razavi 2019)."
     )
     skip_z: bool = Field(
-        False, description="z is also added to the decoder's output states (Dieng 2019)."
+        False, description="Add z to the decoder's output states too (Dieng 2019)."
     )
 
     @model_validator(mode="after")
@@ -135,54 +143,58 @@ class ModelConfig(Section):
 class ObjectiveConfig(Section):
     """The loss."""
 
-    kl_schedule: Literal["constant", "linear", "sigmoid", "cyclical"] = "linear"
+    kl_schedule: Literal["constant", "linear", "sigmoid", "cyclical"] = Field(
+        "linear", description="How the weight of the KL rises to beta."
+    )
     beta: Annotated[float, Field(ge=0.0)] = Field(1.0, description="Final weight of the KL.")
-    kl_warmup: Fraction = Field(0.2, description="Share of training over which it rises.")
+    kl_warmup: Fraction = Field(0.2, description="Share of training over which the weight rises.")
     kl_cycles: Positive = Field(4, description="Cycles of the cyclical schedule.")
-    kl_ratio: Fraction = Field(0.5, description="Share of a cycle over which it rises.")
+    kl_ratio: Fraction = Field(0.5, description="Share of a cycle over which the weight rises.")
     free_bits: Annotated[float, Field(ge=0.0)] = Field(
-        0.2, description="Nats of KL that cost nothing, of a dimension or of all together."
+        0.2, description="Nats of KL that cost nothing."
     )
     free_bits_mode: Literal["dimension", "total", "batch"] = Field(
         "batch",
-        description="Of a dimension's mean over the batch, of a sentence's dimension or total.",
+        description="Floor per dimension, per sentence, or on a dimension's batch mean.",
     )
     noise_drop: Fraction = Field(
-        0.0, description="Share of the encoder's input tokens left out (Shen 2020)."
+        0.0, description="Share of the encoder's input tokens dropped (Shen 2020)."
     )
-    noise_blank: Fraction = Field(0.0, description="Share of them blanked.")
-    noise_substitute: Fraction = Field(0.0, description="Share of them replaced at random.")
+    noise_blank: Fraction = Field(0.0, description="Share of the encoder's input tokens blanked.")
+    noise_substitute: Fraction = Field(
+        0.0, description="Share of the encoder's input tokens replaced at random."
+    )
     noise_shuffle: Annotated[float, Field(ge=0.0, le=65536.0)] = Field(
-        0.0, description="Places that each of them moves at most (Lample 2018)."
+        0.0, description="Largest shift of an encoder input token (Lample 2018)."
     )
     target_kl: Annotated[float, Field(gt=0.0)] | None = Field(
-        None, description="Nats of KL that a controller holds, in place of beta and kl_schedule."
+        None, description="Nats of KL that a controller holds, instead of beta and kl_schedule."
     )
     importance_samples: Positive = Field(
-        1, description="K of the importance-weighted bound (Burda 2016); 1: the usual one."
+        1, description="K of the importance-weighted bound (Burda 2016); 1: the ELBO."
     )
     bag_of_words_weight: Annotated[float, Field(ge=0.0)] = Field(
-        0.0, description="Of predicting the words of a sentence from z alone (Zhao 2017)."
+        0.0, description="Weight of predicting a sentence's words from z alone (Zhao 2017)."
     )
     mmd_weight: Annotated[float, Field(ge=0.0)] = Field(
-        0.0, description="Of the distance of the codes to the prior (Tolstikhin 2018)."
+        0.0, description="Weight of the MMD of codes and prior (Tolstikhin 2018)."
     )
     adversarial_weight: Annotated[float, Field(ge=0.0)] = Field(
-        0.0, description="Of passing for the prior before a discriminator (Makhzani 2016)."
+        0.0, description="Weight of fooling a discriminator of codes and prior (Makhzani 2016)."
     )
     adversary_learning_rate: Annotated[float, Field(gt=0.0)] = Field(
-        5e-4, description="Of the discriminator's own Adam."
+        5e-4, description="Learning rate of the discriminator."
     )
     contrastive_weight: Annotated[float, Field(ge=0.0)] = Field(
-        0.0, description="Of telling a sentence's second reading from others' (Gao 2021)."
+        0.0, description="Weight of the contrastive loss between two readings (Gao 2021)."
     )
     contrastive_temperature: Annotated[float, Field(ge=0.01)] = Field(
-        0.05, description="Of the cosines there."
+        0.05, description="Temperature of the contrastive loss."
     )
     pretrain_share: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         0.0, description="Share of training as an autoencoder first (Li 2019)."
     )
-    reset_decoder: bool = Field(True, description="The decoder starts afresh after that.")
+    reset_decoder: bool = Field(True, description="Reset the decoder after pretraining.")
     aggressive: bool = Field(
         False, description="Encoder-only updates until mi stops rising (He 2019)."
     )
@@ -214,29 +226,45 @@ class ObjectiveConfig(Section):
 class TrainingConfig(Section):
     """The loop."""
 
-    batch_size: Positive = Field(64, description="Sentences a step, over all processes.")
+    batch_size: Positive = Field(64, description="Sentences per step, over all processes.")
     learning_rate: Annotated[float, Field(gt=0.0)] | None = Field(
-        None, description="Peak; none: 0.0045 recurrent, 0.001 Transformer, less when wide."
+        None, description="Peak; none: 0.0045 recurrent, 0.001 Transformer, less if wide."
     )
-    learning_rate_schedule: Literal["constant", "linear", "cosine"] = "cosine"
-    warmup_steps: Annotated[int, Field(ge=0)] = 100
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
-    gradient_clip: Annotated[float, Field(gt=0.0)] = Field(5.0, description="Largest L2 norm.")
-    max_steps: Positive | None = None
-    max_minutes: Annotated[float, Field(gt=0.0)] | None = None
-    epochs: Annotated[float, Field(gt=0.0)] | None = None
+    learning_rate_schedule: Literal["constant", "linear", "cosine"] = Field(
+        "cosine", description="How the learning rate falls after the warm-up."
+    )
+    warmup_steps: Annotated[int, Field(ge=0)] = Field(
+        100, description="Steps over which the learning rate rises."
+    )
+    weight_decay: Annotated[float, Field(ge=0.0)] = Field(0.0, description="Of AdamW.")
+    gradient_clip: Annotated[float, Field(gt=0.0)] = Field(
+        5.0, description="Largest L2 norm of the gradient."
+    )
+    max_steps: Positive | None = Field(None, description="Stop after so many steps.")
+    max_minutes: Annotated[float, Field(gt=0.0)] | None = Field(
+        None, description="Stop after so many minutes."
+    )
+    epochs: Annotated[float, Field(gt=0.0)] | None = Field(
+        None, description="Stop after so many passes over the training text."
+    )
     patience: Annotated[int, Field(ge=0)] = Field(
         0, description="Evaluations without a better validation bound before stopping; 0: never."
     )
-    log_steps: Positive = 50
-    eval_steps: Positive | None = Field(None, description="None: ten times in a training.")
-    checkpoint_steps: Positive | None = Field(None, description="None: at each evaluation.")
+    log_steps: Positive = Field(50, description="Steps between two lines of the log.")
+    eval_steps: Positive | None = Field(
+        None, description="Steps between two evaluations; none: ten in a training."
+    )
+    checkpoint_steps: Positive | None = Field(
+        None, description="Steps between two checkpoints; none: at each evaluation."
+    )
     keep: Positive = Field(2, description="Checkpoints kept for --resume.")
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="Seed of all randomness.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
-    precision: Literal["auto", "float32", "bf16"] = "auto"
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto", description="Floating-point format of training."
+    )
     threads: Positive | None = Field(None, description="CPU threads; none: torch decides.")
-    track: tuple[str, ...] = Field((), description="Trackers: tensorboard, wandb, ...")
+    track: tuple[str, ...] = Field((), description="Trackers, such as tensorboard or wandb.")
 
 
 SECTIONS: dict[str, type[Section]] = {
