@@ -18,7 +18,7 @@ LARGEST_CLASSES = 1 << 18  # characters of a list of all labels, each as long as
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Sentences that follow each other in the input, with their vectors."""
+    """Consecutive sentences of the input, with their vectors."""
 
     start: int  # index of the first
     texts: Sequence[str]
@@ -34,12 +34,12 @@ class Block:
 
 @dataclass
 class Extent:
-    """How many rows there are, the characters of the longest text and label, and the labels."""
+    """The number of rows, the length of the longest text and label, and the distinct labels."""
 
     n: int = 0
     longest_text: int = 0
-    longest_label: int = 0  # 0: none has a label
-    labels: set[str] = field(default_factory=set)  # the different ones, as long as they are few
+    longest_label: int = 0  # 0: no row has a label
+    labels: set[str] = field(default_factory=set)  # distinct labels, as long as they are few
     ends_in_nul: bool = False  # a text or a label
 
     def watch(self, rows: Iterator[Row]) -> Iterator[Row]:
@@ -56,7 +56,7 @@ class Extent:
 
     @property
     def classes(self) -> list[str]:
-        """All labels in the order of their names, if a header can hold them; else none."""
+        """The distinct labels in order, if a header can hold them; otherwise none."""
         return sorted(self.labels) if self._are_few() else []
 
     def _are_few(self) -> bool:
@@ -65,16 +65,18 @@ class Extent:
 
 @dataclass(frozen=True, eq=False)
 class VectorTable:
-    """All that goes into a file: small values at hand, the rows as often as they are asked for."""
+    """The content of a file: small values in memory, the rows as a stream that can be repeated."""
 
     extent: Extent
     blocks: Callable[[], Iterator[Block]]  # from the first row on, at each call
     pattern: Block  # a block without rows: widths and types of the arrays
     constants: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # e.g. scales, offsets
-    facts: Mapping[str, Any] = field(default_factory=dict)  # what the vectors are, for readers
+    facts: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # a description of the vectors, for readers
 
     def arrays(self) -> list[ArrayStream]:
-        """The numbers: vectors, variances where there are any, and the constants."""
+        """The arrays: vectors, variances if there are any, and the constants."""
         found = [self._stream("vectors", self.pattern.vectors)]
         if self.pattern.variances is not None:
             found.append(self._stream("variances", self.pattern.variances))
@@ -97,7 +99,7 @@ class ArrayStream:
     pieces: Callable[[], Iterator[NDArray[Any]]]
 
     def write_npy(self, file: IO[bytes]) -> None:
-        """Write it as NumPy does, little-endian."""
+        """Write a .npy file, little-endian."""
         from numpy.lib import format as npy
 
         header = {"descr": self._little().str, "fortran_order": False, "shape": self.shape}
@@ -105,7 +107,7 @@ class ArrayStream:
         self.write_values(file)
 
     def write_values(self, file: IO[bytes]) -> None:
-        """Write the values alone, little-endian."""
+        """Write the values only, little-endian."""
         for piece in self.pieces():
             file.write(piece.astype(self._little(), order="C", copy=False).tobytes())
 

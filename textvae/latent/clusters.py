@@ -1,7 +1,7 @@
-"""Groups of sentence vectors by k-means, and how they agree with labels.
+"""Clusters of sentence vectors by k-means, and how they agree with labels.
 
-The vectors are taken as they are. A prior N(0, I) gives the latent its unit, in which a dimension
-that the posterior does not use hardly varies; standardised, it would weigh as much as any other.
+The vectors are not standardised. The prior gives the latent its unit, in which a dimension that the
+posterior does not use hardly varies; standardised, it would weigh as much as the others.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _STARTS = 10
 
 @dataclass(frozen=True)
 class Clusters:
-    """K groups of N vectors, the largest first.
+    """K clusters of N vectors, the largest first.
 
     Args:
         of: the cluster of each vector, (N,).
@@ -36,7 +36,7 @@ class Clusters:
 
     @property
     def sizes(self) -> list[int]:
-        """Vectors of each cluster, descending."""
+        """The number of vectors in each cluster, descending."""
         return np.bincount(self.of, minlength=len(self.centres)).tolist()
 
     @property
@@ -45,7 +45,7 @@ class Clusters:
         return float(np.square(self.distances).sum())
 
     def nearest(self, cluster: int, n: int, texts: Sequence[str]) -> list[int]:
-        """Places of the n vectors next to the centre, the nearest first; equal texts once."""
+        """Indices of the n vectors nearest to the centre, in order; equal texts once."""
         members = np.flatnonzero(self.of == cluster)
         found: dict[str, int] = {}
         for place in members[np.argsort(self.distances[members], kind="stable")]:
@@ -60,27 +60,27 @@ def cluster(vectors: NDArray[np.floating], k: int, *, seed: int = 0) -> Clusters
 
     Raises:
         UsageError: k below 1.
-        DataError: fewer different vectors than k.
+        DataError: fewer distinct vectors than k.
     """
     from sklearn.cluster import KMeans, MiniBatchKMeans
     from sklearn.exceptions import ConvergenceWarning
 
     if k < 1:
-        raise UsageError(f"{k} clusters: give 1 or more")
+        raise UsageError(f"{k} clusters; use 1 or more")
     kind = KMeans if len(vectors) <= LARGE else MiniBatchKMeans
     vectors = np.ascontiguousarray(vectors, dtype=np.float64)
     if k > len(vectors):
         raise DataError(
-            f"{k:,} clusters need as many sentences, there are {len(vectors):,}; take a smaller k"
+            f"{k:,} clusters need as many sentences, not {len(vectors):,}; use a smaller k"
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # said below, as an error
+        warnings.simplefilter("ignore", ConvergenceWarning)  # reported below, as an error
         found = kind(k, n_init=_STARTS, random_state=seed % 2**32).fit(vectors).labels_
     names, of, sizes = np.unique(found, return_inverse=True, return_counts=True)
     if len(names) < k:
         raise DataError(
-            f"only {len(names):,} of {k:,} clusters are not empty, as too few vectors differ; "
-            "take a smaller k"
+            f"only {len(names):,} of {k:,} clusters are not empty, because too few vectors are "
+            "distinct; use a smaller k"
         )
     rank = np.empty(k, dtype=np.intp)
     rank[np.argsort(-sizes, kind="stable")] = np.arange(k)
@@ -90,7 +90,7 @@ def cluster(vectors: NDArray[np.floating], k: int, *, seed: int = 0) -> Clusters
 
 
 def unit(vectors: NDArray[np.floating]) -> NDArray[np.floating]:
-    """The vectors (N, D), each of length 1; a zero stays."""
+    """The vectors (N, D) scaled to length 1; zero vectors stay."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1)
 
@@ -107,11 +107,11 @@ class Agreement:
     """How clusters agree with labels, over the sentences that have one.
 
     Args:
-        majorities: of each cluster, its most frequent label and that label's share; None where it
-            has no labelled sentence.
-        purity: share of the sentences that have their cluster's most frequent label.
-        nmi: mutual information of clusters and labels by the mean of their entropies, 0 to 1.
-        n_labelled: how many sentences have a label.
+        majorities: the most frequent label of each cluster and its share; None for a cluster
+            without labels.
+        purity: share of sentences that have the most frequent label of their cluster.
+        nmi: mutual information of clusters and labels over the mean of their entropies, 0 to 1.
+        n_labelled: number of sentences with a label.
     """
 
     majorities: tuple[tuple[str, float] | None, ...]
@@ -121,7 +121,7 @@ class Agreement:
 
 
 def agreement(clusters: Clusters, labels: Sequence[str | None]) -> Agreement | None:
-    """Of the clusters with the labels of their sentences; None where no sentence has one."""
+    """The agreement of clusters and labels; None if no sentence has a label."""
     from sklearn.metrics import normalized_mutual_info_score
 
     labelled = [place for place, label in enumerate(labels) if label is not None]
