@@ -147,6 +147,9 @@ METHODS: dict[str, Callable[[TextVAE, Path], Any]] = {
     "classify": lambda vae, folder: vae.classify(
         TEXTS, vae.probe(LABELLED, folds=2).fit_classifier()
     ),
+    "iter_classify": lambda vae, folder: next(
+        vae.iter_classify(TEXTS, vae.probe(LABELLED, folds=2).fit_classifier())
+    ),
     "cluster": lambda vae, folder: vae.cluster(TEXTS, 2, seed=1),
     "kind": lambda vae, folder: vae.kind,
     "latent_size": lambda vae, folder: vae.latent_size,

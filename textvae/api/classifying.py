@@ -43,10 +43,38 @@ def classify(
     name: str | None = None,
     text_column: str | None = None,
     watcher: Watcher | None = None,
-) -> Iterator[Prediction]:
-    """The prediction for each sentence, in bounded memory; see `TextVAE.classify`.
+) -> list[Prediction]:
+    """The most probable label of each sentence, and the probability of each label.
 
-    The classifier and the source are checked at the call, not with the first prediction.
+    >>> vae.classify(["the soup was cold ."], "sentiment.safetensors")  # doctest: +SKIP
+
+    Args:
+        sentences: a file, glob, `-` (stdin), `hf:` name, or sentences.
+        classifier: from `probe`, or its file.
+
+    Raises:
+        DataError: the classifier belongs to another model.
+        NotFoundError, ModelFormatError: its file is missing or damaged.
+    """
+    return list(
+        iter_classify(
+            vae, sentences, classifier, name=name, text_column=text_column, watcher=watcher
+        )
+    )
+
+
+def iter_classify(
+    vae: TextModel,
+    sentences: Sentences,
+    classifier: SentenceClassifier | str | Path,
+    *,
+    name: str | None = None,
+    text_column: str | None = None,
+    watcher: Watcher | None = None,
+) -> Iterator[Prediction]:
+    """The predictions of `classify`, one by one, in bounded memory.
+
+    Classifier and source are checked at the call, not with the first prediction.
     """
     require_latent(vae, "classify", name)
     linear = checked_classifier(vae, classifier, name)

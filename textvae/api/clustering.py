@@ -131,7 +131,19 @@ def cluster(
     seed: int = 0,
     watcher: Watcher | None = None,
 ) -> Clustering:
-    """The clusters of sentences by k-means on their vectors; see `TextVAE.cluster`."""
+    """The clusters of sentences by k-means on their vectors, the largest first.
+
+    >>> vae.cluster("sentences.txt", k=8).clusters[0].centre  # doctest: +SKIP
+
+    Args:
+        sentences: a file, glob, `-` (stdin), `hf:` name, or sentences.
+        nearest: sentences listed for each cluster.
+        layer, normalize: as in `encode`.
+
+    Raises:
+        UsageError: k below 1, or a language model.
+        DataError: fewer sentences, or fewer different vectors, than k.
+    """
     from textvae.classification.task import warn_of_similar
     from textvae.latent import clusters as groups
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from textvae.api.protocol import TextModel
 from textvae.api.scorers import (
-    Trainer,
     check_judged,
     check_scorer,
     negated,
@@ -58,7 +57,6 @@ def evaluate(
     vae: TextModel,
     sentences: Sentences,
     *,
-    train: Trainer,
     name: str | None = None,
     samples: int = 100,
     limit: int | None = None,
@@ -72,10 +70,28 @@ def evaluate(
     seed: int = 0,
     watcher: Watcher | None = None,
 ) -> Evaluation:
-    """The figures of a model on sentences; see `TextVAE.evaluate`.
+    """The figures of a model on held-out sentences, as `textvae evaluate` prints them.
+
+    >>> vae.evaluate("test.txt").figures["nll_iw"]  # doctest: +SKIP
 
     Args:
-        train: trains a scorer on texts, with `config=`; used with `quality` and `scorer` only.
+        sentences: a file, glob, `-` (stdin), `hf:` name, or sentences.
+        name: stands under `model`; None: the folder.
+        samples: K, importance samples a sentence.
+        limit: evaluate a fixed subset of so many, by a hash of the text.
+        truncate: truncate sentences beyond the model's limit, instead of raising.
+        per_sentence: give the figures of each sentence too.
+        quality: judge so many samples from the prior too.
+        scorer: a language model of the training set, to judge samples and paths.
+        interpolations: judge the paths between so many random pairs of the sentences too.
+        refine: improve each posterior by so many gradient steps too.
+        text_column: column of the text; None: as in training.
+        watcher: receives notes, warnings and progress.
+
+    Raises:
+        UsageError: figures that the model cannot have; a scorer that is no language model, or
+            has nothing to judge.
+        DataError: no sentence with a text, or sentences beyond the limit unless `truncate`.
     """
     check_judged(scorer, {"quality": quality, "interpolations": interpolations})
     if scorer is not None:
@@ -88,7 +104,9 @@ def evaluate(
     watcher = watcher or Watcher()
     judged = paths = None
     if quality is not None:
-        trainer = None if scorer is None else scorer_trainer(scorer, train, watcher.note)
+        trainer = None
+        if scorer is not None:
+            trainer = scorer_trainer(scorer, type(scorer).train, watcher.note)
         judged = quality_of(vae, quality, scorer, trainer, watcher.warn)
     if interpolations is not None:
         paths = Interpolations(interpolations, scorer=None if scorer is None else negated(scorer))

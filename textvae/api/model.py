@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from textvae.api import classifying, clustering, evaluating, probing
 from textvae.config import Config
 from textvae.data.batches import Tokens, collate
 from textvae.data.rows import check_characters, text_cleaner
@@ -35,13 +36,6 @@ from textvae.randomness.streams import SampleStreams
 from textvae.saving.folder import load_model, own_file, read_metrics, save_model, write_atomically
 
 if TYPE_CHECKING:
-    from textvae.api.classifying import Prediction
-    from textvae.api.clustering import Clustering
-    from textvae.api.evaluating import Evaluation
-    from textvae.api.probing import Probe, Size
-    from textvae.classification.classifier import SentenceClassifier
-    from textvae.data.reading import Sentences
-    from textvae.progress import Watcher
     from textvae.training.reporting import Reporter
 
 EXPERIMENT_FILE = "experiment.toml"
@@ -442,191 +436,13 @@ class TextVAE:
         found = importance_weighted(self.model, chunks, q, samples=samples, seed=seed)
         return -found.nll.numpy()
 
-    # measured on sentences
+    # measured on sentences: functions of their own modules, with this model as the first argument
 
-    def evaluate(
-        self,
-        sentences: Sentences,
-        *,
-        name: str | None = None,
-        samples: int = 100,
-        limit: int | None = None,
-        truncate: bool = False,
-        per_sentence: bool = False,
-        quality: int | None = None,
-        scorer: TextVAE | None = None,
-        interpolations: int | None = None,
-        refine: int | None = None,
-        text_column: str | None = None,
-        seed: int = 0,
-        watcher: Watcher | None = None,
-    ) -> Evaluation:
-        """The figures of this model on held-out sentences, as `textvae evaluate` prints them.
-
-        >>> vae.evaluate("test.txt").figures["nll_iw"]  # doctest: +SKIP
-
-        Args:
-            sentences: a file, glob, `-` (stdin), `hf:` name, or sentences.
-            name: stands under `model`; None: the folder.
-            samples: K, importance samples a sentence.
-            limit: evaluate a fixed subset of so many, by a hash of the text.
-            truncate: truncate sentences beyond the model's limit, instead of raising.
-            per_sentence: give the figures of each sentence too.
-            quality: judge so many samples from the prior too.
-            scorer: a language model of the training set, to judge samples and paths.
-            interpolations: judge the paths between so many random pairs of the sentences too.
-            refine: improve each posterior by so many gradient steps too.
-            text_column: column of the text; None: as in training.
-            watcher: receives notes, warnings and progress.
-
-        Raises:
-            UsageError: figures that the model cannot have; a scorer that is no language model, or
-                has nothing to judge.
-            DataError: no sentence with a text, or sentences beyond the limit unless `truncate`.
-        """
-        from textvae.api.evaluating import evaluate
-
-        return evaluate(
-            self,
-            sentences,
-            train=type(self).train,
-            name=name,
-            samples=samples,
-            limit=limit,
-            truncate=truncate,
-            per_sentence=per_sentence,
-            quality=quality,
-            scorer=scorer,
-            interpolations=interpolations,
-            refine=refine,
-            text_column=text_column,
-            seed=seed,
-            watcher=watcher,
-        )
-
-    def probe(
-        self,
-        train: Sentences,
-        test: Sentences | None = None,
-        *,
-        name: str | None = None,
-        against: Mapping[str, TextVAE] | None = None,
-        labels: Sequence[Size] | None = None,
-        seeds: int | None = None,
-        folds: int | None = None,
-        layer: Layer = "latent",
-        normalize: bool = False,
-        without_duplicates: bool = False,
-        text_column: str | None = None,
-        label_column: str | None = None,
-        seed: int = 0,
-        watcher: Watcher | None = None,
-    ) -> Probe:
-        """How well linear classifiers on this model's vectors predict labels, beside baselines.
-
-        >>> found = vae.probe("train.tsv", "test.tsv", labels=[100, "all"])  # doctest: +SKIP
-        >>> found.results[-1].figures["accuracy"]  # doctest: +SKIP
-        >>> found.fit_classifier().save("sentiment.safetensors")  # doctest: +SKIP
-
-        Args:
-            train, test: labelled sentences: a file, or rows (`textvae.api.Row`); or `folds`.
-            against: other models by name.
-            labels: numbers of labelled sentences; None: 50 to 5,000 and all, with `folds` all.
-            seeds: draws of each number; None: 5.
-            folds: cross-validate `train`.
-            layer, normalize: as in `encode`.
-            without_duplicates: leave out test texts that also occur in training.
-
-        Raises:
-            UsageError: neither `test` nor `folds`, or both; a language model.
-            DataError: no labels, or a column that does not hold classes.
-        """
-        from textvae.api.probing import probe
-
-        return probe(
-            self,
-            train,
-            test,
-            name=name,
-            against=against,
-            labels=labels,
-            seeds=seeds,
-            folds=folds,
-            layer=layer,
-            normalize=normalize,
-            without_duplicates=without_duplicates,
-            text_column=text_column,
-            label_column=label_column,
-            seed=seed,
-            watcher=watcher,
-        )
-
-    def classify(
-        self,
-        sentences: Sentences,
-        classifier: SentenceClassifier | str | Path,
-        *,
-        text_column: str | None = None,
-        watcher: Watcher | None = None,
-    ) -> list[Prediction]:
-        """The most probable label of each sentence, and the probability of each label.
-
-        >>> vae.classify(["the soup was cold ."], "sentiment.safetensors")  # doctest: +SKIP
-
-        Args:
-            sentences: a file, glob, `-` (stdin), `hf:` name, or sentences.
-            classifier: from `probe`, or its file.
-
-        Raises:
-            DataError: the classifier belongs to another model.
-            NotFoundError, ModelFormatError: its file is missing or damaged.
-        """
-        from textvae.api.classifying import classify
-
-        return list(classify(self, sentences, classifier, text_column=text_column, watcher=watcher))
-
-    def cluster(
-        self,
-        sentences: Sentences,
-        k: int,
-        *,
-        name: str | None = None,
-        nearest: int = 5,
-        layer: Layer = "latent",
-        normalize: bool = False,
-        text_column: str | None = None,
-        label_column: str | None = None,
-        seed: int = 0,
-        watcher: Watcher | None = None,
-    ) -> Clustering:
-        """The clusters of sentences by k-means on their vectors, the largest first.
-
-        >>> vae.cluster("sentences.txt", k=8).clusters[0].centre  # doctest: +SKIP
-
-        Args:
-            sentences: a file, glob, `-` (stdin), `hf:` name, or sentences.
-            nearest: sentences listed for each cluster.
-            layer, normalize: as in `encode`.
-
-        Raises:
-            UsageError: k below 1, or a language model.
-            DataError: fewer sentences, or fewer different vectors, than k.
-        """
-        from textvae.api.clustering import cluster
-
-        return cluster(
-            self,
-            sentences,
-            k,
-            name=name,
-            nearest=nearest,
-            layer=layer,
-            normalize=normalize,
-            text_column=text_column,
-            label_column=label_column,
-            seed=seed,
-            watcher=watcher,
-        )
+    evaluate = evaluating.evaluate
+    probe = probing.probe
+    classify = classifying.classify
+    iter_classify = classifying.iter_classify
+    cluster = clustering.cluster
 
     # copies
 

@@ -129,7 +129,25 @@ def probe(
     seed: int = 0,
     watcher: Watcher | None = None,
 ) -> Probe:
-    """The results of linear classifiers on a model's vectors; see `TextVAE.probe`."""
+    """How well linear classifiers on a model's vectors predict labels, beside baselines.
+
+    >>> found = vae.probe("train.tsv", "test.tsv", labels=[100, "all"])  # doctest: +SKIP
+    >>> found.results[-1].figures["accuracy"]  # doctest: +SKIP
+    >>> found.fit_classifier().save("sentiment.safetensors")  # doctest: +SKIP
+
+    Args:
+        train, test: labelled sentences: a file, or rows (`textvae.api.Row`); or `folds`.
+        against: other models by name.
+        labels: numbers of labelled sentences; None: 50 to 5,000 and all, with `folds` all.
+        seeds: draws of each number; None: 5.
+        folds: cross-validate `train`.
+        layer, normalize: as in `encode`.
+        without_duplicates: leave out test texts that also occur in training.
+
+    Raises:
+        UsageError: neither `test` nor `folds`, or both; a language model.
+        DataError: no labels, or a column that does not hold classes.
+    """
     from textvae.classification import probes
     from textvae.classification.task import check_design, read_task
     from textvae.classification.task import without_duplicates as dropped

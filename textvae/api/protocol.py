@@ -34,6 +34,10 @@ class TextModel(Protocol):
     config: Config
     folder: Path | None
 
+    @classmethod
+    def train(cls, texts: Sequence[str], *, config: Config) -> TextModel:
+        """The model that a training on `texts` gives."""
+
     @property
     def kind(self) -> str:
         """`vae`, `ae` or `lm`."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textvae.api.protocol import TextModel
 from textvae.config import Config, DataConfig
 from textvae.data.readers import hash_fraction, open_rows
 from textvae.errors import NotFoundError, UsageError
 from textvae.evaluation.perplexity import Scorer
-from textvae.evaluation.samples import Quality
 from textvae.progress import Say
+
+if TYPE_CHECKING:
+    from textvae.evaluation.samples import Quality
 
 Trainer = Callable[..., TextModel]  # of texts, with config=..., as `TextVAE.train`
 
@@ -43,6 +45,8 @@ def quality_of(
     Args:
         train_scorer: that of `scorer_trainer`, which several models can share.
     """
+    from textvae.evaluation.samples import Quality  # and sacrebleu with it
+
     texts = training_texts(vae.config.data, warn)
     if lm is None:
         return Quality(samples, training_texts=texts)

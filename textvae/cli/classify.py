@@ -34,14 +34,15 @@ def classify(
     Sentences that are too long are truncated, and you are told how many.
     """
     output = Output(as_json=as_json, quiet=quiet)
-    from textvae.api.classifying import classify
     from textvae.api.loading import load_encoder
     from textvae.progress import Watcher
 
     vae = load_encoder(model, device, "classify")
     output.note_typing(file)
     watcher = Watcher(output.note, output.warn)
-    found = classify(vae, file, classifier, name=model, text_column=text_column, watcher=watcher)
+    found = vae.iter_classify(
+        file, classifier, name=model, text_column=text_column, watcher=watcher
+    )
     for prediction in found:
         cells = (prediction.label, f"{prediction.probability:.4f}", prediction.text)
         line = "\t".join(cell.replace("\t", "\\t") for cell in cells)

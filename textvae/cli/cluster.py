@@ -52,15 +52,13 @@ def cluster(
     if out is not None:
         check_assignments(out, file)
     output = Output(as_json=as_json, quiet=quiet)
-    from textvae.api.clustering import cluster
     from textvae.api.loading import load_encoder
     from textvae.cli.progress import watching
 
     vae = load_encoder(model, device, "cluster")
     output.note_typing(file)
     with watching(output) as watcher:
-        found = cluster(
-            vae,
+        found = vae.cluster(
             file,
             k,
             name=model,
