@@ -1,4 +1,4 @@
-"""Groups of sentences by k-means on their vectors, and what each is about."""
+"""Clusters of sentences by k-means on their vectors, each described by sentences and labels."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Cluster:
     nearest: tuple[NearSentence, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The cluster as `textvae cluster --json` prints it; without what is not defined."""
+        """The cluster as `textvae cluster --json` prints it, without undefined values."""
         record = {key: value for key, value in vars(self).items() if value is not None}
         return record | {"nearest": [asdict(sentence) for sentence in self.nearest]}
 

@@ -12,7 +12,7 @@ from textvae.api.protocol import TextModel
 from textvae.data.reading import Sentences
 from textvae.errors import UsageError
 from textvae.models.sentence import Layer
-from textvae.progress import Watcher
+from textvae.progress import Progress, Watcher
 from textvae.wording import counted, human
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class ProbeResult:
 
     @property
     def name(self) -> str:
-        """Vectors, layer and length; a model's name is never that of a baseline."""
+        """Vectors, layer and length: unique, even for a model named like a baseline."""
         return _row_name(self.vectors, self.layer, self.normalize)
 
     @property
@@ -148,18 +148,13 @@ def probe(
         UsageError: neither `test` nor `folds`, or both; a language model.
         DataError: no labels, or a column that does not hold classes.
     """
-    from textvae.classification import probes
     from textvae.classification.task import check_design, read_task
     from textvae.classification.task import without_duplicates as dropped
 
     check_design(train, test, folds, seeds)
     watcher = watcher or Watcher()
     name = str(vae.folder or "model") if name is None else name
-    if name in (against or {}):
-        raise UsageError(f"{name} is named twice; name each model once")
-    models = {name: vae, **(against or {})}
-    for own, model in models.items():
-        require_latent(model, "probe", own)
+    models = _models(vae, name, against or {})
     if labels is None:
         labels = SIZES if folds is None else (ALL,)
     task = read_task(
@@ -181,13 +176,8 @@ def probe(
         for own, model in models.items()
     }
     kinds = _kinds_of_vectors(list(models), layer, normalize)
-    features = _representations(kinds, task, words, vectors)
     draws = range(seed, seed + (1 if folds is not None else seeds or SEEDS))
-    runs = probes.probe(features, task.codes, task.splits, sizes, draws, watcher.progress)
-    results = tuple(
-        ProbeResult(*kinds[row], labels=ALL if size is None else size, runs=tuple(found))
-        for (row, size), found in runs.items()
-    )
+    results = _results(kinds, task, words, vectors, sizes, draws, watcher.progress)
 
     def fit_classifier() -> SentenceClassifier:
         return _classifier_of(vae, vectors[name], task, layer, normalize, seed)
@@ -212,6 +202,20 @@ def probe(
 
 def _shown(source: Sentences) -> str:
     return str(source) if isinstance(source, str | Path) else "texts"
+
+
+def _models(vae: TextModel, name: str, against: Mapping[str, TextModel]) -> dict[str, TextModel]:
+    """All models by name.
+
+    Raises:
+        UsageError: a name occurs twice, or a model is a language model.
+    """
+    if name in against:
+        raise UsageError(f"{name} is named twice; name each model once")
+    models = {name: vae, **against}
+    for own, model in models.items():
+        require_latent(model, "probe", own)
+    return models
 
 
 def _usable_sizes(labels: Sequence[Size], task: Task, watcher: Watcher) -> list[int | None]:
@@ -249,10 +253,30 @@ _Kind: TypeAlias = tuple[str, Layer | None, bool | None]  # vectors, layer, norm
 
 
 def _kinds_of_vectors(models: Sequence[str], layer: Layer, normalize: bool) -> dict[str, _Kind]:
-    """What is compared, by its name in the table: the baselines, then the models' vectors."""
+    """The kinds of vectors by their names in the table: the baselines, then the models."""
     kinds: list[_Kind] = [(name, None, None) for name in (MAJORITY, TFIDF, WORDS)]
     kinds += [(name, layer, normalize) for name in models]
     return {_row_name(*kind): kind for kind in kinds}
+
+
+def _results(
+    kinds: Mapping[str, _Kind],
+    task: Task,
+    words: NDArray[np.float32],
+    vectors: Mapping[str, NDArray[np.float32]],
+    sizes: Sequence[int | None],
+    draws: Sequence[int],
+    progress: Progress,
+) -> tuple[ProbeResult, ...]:
+    """The result of each kind of vectors at each number of labelled sentences."""
+    from textvae.classification import probes
+
+    features = _representations(kinds, task, words, vectors)
+    runs = probes.probe(features, task.codes, task.splits, sizes, draws, progress)
+    return tuple(
+        ProbeResult(*kinds[row], labels=ALL if size is None else size, runs=tuple(found))
+        for (row, size), found in runs.items()
+    )
 
 
 def _row_name(vectors: str, layer: Layer | None, normalize: bool | None) -> str:

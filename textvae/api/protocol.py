@@ -1,4 +1,4 @@
-"""What the functions of this package ask of a model; `TextVAE` has all of it."""
+"""The interface of a model that the functions of this package use; `TextVAE` has it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Vectors(Protocol):
 
     @property
     def cut(self) -> int:
-        """How many of the sentences were cut, because they exceed the model's limit."""
+        """The number of truncated sentences: those beyond the model's limit."""
 
 
 class TextModel(Protocol):

@@ -1,4 +1,4 @@
-"""Language models that judge what another model writes."""
+"""Language models that score the samples and paths of another model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_judged(scorer: object, judged: Mapping[str, int | None]) -> None:
     """Raise UsageError where a scorer has nothing to judge; `judged` has numbers by option."""
     if scorer is not None and all(number is None for number in judged.values()):
         options = " or ".join(f"--{option} N" for option in judged)
-        raise UsageError(f"--scorer judges what the model writes; say how much with {options}")
+        raise UsageError(f"--scorer has nothing to judge; add {options}")
 
 
 def check_scorer(lm: TextModel, name: object = None) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from textvae.classification.probes import Split
     from textvae.data.rows import Row
 
-FEW_CLASSES = 20  # so many labels can be classes, whatever the number of rows
+FEW_CLASSES = 20  # up to so many labels are taken for classes, however few the rows
 
 
 @dataclass(frozen=True)

@@ -70,19 +70,18 @@ def embed(
     from textvae.export import stream_vectors, write_vectors
     from textvae.export.formats import check_destination
     from textvae.export.job import Settings
-    from textvae.export.sharing import is_shared, sharing
-    from textvae.export.writing import check_stream
+    from textvae.export.sharing import check_shareable, is_shared, sharing
+    from textvae.export.streaming import check_stream
 
     settings = Settings(layer, normalize, with_variance, seed if sample else None)
     if out is not None:
         check_destination(out, file, scales=quantize == "int8", variances=with_variance)
     else:
         check_stream(quantize)
-    if is_shared() and (file == "-" or out is None):
-        what = "stdin" if file == "-" else "--json"
-        raise UsageError(
-            f"{what} cannot be shared by several processes; give FILE and --out, or start one"
-        )
+    if is_shared():
+        check_shareable(file)
+        if out is None:
+            raise UsageError("--json cannot be shared by several processes; name a file with --out")
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api.loading import load_encoder
     from textvae.cli.progress import watching
@@ -112,7 +111,7 @@ def embed(
 
 
 def print_what_was_written(written: WrittenVectors, output: Output) -> None:
-    """Say what the file holds, and what its format has no place for."""
+    """Print the size of the file and the columns that its format cannot hold."""
     from textvae.export.formats import WITH_TEXTS
 
     size = counted(written.dimensions, "dimension")

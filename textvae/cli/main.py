@@ -104,7 +104,7 @@ def main() -> NoReturn:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """The exit code of `textvae ARGUMENTS`; None takes them from `sys.argv`."""
+    """The exit code of `textvae ARGUMENTS`; None: the arguments in `sys.argv`."""
     prepare_streams()
     try:
         result = get_command(app).main(
@@ -148,7 +148,7 @@ def report_error(error: BaseException) -> int:
 
         say("".join(traceback.format_exception(error)).rstrip("\n"))
     if isinstance(error, TextVAEError):
-        what = "" if isinstance(error, InterruptedRun) else "error: "  # which is what was asked for
+        what = "" if isinstance(error, InterruptedRun) else "error: "  # a person asked for it
         say(f"textvae: {what}{one_line(str(error))}")
         return error.exit_code
     if isinstance(error, typer.TyperException):
@@ -161,7 +161,7 @@ def report_error(error: BaseException) -> int:
         say(f"textvae: error: {one_line('; '.join([f'{where}{error.strerror}', *advice]))}")
         return UNEXPECTED
     if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
-        what = str(error).partition("\n")[0] or "no more can be had"
+        what = str(error).partition("\n")[0] or "none is left"
         say(
             f"textvae: error: not enough memory: {one_line(what)}; try a smaller model, smaller "
             "batches or less at a time"

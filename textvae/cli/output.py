@@ -15,7 +15,7 @@ from typing import IO, Any
 from textvae.wording import human
 
 LONGEST_LINE = 5_000  # characters of an error or a warning; names of files can have 4,096
-WIDEST_COLUMN = 60  # of a table; what is longer pushes its own row alone
+WIDEST_COLUMN = 60  # of a table; a longer cell makes only its own row longer
 LINE_BREAKS = re.compile(r"[\r\n]")
 CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # all but the tab
 # With those that break lines, or turn the direction of all that follows.
@@ -105,7 +105,7 @@ def say(text: str) -> None:
     lines = [CONTROLS_FOR_EYES.sub(_escape, line) for line in text.split("\n")]
     try:
         print("\n".join(lines), file=sys.stderr, flush=True)
-    except (OSError, ValueError):  # closed, a full disk: nobody is left to tell
+    except (OSError, ValueError):  # closed, or a full disk: nobody can be told
         discard(sys.stderr)
 
 

@@ -149,7 +149,7 @@ def parsed_sizes(text: str) -> list[Size]:
     for word in map(str.strip, text.split(",")):
         if word == "all":
             sizes.append("all")
-        # Python refuses to parse more digits than some thousands; so many sentences nobody has.
+        # Python refuses to parse thousands of digits; 18 are enough for any data.
         elif word.isascii() and word.isdigit() and len(word) < 19 and int(word) > 0:
             sizes.append(int(word))
         else:

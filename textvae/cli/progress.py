@@ -93,7 +93,7 @@ class LiveReporter:
         from rich.live import Live
 
         self._console = console
-        # rich would else send what goes to stdout to its own console, which is stderr.
+        # Otherwise rich would redirect stdout to its own console, which is stderr.
         self._live = Live(console=console, auto_refresh=False, redirect_stdout=False)
         self._horizon: int | None = None
         self._train: dict[str, Any] = {}

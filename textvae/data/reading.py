@@ -12,6 +12,7 @@ from textvae.data.readers import clean_rows, open_rows
 from textvae.data.rows import Row, checked_row
 from textvae.errors import DataError, UsageError
 from textvae.progress import Say
+from textvae.wording import counted
 
 CHUNK = 1024  # rows read, computed and written at once
 
@@ -95,4 +96,4 @@ def require_text(rows: Iterator[Row], name: str) -> Iterator[Row]:
         has_text = has_text or bool(row.text.strip())
         yield row
     if not has_text:
-        raise DataError(f"{name}: no sentence to evaluate: {n:,} lines, none with text")
+        raise DataError(f"{name}: no sentence to evaluate: {counted(n, 'line')}, none with text")

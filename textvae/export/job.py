@@ -21,7 +21,11 @@ Quantization: TypeAlias = Literal["int8", "binary"]  # a byte or a bit a dimensi
 
 @dataclass(frozen=True)
 class Settings:
-    """What the vector of a sentence is; the arguments of `TextVAE.embed`."""
+    """The choice of the vector of a sentence: arguments of `TextVAE.embed`.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
 
     layer: Layer = "latent"
     normalize: bool = False
@@ -74,7 +78,7 @@ class Job:
         return in_chunks(extent.watch(self.rows()), parts.PART)
 
     def block(self, start: int, rows: Sequence[Row]) -> tuple[Block, int]:
-        """The rows with their vectors, and how many of the sentences were cut."""
+        """The rows with their vectors, and the number of truncated sentences."""
         texts = [row.text for row in rows]
         found = self.vae.embed(texts, first=start, **vars(self.settings))
         labels = [row.label for row in rows]

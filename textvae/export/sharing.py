@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+from textvae.data.reading import Sentences, name_of
+from textvae.errors import UsageError
 
 if TYPE_CHECKING:
     from textvae.training.processes import Processes
@@ -31,6 +35,15 @@ class Alone:
 def is_shared() -> bool:
     """True if `accelerate launch` or `torchrun` started several processes."""
     return int(os.environ.get("WORLD_SIZE") or 1) > 1
+
+
+def check_shareable(sentences: Sentences) -> None:
+    """Raise UsageError for an input that several processes cannot each read: stdin, or a stream."""
+    if not isinstance(sentences, str | Path) or str(sentences) == "-":
+        raise UsageError(
+            f"{name_of(sentences)} cannot be shared by several processes; give FILE and --out, or "
+            "start one process"
+        )
 
 
 @contextmanager

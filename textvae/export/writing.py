@@ -8,18 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textvae.data.reading import Sentences, in_chunks, name_of, warn_if_empty
+from textvae.data.reading import Sentences, name_of
 from textvae.errors import DataError, UsageError
 from textvae.export.formats import (
     check_destination,
     check_extent,
-    json_lines,
     without_place,
     write_table,
 )
 from textvae.export.job import Job, Quantization, Settings
 from textvae.export.parts import Parts, input_state
-from textvae.export.sharing import Alone
+from textvae.export.sharing import Alone, check_shareable
 from textvae.export.table import Block, Extent, VectorTable
 from textvae.files.lock import sole_use
 from textvae.progress import Watcher
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textvae.api import TextVAE
-    from textvae.data.rows import Row
     from textvae.models.sentence import Layer
     from textvae.training.processes import Processes
 
@@ -39,7 +37,7 @@ PURPOSE = "writing vectors by way of"
 
 @dataclass(frozen=True)
 class WrittenVectors:
-    """What a file of vectors holds.
+    """The content of a vector file.
 
     Args:
         path: the file.
@@ -74,7 +72,7 @@ def write_vectors(
     processes: Alone | Processes | None = None,
     watcher: Watcher | None = None,
 ) -> WrittenVectors | None:
-    """Write the vectors of sentences into a file; what the file holds.
+    """Write the vectors of sentences into a file; the result describes its content.
 
     An interrupted call keeps its finished parts beside the file, and the same call continues from
     them. An input that can be read twice is checked before the work.
@@ -104,61 +102,13 @@ def write_vectors(
     out = Path(out)
     inputs = [str(sentences)] if isinstance(sentences, str | Path) else []
     check_destination(out, *inputs, scales=quantize == "int8", variances=with_variance)
+    processes = processes or Alone()
+    if processes.count > 1:
+        check_shareable(sentences)
     job = Job(vae, sentences, text_column or vae.config.data.text_column, label_column, settings)
-    empty, _ = job.block(0, [])  # raises now what the model cannot do
-    writer = VectorWriter(
-        job, out, quantize, processes or Alone(), watcher or Watcher(), Parts(out), empty
-    )
+    empty, _ = job.block(0, [])  # raises now if the model lacks what is asked for
+    writer = VectorWriter(job, out, quantize, processes, watcher or Watcher(), Parts(out), empty)
     return writer.write(start_over=start_over)
-
-
-def stream_vectors(
-    vae: TextVAE,
-    sentences: Sentences,
-    *,
-    layer: Layer = "latent",
-    normalize: bool = False,
-    with_variance: bool = False,
-    sample_seed: int | None = None,
-    quantize: Quantization | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    watcher: Watcher | None = None,
-) -> Iterator[str]:
-    """A JSON object for each sentence, as soon as its vector is there; see `write_vectors`.
-
-    Raises:
-        UsageError: as `write_vectors`; and int8, whose scales need a file.
-    """
-    settings = Settings(layer, normalize, with_variance, sample_seed)
-    check_stream(quantize)
-    job = Job(vae, sentences, text_column or vae.config.data.text_column, label_column, settings)
-    watcher = watcher or Watcher()
-    rows = warn_if_empty(job.rows(), name_of(sentences), watcher.warn)
-    return _lines(job, rows, quantize, watcher)
-
-
-def _lines(
-    job: Job, rows: Iterator[Row], quantize: Quantization | None, watcher: Watcher
-) -> Iterator[str]:
-    from textvae.api.encoding import warn_of_cut
-    from textvae.latent.quantization import sign_bits
-
-    n_cut = 0
-    for start, chunk in in_chunks(rows):
-        block, cut = job.block(start, chunk)
-        n_cut += cut
-        if quantize == "binary":
-            block = replace(block, vectors=sign_bits(block.vectors))
-        yield from json_lines(block)
-        watcher.progress("embedding", start + len(chunk), 0)
-    warn_of_cut(n_cut, job.vae.max_tokens, watcher.warn)
-
-
-def check_stream(quantize: Quantization | None) -> None:
-    """Raise UsageError for a quantization whose scales a stream of rows has no place for."""
-    if quantize == "int8":
-        raise UsageError("--quantize int8 with --json: its scales need a file; name one with --out")
 
 
 @dataclass(frozen=True)
@@ -222,13 +172,13 @@ class VectorWriter:
                 )
             raise
         finally:
-            kept = keep or not claimed  # what another run left is not ours to remove
+            kept = keep or not claimed  # the parts of another run stay
             if self.processes.is_main and not (kept and self.parts.rows_done()):
                 self.parts.remove()
         return written
 
     def read_ahead(self, ahead: Extent) -> None:
-        """Count the rows of the input into `ahead`: what is wrong with them is found now."""
+        """Count the rows of the input into `ahead`, so that errors in it appear before the work."""
         for _ in self.job.parts(ahead):
             self.watcher.progress("reading", ahead.n, 0)
         check_extent(self.out, ahead)
@@ -248,7 +198,7 @@ class VectorWriter:
         return extent
 
     def written(self, extent: Extent) -> WrittenVectors:
-        """What the file holds; warns of sentences that were cut."""
+        """The content of the file; warns of truncated sentences."""
         from textvae.api.encoding import warn_of_cut
 
         cut = self.parts.cut(self.parts.count(extent.n))
@@ -294,7 +244,7 @@ class VectorWriter:
 def value_range(
     blocks: Iterator[Block], dimensions: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The lowest and the highest value of each dimension, (D,); zeros where there is no row."""
+    """The lowest and the highest value of each dimension, (D,); zeros if there are no rows."""
     import numpy as np
 
     low = high = None
