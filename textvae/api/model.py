@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from textvae.api import classifying, clustering, evaluating, probing
 from textvae.config import Config
 from textvae.data.batches import Tokens, by_length, collate, cut_to_limit
 from textvae.data.rows import check_characters, text_cleaner
@@ -473,6 +474,14 @@ class TextVAE:
         q = posteriors(self.model, chunks)
         found = importance_weighted(self.model, chunks, q, samples=samples, seed=seed)
         return -found.nll.numpy()
+
+    # measured on sentences: functions of their own modules, with this model as the first argument
+
+    evaluate = evaluating.evaluate
+    probe = probing.probe
+    classify = classifying.classify
+    iter_classify = classifying.iter_classify
+    cluster = clustering.cluster
 
     # copies
 

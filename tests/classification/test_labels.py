@@ -81,16 +81,16 @@ def test_labels_that_look_like_one_are_told(textvae, tiny_vae, tmp_path, sentenc
     names = [("pos", "Pos", "neg")[i % 3] for i in range(30)]
     train = write(tmp_path / "train.tsv", names, sentences[:30])
     test = write(tmp_path / "test.tsv", ["NEG", *names[1:]], sentences[30:60])
-    warning = "count as different classes: 'NEG' and 'neg', 'Pos' and 'pos'; write them alike"
+    warning = "count as different classes: 'NEG' and 'neg', 'Pos' and 'pos'; make them equal"
     ran = textvae("probe", tiny_vae, train, test, "--labels", "all", "--json")
     assert ran.rows[0]["classes"] == ["NEG", "Pos", "neg", "pos"]
     assert warning in ran.err
-    assert "'Pos' and 'pos'; write them" in textvae("cluster", tiny_vae, train, "-k", 2).err
+    assert "'Pos' and 'pos'; make them" in textvae("cluster", tiny_vae, train, "-k", 2).err
     plain = write(tmp_path / "plain.tsv", [name.lower() for name in names], sentences[:30])
     assert "different classes" not in textvae("cluster", tiny_vae, plain, "-k", 2).err
     many = [f"{'aA'[i % 2]}{i // 2}" for i in range(12)]
     ran = textvae("probe", tiny_vae, write(plain, many * 2, sentences[:24]), "--folds", 2)
-    assert "'A2' and 'a2', 3 more such groups; write" in ran.err
+    assert "'A2' and 'a2', 3 more such groups; make" in ran.err
 
 
 def test_a_training_set_of_one_example_a_class(textvae, tiny_vae, tmp_path, sentences) -> None:
@@ -117,17 +117,17 @@ def test_a_class_that_only_its_own_fold_has_is_told(textvae, tiny_vae, tmp_path,
     file = write(tmp_path / "a.tsv", ["a", "b"] * 9 + ["c"], sentences[:19])
     ran = textvae("probe", tiny_vae, file, "--folds", 3, "--json")
     assert "1 sentence of " in ran.err
-    assert "has a label that their fold alone has; it counts as an error" in ran.err
+    assert "has a label that occurs in no other fold; it counts as an error" in ran.err
     for found in ran.rows[0]["results"]:
         assert min(run["accuracy"] for run in found["runs"]) < 1
     with_pairs = write(tmp_path / "b.tsv", ["a", "b"] * 9, sentences[:18])
-    assert "fold alone" not in textvae("probe", tiny_vae, with_pairs, "--folds", 3).err
+    assert "no other fold" not in textvae("probe", tiny_vae, with_pairs, "--folds", 3).err
 
 
 def test_classes_of_one_file_alone(textvae, tiny_vae, tmp_path, sentences) -> None:
     """One that the test lacks costs nothing; ones that the training lacks are errors, and told."""
     train = write(tmp_path / "train.tsv", ["a", "b", "c"] * 6, sentences[:18])
-    for labels, told in ((["a", "b"], ""), (["a", "x"], "1 test label does not stand in ")):
+    for labels, told in ((["a", "b"], ""), (["a", "x"], "1 test label does not occur in ")):
         test = write(tmp_path / "test.tsv", labels, [sentences[0], sentences[1]])
         ran = textvae("probe", tiny_vae, train, test, "--labels", "all", "--json")
         tfidf = next(found for found in ran.rows[0]["results"] if found["vectors"] == "TF-IDF")
@@ -137,7 +137,7 @@ def test_classes_of_one_file_alone(textvae, tiny_vae, tmp_path, sentences) -> No
         assert ("it counts as an error" in ran.err) == bool(told)
     test = write(tmp_path / "test.tsv", ["x", "y"], sentences[:2])
     ran = textvae("probe", tiny_vae, train, test, "--labels", "all", "--json")
-    assert "2 test labels do not stand in" in ran.err
+    assert "2 test labels do not occur in" in ran.err
     assert "each counts as an error" in ran.err
     assert {found["accuracy"] for found in ran.rows[0]["results"]} == {0}
 
@@ -147,7 +147,7 @@ def test_measurements_are_no_classes_but_grades_are(textvae, tiny_vae, tmp_path,
     ran = textvae("probe", tiny_vae, write(tmp_path / "a.tsv", scores, sentences), "--folds", 2)
     assert ran.code == 4
     assert ONE_LINE_ERROR.match(ran.err)
-    assert "50 numbers with fractions in 150 lines are no classes" in ran.err
+    assert "column has 50 distinct fractional numbers in 150 rows; is it a class column?" in ran.err
     codes = [f"{250 + i % 25}.1" for i in range(500)]  # as of diseases, with many sentences each
     file = write(tmp_path / "c.tsv", codes, sentences[:50] * 10)
     assert textvae("probe", tiny_vae, file, "--folds", 2).code == 0
@@ -191,11 +191,11 @@ def test_one_is_not_many(textvae, tiny_vae, tmp_path, sentences) -> None:
     train = write(tmp_path / "train.tsv", ["a", "b", ""], [*sentences[:2], "us !"])
     test = write(tmp_path / "test.tsv", ["c"], [sentences[0]])
     ran = textvae("probe", tiny_vae, train, test, "--labels", "1,9", "--json")
-    assert "1 of 3 lines left out" in ran.err
+    assert "skipped 1 of 3 lines" in ran.err
     assert "1 test label does not" in ran.err
-    assert "1 of 1 test text also stands" in ran.err
+    assert "1 of 1 test text also occurs" in ran.err
     assert "only 2 sentences to" in ran.err
-    assert not re.search(r"\b1 \w+s\b", ran.err.replace("test text also stands", ""))
+    assert not re.search(r"\b1 \w+s\b", ran.err.replace("test text also occurs", ""))
 
 
 def test_vectors_that_are_not_finite_are_an_error(textvae, tiny_vae, tmp_path, sentences) -> None:

@@ -1,11 +1,15 @@
-"""The processes that share a command's work, where a launcher started several."""
+"""The processes that share the work, where a launcher started several."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+from textvae.data.reading import Sentences, name_of
+from textvae.errors import UsageError
 
 if TYPE_CHECKING:
     from textvae.training.processes import Processes
@@ -14,7 +18,7 @@ T = TypeVar("T")
 
 
 class Alone:
-    """A process that shares its work with no other."""
+    """The only process: it does all the work."""
 
     count = 1
     rank = 0
@@ -29,13 +33,27 @@ class Alone:
 
 
 def is_shared() -> bool:
-    """Whether `accelerate launch` or `torchrun` started several processes."""
+    """True if `accelerate launch` or `torchrun` started several processes."""
     return int(os.environ.get("WORLD_SIZE") or 1) > 1
+
+
+def check_shareable(sentences: Sentences) -> None:
+    """Raise UsageError for an input that several processes cannot each read: stdin, or a stream."""
+    if not isinstance(sentences, str | Path) or str(sentences) == "-":
+        raise UsageError(
+            f"{name_of(sentences)} cannot be shared by several processes; give FILE and --out, or "
+            "start one process"
+        )
 
 
 @contextmanager
 def sharing(device: str) -> Iterator[tuple[Alone | Processes, str]]:
-    """The processes at work, and the device of this one among those that `device` means."""
+    """The processes, and the device of this process.
+
+    >>> with sharing("auto") as (processes, device):  # doctest: +SKIP
+    ...     vae = TextVAE.from_pretrained("runs/mine", device=device)
+    ...     write_vectors(vae, "large.txt", "vectors.npy", processes=processes)
+    """
     if not is_shared():
         yield Alone(), device
         return
