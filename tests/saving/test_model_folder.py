@@ -260,7 +260,7 @@ BIAS = "decoder.output.bias"
         ),
         (
             lambda w: w.update({"decoder.output.bias": torch.zeros(10).long()}),
-            "expected real numbers",
+            "expected a floating-point dtype",
         ),
         (lambda w: w.clear(), "weights lack"),
     ],

@@ -387,7 +387,7 @@ def describe_mismatch(
         if found[name].shape != shape:
             return f"{name} has shape {found[name].shape}, {CONFIG_FILE} requires {shape}"
         if found[name].dtype not in REAL_NUMBERS:
-            return f"{name} has dtype {shown(found[name].dtype)}, expected real numbers"
+            return f"{name} has dtype {shown(found[name].dtype)}, expected a floating-point dtype"
     extra = next((name for name in found if name not in expected), None)
     if extra is None:
         return None
