@@ -757,7 +757,7 @@ def test_no_sentence_at_all_is_told(textvae, tiny_vae, tmp_path) -> None:
         ran = textvae(*arguments, tmp_path / "blank.txt")
         assert ran.code == 4
         assert ONE_LINE_ERROR.match(ran.err)
-        assert "blank.txt: no sentence to evaluate: no text in 2 lines" in ran.err
+        assert "blank.txt: no sentence to evaluate: 2 lines, none with text" in ran.err
 
 
 def test_a_text_that_is_none_is_named_by_its_place(tiny_vae) -> None:

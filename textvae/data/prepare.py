@@ -152,7 +152,7 @@ def _nothing_left(
         f"{corpus.n_dropped} too long{f', {held_out} held out' if held_out else ''})"
     )
     if corpus.n_dropped:
-        return f"{message}; raise --max-tokens or set data.overlong=cut"
+        return f"{message}; increase --max-tokens or set data.overlong=cut"
     if part == "validation":
         return f"{message}; name a file with --valid, or increase data.valid_fraction with --set"
     if held_out:

@@ -17,7 +17,7 @@ def why_no_likelihood(kind: str, objective: ObjectiveConfig) -> str | None:
     weights = {"adversarial": objective.adversarial_weight, "Wasserstein": objective.mmd_weight}
     matched = [name for name, weight in weights.items() if weight > 0]
     name = " and ".join(matched)
-    reason = f"this {name + ' ' if name else ''}autoencoder gives each sentence a point, no density"
+    reason = f"this {name + ' ' if name else ''}autoencoder maps text to a point, not a density"
     if matched:
         reason += " (only the codes of all sentences together follow p(z))"
     return (

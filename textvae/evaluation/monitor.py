@@ -31,8 +31,8 @@ def monitor(model: SentenceModel, chunks: Sequence[Chunk], seed: int) -> dict[st
     - ae: `rec` and `z_gain` at the codes.
     - lm: `nll_iw`, exact.
 
-    `z_gain` needs two sentences. The values equal those of `evaluate` with one sample and the same
-    seed. Each chunk should be small enough for one decoder call.
+    `z_gain` needs at least two sentences. The values equal those of `evaluate` with one sample and
+    the same seed. Each chunk should be small enough for one decoder call.
     """
     if model.posterior is None or model.prior is None:
         return {"nll_iw": -log_likelihoods(model, chunks, None).mean().item()}

@@ -41,7 +41,7 @@ class Decoder(Part):
 
     @property
     def memory_width(self) -> int:
-        """The width of the widest layer, in numbers a token; it limits the size of a batch."""
+        """The width of the widest layer, in numbers per token; it limits the size of a batch."""
         return self.vocabulary.size
 
     def token_log_probs(

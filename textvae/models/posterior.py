@@ -108,7 +108,7 @@ class BatchNormalisedMeans(nn.Module):
     average at least sum_d (scale^2 + shift_d^2) / 2 nats, which is Z * scale^2 / 2 or more. The
     bound fails if m is nearly constant, because of the epsilon under the root.
 
-    With noise (in training) the statistics are those of the global batch, over all processes.
+    With noise (in training) the statistics come from the global batch, over all processes.
     Without noise, running averages replace them, so that a result depends on its own sentence
     only. The averages start at the first batch, corrected for bias as in Adam (Kingma & Ba 2015,
     section 3).

@@ -116,7 +116,7 @@ class CodeGaussian(Prior):
 
     @torch.no_grad()
     def fit(self, codes: Tensor) -> None:
-        """Set the mean and the covariance to those of codes (N, Z)."""
+        """Fit the mean and the covariance to codes (N, Z)."""
         codes = codes.double().cpu()
         centred = codes - codes.mean(0)
         covariance = centred.T @ centred / max(len(codes) - 1, 1)

@@ -200,8 +200,8 @@ def check_one_save(folder: Path) -> None:
         theirs = (file.metadata() or {}).get(SAVE_ID)
     if own is not None and theirs is not None and own != theirs:
         raise ModelFormatError(
-            f"{folder}: {WEIGHTS_FILE} and {CONFIG_FILE} come from different saves (another model, "
-            "or a save that was interrupted); save the model again"
+            f"{folder}: {WEIGHTS_FILE} and {CONFIG_FILE} come from different saves (different "
+            "models, or an interrupted save); save the model again"
         )
 
 
