@@ -1,4 +1,4 @@
-"""What makes two models the same: a digest of all that their vectors depend on."""
+"""The fingerprint of a model: a digest of everything that its vectors depend on."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from textvae.models.sentence import SentenceModel
 
 
 def fingerprint(model: SentenceModel, encoder_tokenizer: Tokenizer, data: DataConfig) -> str:
-    """A digest of architecture, encoder weights, tokenizer and preparation of the text; 32 digits.
+    """A digest of architecture, encoder weights, tokenizer and text preparation; 32 hex digits.
 
-    Models of one fingerprint give a sentence the same vector, wherever they are stored. The digest
-    of a model does not change with the version of the format that it is stored in.
+    Models with the same fingerprint give a sentence the same vector, wherever they are stored. The
+    digest does not depend on the format version of the folder.
     """
     reader = model.encoder if model.encoder is not None else model.decoder
     described = {
-        # Without defaults, so that a setting which a later version adds changes nothing here.
+        # Without defaults, so that a setting added later does not change the digest.
         "architecture": model.config.model_dump(mode="json", exclude_defaults=True),
         "lowercase": data.lowercase,
         "normalization": data.normalization,
