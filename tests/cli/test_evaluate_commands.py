@@ -10,7 +10,7 @@ import pytest
 from running import ONE_LINE_ERROR
 
 from textvae.config import ObjectiveConfig
-from textvae.evaluation.absence import why_no_likelihood
+from textvae.evaluation.why_no_likelihood import why_no_likelihood
 
 
 def test_evaluate_prints_one_report(textvae, tiny_vae, corpus, tmp_path) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from textvae.data.reading import Sentences, name_of, rows_from
+from textvae.data.input_rows import Sentences, name_of, rows_from
 from textvae.errors import DataError, UsageError, shown
+from textvae.number_format import counted, human
 from textvae.progress import Say
-from textvae.wording import counted, human
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,13 +17,13 @@ from textvae.data.writing import Writing, writing_of
 from textvae.decoding.generation import Sampling, decode_batches
 from textvae.errors import UsageError
 from textvae.evaluation.bleu import bleu
-from textvae.evaluation.figures import Figures
 from textvae.evaluation.information import (
     active_units,
     derangement,
     mi_sentences,
     mutual_information,
 )
+from textvae.evaluation.interpolations import Interpolations, judge_paths
 from textvae.evaluation.likelihood import (
     Chunk,
     Likelihood,
@@ -34,10 +34,10 @@ from textvae.evaluation.likelihood import (
     posterior_sample,
     posteriors,
 )
-from textvae.evaluation.paths import Interpolations, judge_paths
+from textvae.evaluation.measurements import Figures
 from textvae.evaluation.perplexity import perplexity, unit_lengths
 from textvae.evaluation.reconstruction import exact_match, token_accuracy
-from textvae.evaluation.refinement import refine, refined_figures
+from textvae.evaluation.refined_posteriors import refine, refined_figures
 from textvae.evaluation.samples import Quality, judge_samples
 from textvae.evaluation.sentences import Sentences, prepare
 from textvae.gaussian import DiagonalGaussian

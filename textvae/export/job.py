@@ -13,7 +13,7 @@ from textvae.saving.identity import folder_digests
 
 if TYPE_CHECKING:
     from textvae.api import TextVAE
-    from textvae.data.reading import Sentences
+    from textvae.data.input_rows import Sentences
     from textvae.data.rows import Row
     from textvae.models.sentence import Layer
 
@@ -63,7 +63,7 @@ class Job:
 
     def rows(self) -> Iterator[Row]:
         """The sentences, one for each line of input."""
-        from textvae.data.reading import prepared_rows
+        from textvae.data.input_rows import prepared_rows
 
         return prepared_rows(
             self.sentences,
@@ -74,7 +74,7 @@ class Job:
 
     def parts(self, extent: Extent) -> Iterator[tuple[int, list[Row]]]:
         """(index of the first row, rows) of each part; `extent` counts the rows that passed."""
-        from textvae.data.reading import in_chunks
+        from textvae.data.input_rows import in_chunks
 
         return in_chunks(extent.watch(self.rows()), parts.PART)
 

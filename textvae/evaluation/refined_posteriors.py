@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from textvae.evaluation.figures import Figures
 from textvae.evaluation.likelihood import Chunk, Likelihood, restoring, rows_a_call
+from textvae.evaluation.measurements import Figures
 from textvae.gaussian import DiagonalGaussian
 from textvae.models.sentence import SentenceModel
 from textvae.progress import Progress
