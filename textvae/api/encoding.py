@@ -18,7 +18,7 @@ from textvae.progress import Progress, Say, Watcher
 
 def require_latent(vae: TextModel, what: str, name: str | None = None) -> None:
     """Raise UsageError where the model is a language model: it has no latent to do `what` by."""
-    if vae.kind == "lm":
+    if vae.model.encoder is None:
         name = name or str(vae.folder or "this")
         raise UsageError(f"{name} is a language model: it has no latent to {what} by")
 

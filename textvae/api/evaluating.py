@@ -127,7 +127,7 @@ def evaluate(
         encoder_tokenizer=vae.encoder_tokenizer,
         progress=watcher.progress,
     )
-    reason = why_no_likelihood(vae.kind, vae.config.objective)
+    reason = why_no_likelihood(vae.model, vae.config.objective)
     evaluation = Evaluation.from_report(report, reason)
     if reason is not None:
         watcher.note(reason)

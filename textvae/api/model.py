@@ -450,7 +450,7 @@ class TextVAE:
             DataError: sentences beyond the model's limit, unless `truncate` scores them cut.
         """
         posterior = self.model.posterior
-        if posterior is not None and not posterior.has_density:
+        if posterior is not None and not self.model.has_density:
             raise UsageError("an autoencoder has no density of text; train a vae or an lm")
         if samples < 1:
             raise UsageError(f"samples {samples} must be 1 or more; try 100")
@@ -523,7 +523,7 @@ class TextVAE:
         what = "variances" if with_variance else "samples"
         if not (with_variance or sample):
             return
-        if not (self.model.posterior is not None and self.model.posterior.has_density):
+        if not self.model.has_density:
             raise UsageError(f"an autoencoder has no posterior, so no {what}: leave that out")
         if layer != "latent":
             raise UsageError(f"layer {layer!r} has no posterior, so no {what}; try latent")

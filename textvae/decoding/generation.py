@@ -14,6 +14,7 @@ from textvae.decoding.sampling import draw
 from textvae.decoding.settings import Sampling
 from textvae.errors import UsageError
 from textvae.models.decoder import Decoder
+from textvae.models.device import double_device
 from textvae.models.sentence import SentenceModel
 from textvae.randomness.streams import SampleStreams
 
@@ -73,13 +74,15 @@ def _choose(logits: Tensor, settings: Sampling, streams: SampleStreams | None, t
         tokens = logits.argmax(1)  # ties: the first
         require_finite(logits.gather(1, tokens[:, None]))
         return tokens
-    return draw(
-        logits,
-        torch.from_numpy(streams.uniforms(t)).to(logits.device),
+    device = double_device(logits.device)  # of the sums of probabilities
+    tokens = draw(
+        logits.to(device),
+        torch.from_numpy(streams.uniforms(t)).to(device),
         temperature=settings.temperature,
         top_k=settings.top_k,
         top_p=settings.top_p,
     )
+    return tokens.to(logits.device)
 
 
 def decode_batches(

@@ -115,7 +115,7 @@ def evaluate(
     vectors: Tensor | None = None  # (N, Z): the ends of paths
     if model.posterior is None:
         figures.update(of_language_model(subject))
-    elif not model.posterior.has_density:
+    elif not model.has_density:
         vectors = codes(model, chunks)
         figures.update(of_autoencoder(subject, vectors))
     else:
@@ -217,7 +217,7 @@ def check_request(
         raise UsageError(f"--samples {samples}: expected at least 1 importance sample, e.g. 100")
     if refine_steps < 0:
         raise UsageError(f"--refine {refine_steps}: expected a number of steps, e.g. 10")
-    if refine_steps and (model.posterior is None or not model.posterior.has_density):
+    if refine_steps and not model.has_density:
         raise UsageError(
             f"--refine {refine_steps}: a model of kind {model.kind} has no posterior to refine; "
             "leave --refine out, or evaluate a vae"

@@ -35,6 +35,11 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def double_device(device: torch.device) -> torch.device:
+    """The device for float64 numbers beside a model: the CPU beside MPS, which has no float64."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # see mallopt(3)
 LARGE = 1 << 30
 
