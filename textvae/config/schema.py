@@ -341,6 +341,9 @@ class TrainingConfig(Section):
     precision: Literal["auto", "float32", "bf16"] = Field(
         "auto", description="Precision of training; auto is bf16 where the device supports it."
     )
+    cuda_graphs: bool = Field(
+        True, description="Replay training steps on a GPU as CUDA graphs, which is faster."
+    )
     threads: Positive | None = Field(
         None, description="Number of CPU threads; by default, torch decides."
     )

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -44,20 +45,30 @@ def double_device(device: torch.device) -> torch.device:
 
 @contextmanager
 def exact_float32(device: torch.device) -> Iterator[None]:
-    """In this context cuDNN multiplies float32 numbers in full precision, not in TF32.
+    """In this context a GPU multiplies float32 numbers in full precision, not in TF32.
 
-    By default its recurrent networks use TF32, whose fractions have 10 bits: vectors on an H200
-    then differed by 1.4e-4 from those on a CPU, and by 2.6e-5 with the batch.
+    By default cuDNN's recurrent networks use TF32, whose fractions have 10 bits: vectors on an
+    H200 then differed by 1.4e-4 from those on a CPU, and by 2.6e-5 with the batch.
     """
+    with float32_products(device, tf32=False):
+        yield
+
+
+@contextmanager
+def float32_products(device: torch.device, *, tf32: bool) -> Iterator[None]:
+    """In this context a GPU multiplies float32 numbers in TF32, or not."""
     if device.type != "cuda":
         yield
         return
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
+    backends: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [backend.allow_tf32 for backend in backends]
+    for backend in backends:
+        backend.allow_tf32 = tf32
     try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32 = before
+        for backend, value in zip(backends, before, strict=True):
+            backend.allow_tf32 = value
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # see mallopt(3)

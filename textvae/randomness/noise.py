@@ -42,13 +42,25 @@ class StepNoise:
         device: torch.device,
         sum_over_processes: Callable[[Tensor], Tensor] = lambda x: x,
     ) -> None:
-        self._generator = torch.Generator(device).manual_seed(derived_seed(seed, STEP, step))
+        self._seed = derived_seed(seed, STEP, step)
+        self._generator = torch.Generator(device).manual_seed(self._seed)
         self._places = None if len(places) == total else places.to(device)
         self._sum_over_processes = sum_over_processes
         self.total = total
         self._longest = longest
         self._device = device
         self._times = 1
+
+    def with_generator(self, generator: torch.Generator) -> StepNoise:
+        """The same noise from another generator of the device, which is seeded for it now."""
+        other = copy(self)
+        other._generator = generator
+        other.reseed()
+        return other
+
+    def reseed(self) -> None:
+        """Start the noise of the step again."""
+        self._generator.manual_seed(self._seed)
 
     def repeat(self, times: int) -> StepNoise:
         """Noise for `Tokens.repeat`: later draws are repeated `times` times, (times * B, ...)."""

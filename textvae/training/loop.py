@@ -16,6 +16,7 @@ from textvae.data.prepare import Corpora
 from textvae.errors import InterruptedRun
 from textvae.evaluation.monitor import monitor
 from textvae.files.names import WEIGHTS_FILE
+from textvae.models.device import float32_products
 from textvae.randomness.noise import StepNoise
 from textvae.training.accelerator import StopSignal
 from textvae.training.metrics_log import MetricsLog
@@ -43,7 +44,7 @@ def training_loop(
     """
     with StopSignal().listening() as stop:
         run = TrainingRun(config, corpora, out, accelerator, reporter)
-        with closed_at_the_end(run):
+        with closed_at_the_end(run), float32_products(run.device, tf32=True):
             run.begin(resume=resume)
             while not run.is_over(stop):
                 for batch in run.rest_of_epoch():

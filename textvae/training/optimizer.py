@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -15,9 +16,11 @@ from textvae.config import Config, ModelConfig
 from textvae.data.batches import Batch
 from textvae.models.sentence import SentenceModel
 from textvae.objectives.training_loss import TrainingLoss
+from textvae.randomness import purposes
 from textvae.randomness.noise import StepNoise
 from textvae.randomness.seeds import derived_seed
 from textvae.training.checkpoints import optimizer_tensors, restore_optimizer
+from textvae.training.cuda_graphs import CapturedSteps
 from textvae.training.processes import Processes
 
 Part = Literal["model", "encoder", "decoder"]
@@ -50,7 +53,7 @@ class ModelOptimizer:
         self._clip = training.gradient_clip
         self._model = model
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(derived_seed(training.seed, "auxiliaries"))
+            torch.default_generator.manual_seed(derived_seed(training.seed, purposes.AUXILIARIES))
             loss = TrainingLoss(
                 model, config.objective, processes.sum, ordinary_ids=ordinary_ids
             ).to(device)
@@ -60,7 +63,11 @@ class ModelOptimizer:
         auxiliary = self._bag.parameters() if self._bag else ()
         self._trained = [*(parameter for _, parameter in model.trained()), *auxiliary]
         self.adam = torch.optim.AdamW(
-            self._trained, lr=learning_rate, weight_decay=training.weight_decay, fused=fused
+            self._trained,
+            lr=learning_rate,
+            weight_decay=training.weight_decay,
+            fused=fused,
+            capturable=device.type == "cuda",
         )
         self._adversary: torch.optim.Optimizer | None = None
         if self._discriminator is not None:
@@ -69,7 +76,11 @@ class ModelOptimizer:
                 lr=config.objective.adversary_learning_rate,
                 betas=ADVERSARY_BETAS,
                 fused=fused,
+                capturable=device.type == "cuda",
             )
+        self._graphs: CapturedSteps | None = None
+        if device.type == "cuda" and processes.count == 1 and training.cuda_graphs:
+            self._graphs = CapturedSteps(device)
 
     def step(
         self,
@@ -88,6 +99,21 @@ class ModelOptimizer:
         - `skipped`: 1, divided by the number of processes, if a loss or a gradient is not finite,
           the discriminator's included. Such a step moves nothing, and all its other sums are 0.
         """
+        if self._graphs is None:
+            return self._step(part, batch, noise, kl_weight, learning_rate)
+        step = partial(self._step, part)
+        return self._graphs.run(part, step, batch, noise, kl_weight, learning_rate)
+
+    def _step(
+        self,
+        part: Part,
+        batch: Batch,
+        noise: StepNoise,
+        kl_weight: float | Tensor | None,
+        learning_rate: float | Tensor,
+    ) -> dict[str, Tensor]:
+        """The step itself, which a graph can capture: nothing in it waits for the device."""
+        self.loss.zero_grad(set_to_none=True)  # of a capture that failed
         loss, sums = self.loss(batch, noise, kl_weight)
         # A data-parallel wrapper averages gradients; the losses are parts of a sum.
         self._accelerator.backward(loss * self._processes.count)
@@ -127,9 +153,15 @@ class ModelOptimizer:
             return [parameter for parameter in self._trained if id(parameter) in encoder]
         return []
 
+    def forget_graphs(self) -> None:
+        """Capture steps anew: Adam's state has been replaced."""
+        if self._graphs is not None:
+            self._graphs.clear()
+
     @torch.no_grad()
     def reset_decoder(self, fresh: SentenceModel) -> None:
         """Give all but the encoder the weights of a `fresh` model, and clear their Adam moments."""
+        self.forget_graphs()
         encoder = {id(parameter) for parameter in encoder_parameters(self._model)}
         weights = dict(fresh.trained())
         for name, parameter in self._model.trained():

@@ -23,6 +23,7 @@ from textvae.randomness.seeds import derived_seed
 from textvae.saving.folder import save_model, write_atomically
 from textvae.training.accelerator import StopSignal
 from textvae.training.checkpoints import copy_weights, load_checkpoint, save_checkpoint
+from textvae.training.cuda_graphs import rounded
 from textvae.training.limits import Clock, Limits
 from textvae.training.metrics_log import MetricsLog
 from textvae.training.optimizer import ModelOptimizer, default_learning_rate
@@ -124,7 +125,13 @@ class TrainingRun:
         """The batches of the epoch that are still to come."""
         epoch, done = divmod(self.state.step, self.plan.steps_per_epoch)
         for batch in self.plan.batches(self.source, epoch, done, target=self.target):
-            yield batch if batch.target.ids.device == self.device else batch.to(self.device)
+            local = batch if batch.target.ids.device == self.device else batch.to(self.device)
+            yield local if self.device.type != "cuda" else self._rounded(local)
+
+    def _rounded(self, batch: Batch) -> Batch:
+        """The batch with rounded lengths, also for eager steps, so that both draw one noise."""
+        read = self.corpora.source.tokenizer.pad_id
+        return rounded(batch, read, self.corpora.tokenizer.pad_id)
 
     def end_pretraining(self) -> None:
         """Turn the autoencoder that was trained so far into the beginning of a VAE."""
@@ -240,6 +247,7 @@ class TrainingRun:
             self.reporter.warn,
             sound=sound,
         )
+        self.optimizer.forget_graphs()
         self.saved_step = self.state.step
         self.schedule.restore(self.state)
         own = self.state.window if self.processes.is_main else None
