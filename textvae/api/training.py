@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textvae.config import Config
+from textvae.data.remarks import Say, silent
 
 if TYPE_CHECKING:
     from textvae.training.reporting import Reporter
@@ -20,8 +21,8 @@ def train(
     train_session(config, out, reporter=reporter, resume=resume, overwrite=overwrite)
 
 
-def plan(config: Config) -> dict[str, Any]:
+def plan(config: Config, *, say: Say = silent, warn: Say = silent) -> dict[str, Any]:
     """What the training of a configuration would take: parameters, tokens, memory, minutes."""
     from textvae.training.plan import plan as measured_plan
 
-    return measured_plan(config)
+    return measured_plan(config, say=say, warn=warn)

@@ -65,7 +65,7 @@ def cluster(
     if out is not None:
         check_folder(out, file)
     output = Output(as_json=as_json, quiet=quiet)
-    from textvae.cli.labelled import encode_all, warn_of_alike
+    from textvae.cli.labelled import encode_all, warn_of_alike, warn_of_missing
     from textvae.cli.progress import progress_bars
     from textvae.cli.sentences import load_encoder, read_rows
     from textvae.latent import clusters as groups
@@ -77,6 +77,7 @@ def cluster(
     if k > len(rows):
         sentences = counted(len(rows), "sentence")
         raise DataError(f"{file}: {k:,} clusters need as many sentences, not {sentences}; lower -k")
+    warn_of_missing(file, rows, output)
     warn_of_alike({row.label for row in rows if row.label is not None}, output)
     texts = [row.text for row in rows]
     with progress_bars(output) as progress:

@@ -231,6 +231,7 @@ def training_texts(vae: TextVAE, output: Output) -> list[str] | None:
             text_column=data.text_column,
             lowercase=data.lowercase,
             normalization=data.normalization,
+            remarks=output.remarks,
         )
         held_out = 0.0 if data.valid else data.valid_fraction
         return [row.text for row in rows if hash_fraction(row.text) >= held_out]

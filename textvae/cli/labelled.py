@@ -119,7 +119,17 @@ def read_labelled(
         n = len(rows) - len(kept)
         of = counted(len(rows), "line")
         output.warn(f"{file}: {human(n)} of {of} left out, for want of a label")
+    warn_of_missing(file, kept, output)
     return kept
+
+
+def warn_of_missing(file: str, rows: Iterable[Row], output: Output) -> None:
+    """Warn of labels that programs write where one is missing, such as NaN."""
+    from textvae.data.doubts import missing_labels
+
+    warning = missing_labels(row.label for row in rows)
+    if warning is not None:
+        output.warn(f"{file}: {warning}")
 
 
 def check_classes(file: str, rows: Sequence[Row]) -> None:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
+from textvae.data.remarks import Remarks
 from textvae.wording import human
 
 LONGEST_LINE = 5_000  # characters of an error or a warning; names of files can have 4,096
@@ -39,6 +40,7 @@ class Output:
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
         self.quiet = quiet
+        self.remarks = Remarks(self.note, self.warn)  # on the input, each once
 
     def row(self, record: Mapping[str, Any], text: str) -> None:
         """Print one line of data: `record` as JSON, or `text`, its line breaks escaped."""

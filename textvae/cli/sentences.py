@@ -49,7 +49,9 @@ def raw_rows(
 
     if file == "-" and sys.stdin is not None and sys.stdin.isatty():
         output.note("reading sentences from the terminal, one a line; end with Ctrl-D")
-    return open_rows([file], text_column=text_column, label_column=label_column)
+    return open_rows(
+        [file], text_column=text_column, label_column=label_column, remarks=output.remarks
+    )
 
 
 def told_if_none(rows: Iterator[Row], file: str, output: Output) -> Iterator[Row]:

@@ -106,7 +106,7 @@ def print_plan(config: Config, output: Output) -> None:
     """Print parameters, tokens an epoch, memory and time expected."""
     from textvae.api import plan
 
-    output.report(plan(config))
+    output.report(plan(config, say=output.note, warn=output.warn))
 
 
 def run_training(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from textvae.data.formats import Choice, value_of
+from textvae.data.columns import Choice, value_of
+from textvae.data.remarks import Remarks
 from textvae.data.rows import Row, checked_row
 from textvae.errors import DataError, NotFoundError, UsageError
 
 
-def read_hub_rows(spec: str, choice: Choice) -> Iterator[Row]:
+def read_hub_rows(spec: str, choice: Choice, remarks: Remarks) -> Iterator[Row]:
     """The rows of a data set on the hub or in a local folder; the default split is `train`.
 
     Raises:
@@ -20,6 +21,7 @@ def read_hub_rows(spec: str, choice: Choice) -> Iterator[Row]:
     dataset = _load(spec)
     textual = [name for name, feature in dataset.features.items() if _holds_text(feature)]
     columns = choice.among(dataset.column_names, textual, spec)
+    choice.tell(columns, remarks, spec)
     wanted = [n for n in (columns.text, columns.label, columns.log_prob) if n is not None]
     names = getattr(dataset.features.get(columns.label), "names", None)  # of a ClassLabel
     number = 0

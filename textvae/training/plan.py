@@ -16,6 +16,7 @@ import torch
 from textvae.config import Config
 from textvae.data.batches import Batch
 from textvae.data.prepare import load_corpora
+from textvae.data.remarks import Say, silent
 from textvae.training.budget import Budget
 from textvae.training.loop import TrainingRun
 from textvae.training.reporting import LoggingReporter
@@ -26,13 +27,14 @@ MEASURED_STEPS = 1_000
 MEASURED_SECONDS = 3.0
 
 
-def plan(config: Config) -> dict[str, Any]:
+def plan(config: Config, *, say: Say = silent, warn: Say = silent) -> dict[str, Any]:
     """Parameters, tokens an epoch, speed, memory and time of the training of `config`.
 
     The text is read and encoded as training would (and stays in the cache); some steps are
-    run and thrown away. Memory is that of the process, or the peak of the GPU.
+    run and thrown away. `say` and `warn` hear about the text. Memory is that of the process, or
+    the peak of the GPU.
     """
-    corpora = load_corpora(config.data, config.tokenizer)
+    corpora = load_corpora(config.data, config.tokenizer, say=say, warn=warn)
     with (
         accelerator_for(config.training) as accelerator,
         tempfile.TemporaryDirectory(prefix="textvae-") as nowhere,

@@ -89,6 +89,7 @@ def train_session(
                     tokenizer_of(out, ENCODER_TOKENIZER_FILE) if resume else None
                 ),
                 say=reporter.message,
+                warn=reporter.warn,
             )
         tell_losses(corpora, config, reporter)
         with sole_training(out) if main else nullcontext():
