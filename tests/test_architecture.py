@@ -83,6 +83,20 @@ def test_the_graph_of_imports_is_seen_and_has_no_cycle() -> None:
         pytest.fail(" <- ".join(error.args[1]))
 
 
+def test_no_command_imports_another() -> None:
+    commands = {name for name in imports_of("textvae.cli.main") if has_a_command(name)}
+    assert len(commands) > 10
+    for command in commands:
+        assert commands.isdisjoint(imports_of(command)), command
+
+
+def has_a_command(module: str) -> bool:
+    """True if the module defines a function of its own name, as the modules of commands do."""
+    own = module.rpartition(".")[2]
+    tree = ast.parse(SOURCES[module].read_text(encoding="utf-8"))
+    return any(isinstance(node, ast.FunctionDef) and node.name == own for node in tree.body)
+
+
 def imported_by(*modules: str) -> set[str]:
     """All that is imported when these modules are, by a fresh interpreter."""
     code = f"import sys, {', '.join(modules)}; print(*sys.modules)"

@@ -1,4 +1,4 @@
-"""The diagonal Gaussian: the posterior q(z|x) of every vae, and the standard normal."""
+"""The diagonal Gaussian: the posterior q(z|x) of a vae, and the standard normal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOG_2PI = math.log(2 * math.pi)
 
 @dataclass(frozen=True, eq=False)  # tensors have no single truth value
 class DiagonalGaussian:
-    """N(mean, diag(exp(log_variance))) over the last axis; any leading axes are a batch.
+    """N(mean, diag(exp(log_variance))) over the last axis; all other axes are batch axes.
 
     >>> q = DiagonalGaussian.standard(4, 32)
     >>> q.sample().shape, q.kl_to_standard_normal().sum().item()
@@ -25,21 +25,21 @@ class DiagonalGaussian:
 
     @classmethod
     def standard(cls, *shape: int, device: torch.device | str | None = None) -> DiagonalGaussian:
-        """N(0, I) of the given shape, the latent size last."""
+        """N(0, I) of the given shape; the last axis is the latent size."""
         zeros = torch.zeros(shape, device=device)
         return cls(zeros, zeros)
 
     @property
     def stddev(self) -> Tensor:
-        """Standard deviation of each dimension, shape (..., Z)."""
+        """The standard deviation of each dimension, shape (..., Z)."""
         return torch.exp(0.5 * self.log_variance)
 
     def sample(
         self, noise: Tensor | None = None, *, generator: torch.Generator | None = None
     ) -> Tensor:
-        """z = mean + stddev * noise, the noise standard normal, drawn where it is not given.
+        """z = mean + stddev * noise, with standard normal noise, drawn if not given.
 
-        `noise` may carry leading axes, e.g. (K, B, Z) for K samples of each posterior.
+        `noise` may have leading axes, e.g. (K, B, Z) for K samples of each posterior.
         Kingma & Welling 2014, eq. 4.
         """
         if noise is None:
@@ -59,17 +59,17 @@ class DiagonalGaussian:
     def kl_to_standard_normal(self) -> Tensor:
         """KL(q || N(0, I)) of each dimension, in nats, shape (..., Z).
 
-        Kingma & Welling 2014, appendix B. The KL to the prior of a model is `model.prior.kl`.
+        Kingma & Welling 2014, appendix B. For the KL to a model's prior, use `model.prior.kl`.
         """
         return 0.5 * (self.mean**2 + self.log_variance.exp() - 1 - self.log_variance)
 
     def __getitem__(self, rows: object) -> DiagonalGaussian:
-        """The Gaussians of some rows of the batch."""
+        """The Gaussians of these rows of the batch."""
         return DiagonalGaussian(self.mean[rows], self.log_variance[rows])  # type: ignore[index]
 
     @classmethod
     def cat(cls, parts: list[DiagonalGaussian]) -> DiagonalGaussian:
-        """One batch from several, in order."""
+        """The batches joined in order."""
         return cls(
             torch.cat([part.mean for part in parts]),
             torch.cat([part.log_variance for part in parts]),

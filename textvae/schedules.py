@@ -1,6 +1,6 @@
 """Learning rate and KL weight as pure functions of the progress of training.
 
-`progress` is step / horizon, from 0 to 1; values beyond are held at their ends.
+`progress` is the share of training that is done, from 0 to 1; values beyond are held at their ends.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from textvae.data.tokenizers import Tokenizer
 from textvae.models.sentence import SentenceEncoder
 from textvae.models.transformer import Block as TransformerBlock
 from textvae.saving.folder import build_model
-from textvae.training.runtime import synchronize
+from textvae.training.accelerator import synchronize
 
 Product = tuple[tuple[int, ...], tuple[int, ...], int]  # shapes of the factors, how often
 

@@ -21,18 +21,14 @@ import pytest
 import sklearn.cluster  # noqa: F401
 import torch
 
-from textvae.api import TextVAE, plan
+from textvae.api import Row, TextVAE, compare, plan
 from textvae.api import train as train_into
 from textvae.config import Config
-from textvae.data.readers import open_rows
 from textvae.embedding import SentenceEmbedder
-from textvae.evaluation.comparison import Candidate, compare
-from textvae.evaluation.report import evaluate
-from textvae.evaluation.samples import Quality
-from textvae.latent.clusters import cluster
 from textvae.training.reporting import LoggingReporter
 
 TEXTS = ["the dog likes rain .", "us !", "", "the cook sees a tall man and the old boat .", "us !"]
+LABELLED = [Row(f"{text} {number}", "ab"[number % 2]) for number, text in enumerate(TEXTS * 2)]
 MANY = [f"{text} {number}" for number, text in enumerate(TEXTS * 5)]
 TINY: dict[str, Any] = {
     "hidden_size": 8, "embedding_size": 8, "latent_size": 2, "tokenizer": "word",
@@ -103,12 +99,9 @@ def trained_embedder(vae: TextVAE) -> None:
         "threads": 1}).fit(MANY)  # fmt: skip
 
 
-def measured(vae: TextVAE, folder: Path) -> None:
-    (folder / "test.txt").write_text("\n".join(TEXTS[:2]), encoding="utf-8")
-    rows = list(open_rows([str(folder / "test.txt")]))
-    quality = Quality(3, training_texts=TEXTS)
-    evaluate(vae.model, vae.tokenizer, rows, samples=2, quality=quality, refine_steps=1)
-    compare([Candidate(name, vae.model, vae.tokenizer, rows, None) for name in "ab"], samples=2)
+def compared(vae: TextVAE, folder: Path) -> None:
+    vae.save_pretrained(folder / "copy")
+    compare([vae, folder / "copy"], TEXTS, samples=2, device="cpu")
 
 
 def trained(vae: TextVAE, folder: Path) -> None:
@@ -149,6 +142,15 @@ METHODS: dict[str, Callable[[TextVAE, Path], Any]] = {
     "reconstruct": lambda vae, folder: vae.reconstruct(TEXTS, sample=True, beams=2),
     "interpolate": lambda vae, folder: vae.interpolate("us !", "", 3),
     "log_likelihood": lambda vae, folder: vae.log_likelihood(TEXTS, samples=3),
+    "evaluate": lambda vae, folder: vae.evaluate(TEXTS, samples=2, quality=3, refine=1),
+    "probe": lambda vae, folder: vae.probe(LABELLED, folds=2),
+    "classify": lambda vae, folder: vae.classify(
+        TEXTS, vae.probe(LABELLED, folds=2).fit_classifier()
+    ),
+    "iter_classify": lambda vae, folder: next(
+        vae.iter_classify(TEXTS, vae.probe(LABELLED, folds=2).fit_classifier())
+    ),
+    "cluster": lambda vae, folder: vae.cluster(TEXTS, 2, seed=1),
     "kind": lambda vae, folder: vae.kind,
     "latent_size": lambda vae, folder: vae.latent_size,
     "device": lambda vae, folder: vae.device,
@@ -159,8 +161,7 @@ METHODS: dict[str, Callable[[TextVAE, Path], Any]] = {
 OTHERS: dict[str, Callable[[TextVAE, Path], Any]] = {
     "SentenceEmbedder": lambda vae, folder: embedder(vae),
     "SentenceEmbedder that trains": lambda vae, folder: trained_embedder(vae),
-    "evaluate and compare": measured,
-    "cluster": lambda vae, folder: cluster(vae.encode(TEXTS), 2, seed=1),
+    "compare": compared,
     "plan and train": planned,
     "a training that fails": failed,
 }
@@ -176,7 +177,7 @@ def test_every_public_name_is_looked_at() -> None:
 def test_the_process_is_left_as_it_was(
     name: str, vae: TextVAE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textvae.training.plan.MEASURED_SECONDS", 0.01)
+    monkeypatch.setattr("textvae.training.dry_run.MEASURED_SECONDS", 0.01)
     before = process_state()
     {**METHODS, **OTHERS}[name](vae, tmp_path)
     after = process_state()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from textvae import TextVAE
-from textvae.errors import UsageError
+from textvae.errors import DataError, UsageError
 
 TEXTS = ["the dog likes rain .", "", "we saw the cat and the dog ."]
 
@@ -54,3 +54,10 @@ def test_an_unknown_layer_is_refused(tiny_vae: Path, tiny_lm: Path) -> None:
         TextVAE.from_pretrained(tiny_vae).encode(TEXTS, layer="decoder")
     with pytest.raises(UsageError, match="no latent"):
         TextVAE.from_pretrained(tiny_lm).encode(TEXTS, layer="encoder")
+
+
+def test_a_text_that_is_none_is_named_by_its_place(tiny_vae) -> None:
+    vae = TextVAE.from_pretrained(tiny_vae)
+    for text in ("half \ud800", None):
+        with pytest.raises(DataError, match=r"texts\[1\]"):
+            vae.encode(["us !", text])

@@ -72,7 +72,7 @@ def test_probe_reports_each_kind_of_vectors_at_each_number_of_labels(
     assert json.loads(out.read_text()) == report
     expected = {"n_train": 50, "n_test": 57, "n_duplicates": 7, "classes": ["animal", "human"]}
     assert expected.items() <= report.items()
-    assert "7 of 57 test texts also stand in training" in ran.err
+    assert "7 of 57 test texts also occur in training" in ran.err
     kinds = ["majority class", "TF-IDF", "word average", str(tiny_vae), str(tiny_ae)]
     results = report["results"]
     assert [(found["labels"], found["vectors"]) for found in results] == [
@@ -219,8 +219,8 @@ def test_rows_without_a_label_and_labels_of_the_test_alone_are_told(
     for file, line in zip(files, ("\tus !\n\n", "plant\ta tree\n"), strict=True):
         file.write_text(file.read_text() + line)
     ran = textvae("probe", tiny_vae, *files, "--labels", "all", "--json")
-    assert "2 of 52 lines left out, for want of a label" in ran.err
-    assert "1 test label does not stand in" in ran.err
+    assert "skipped 2 of 52 lines without a label" in ran.err
+    assert "1 test label does not occur in" in ran.err
     assert (ran.rows[0]["n_train"], ran.rows[0]["n_test"]) == (50, 58)
 
 
@@ -249,7 +249,7 @@ def test_classify_predicts_what_the_classifier_in_memory_does(
         assert sum(row["probabilities"].values()) == pytest.approx(1)
         assert row["probability"] == max(row["probabilities"].values())
         assert row["probabilities"][row["label"]] == row["probability"]
-    monkeypatch.setattr("textvae.cli.sentences.CHUNK", 3)
+    monkeypatch.setattr("textvae.data.reading.CHUNK", 3)
     for suffix, lines in (
         (".jsonl", [json.dumps({"text": text}) for text in INPUT]),
         (".csv", ["label,text", *(f'animal,"{text}"' for text in INPUT)]),
@@ -269,7 +269,7 @@ def test_classify_prints_as_it_reads_and_keeps_nothing(
     textvae, tiny_vae, classifier, monkeypatch
 ) -> None:
     """A chunk is printed before the next one is read, and nothing of it is held then."""
-    monkeypatch.setattr("textvae.cli.sentences.CHUNK", 100)
+    monkeypatch.setattr("textvae.data.reading.CHUNK", 100)
     printed, ahead, held = 0, [], []
 
     def row(output: Output, record: dict[str, Any], text: str) -> None:
@@ -284,7 +284,7 @@ def test_classify_prints_as_it_reads_and_keeps_nothing(
             yield Row(f"the dog likes {number} " * 4)
 
     monkeypatch.setattr(Output, "row", row)
-    monkeypatch.setattr("textvae.cli.sentences.read_rows", rows)
+    monkeypatch.setattr("textvae.data.reading.prepared_rows", rows)
     tracemalloc.start()
     try:
         assert textvae("classify", tiny_vae, classifier, "-", "--quiet").code == 0

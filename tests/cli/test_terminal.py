@@ -221,7 +221,7 @@ def test_stdout_carries_nothing_but_data(
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(TextVAE, "from_pretrained", noisy(TextVAE.from_pretrained))
     monkeypatch.setattr(Config, "resolve", noisy(Config.resolve))
-    monkeypatch.setattr("textvae.training.plan.MEASURED_SECONDS", 0.01)
+    monkeypatch.setattr("textvae.training.dry_run.MEASURED_SECONDS", 0.01)
     if template[0] == "classify" and not Path(files[CLASSIFIER]).exists():
         assert run(arguments_of(COMMANDS["probe"][0][0], files, tmp_path)) == 0
     capfd.readouterr()

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textvae.data.batches import BatchPlan, Tokens, collate
+from textvae.data.batches import BatchPlan, Tokens, by_length, collate
 from textvae.errors import UsageError
 
 
@@ -113,6 +113,17 @@ def test_two_tokenizations_of_a_batch_are_of_the_same_sentences() -> None:
         assert batch.source.lengths.tolist() == source[batch.indices].tolist()
         assert batch.target.lengths.tolist() == target[batch.indices].tolist()
         assert batch.longest == max(batch.source.ids.shape[1], batch.target.ids.shape[1])
+
+
+@given(st.lists(st.integers(1, 30)), st.integers(1, 7))
+def test_batches_by_length_hold_every_sentence_once_the_short_ones_first(
+    lengths: list[int], batch_size: int
+) -> None:
+    batches = by_length(lengths, batch_size)
+    places = [int(place) for batch in batches for place in batch]
+    assert places == sorted(range(len(lengths)), key=lambda place: lengths[place])
+    assert [len(batch) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
+    assert all(0 < len(batch) <= batch_size for batch in batches)
 
 
 def test_collate_ends_and_pads_each_sentence() -> None:

@@ -311,7 +311,7 @@ def test_nothing_left_says_what_to_try(tmp_path: Path, cache: Path) -> None:
     path.write_text("one\ntwo\n")
     with pytest.raises(DataError, match=r"no validation sentences.*--valid"):
         load(cache, path, valid_fraction=0.001)
-    with pytest.raises(DataError, match=r"no training .*, 2 held out\); name a file for"):
+    with pytest.raises(DataError, match=r"no training .*, 2 held out\); name a validation file"):
         load(cache, path, valid_fraction=0.9999)
     path.write_text("one two three\n")
     with pytest.raises(DataError, match=r"1 too long.*--max-tokens"):
@@ -320,7 +320,7 @@ def test_nothing_left_says_what_to_try(tmp_path: Path, cache: Path) -> None:
         load(cache)
     with pytest.raises(UsageError, match="expected a list of texts"):
         load_corpora(DataConfig(cache_dir=str(cache)), WORDS, texts="one text")  # type: ignore[arg-type]
-    with pytest.raises(NotFoundError, match="tokenizer bep: neither one of bpe, word, unigram"):
+    with pytest.raises(NotFoundError, match="tokenizer bep: not found; name a file"):
         load_corpora(
             DataConfig(cache_dir=str(cache)), TokenizerConfig(tokenizer="bep"), texts=["a"]
         )

@@ -71,7 +71,7 @@ def test_pairs_are_uniform_over_those_that_differ() -> None:
     assert max(abs(count - 100) for count in counts.values()) < 4.5 * math.sqrt(100)
     assert random_pairs(texts, 10, seed=3).tolist() == pairs[:10]
     assert random_pairs(texts, 10, seed=4).tolist() != pairs[:10]
-    with pytest.raises(DataError, match="2 sentences are all the same"):
+    with pytest.raises(DataError, match="2 sentences are all equal"):
         random_pairs(["a", "a"], 1, seed=0)
 
 

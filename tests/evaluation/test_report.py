@@ -257,7 +257,7 @@ def test_long_sentences_are_refused_or_cut_and_counted() -> None:
     model = random_word_model(max_tokens=4, seed=1)
     texts = ["soup", "the cat sees", "the cat sees the dog", "the dog sees the"]
     long = [Row(text, log_prob=-1.0) for text in texts]
-    with pytest.raises(DataError, match=r"2 of 4 sentences.* number 3, with 6.*--truncate"):
+    with pytest.raises(DataError, match=r"2 of 4 .*first: sentence 3, 6 tokens.*--truncate"):
         evaluate(model, TOKENIZER, long)
     report = evaluate(model, TOKENIZER, long, samples=3, truncate=True, per_sentence=True)
     cut = ["soup", "the cat sees", "the cat sees", "the dog sees"]

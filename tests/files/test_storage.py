@@ -16,8 +16,7 @@ import pytest
 import torch
 from random_models import random_word_model, word_tokenizer
 from running import ONE_LINE_ERROR
-from test_recovery import Heard
-from test_training import TEXTS, all_tensors, records, tiny_config
+from small_runs import TEXTS, Heard, all_tensors, records, tiny_config
 
 from textvae.api import TextVAE
 from textvae.config import DataConfig
@@ -33,8 +32,9 @@ from textvae.saving.folder import (
     save_model,
 )
 from textvae.training.checkpoints import checkpoint_folders, damage
-from textvae.training.reporting import LoggingReporter, MetricsFile
-from textvae.training.session import train_session
+from textvae.training.metrics_log import MetricsFile
+from textvae.training.reporting import LoggingReporter
+from textvae.training.train import train_model
 
 NOWHERE = Path("/proc")  # a folder where nobody can make a file, root neither
 
@@ -149,10 +149,10 @@ def test_a_full_disk_stops_a_run_that_then_goes_on_as_if_nothing_had_been(
     tmp_path: Path, most: int
 ) -> None:
     whole, torn = tmp_path / "whole", tmp_path / "torn dir"
-    train_session(tiny_config(), whole, texts=TEXTS)
+    train_model(tiny_config(), whole, texts=TEXTS)
     reporter = FullFrom(8, most)
     with full_disk(1 << 40), pytest.raises(OSError, match="File too large") as failed:
-        train_session(tiny_config(), torn, texts=TEXTS, reporter=reporter)
+        train_model(tiny_config(), torn, texts=TEXTS, reporter=reporter)
     assert str(torn) in str(failed.value.filename)
     assert unfinished(torn) == []
     folders = checkpoint_folders(torn)
@@ -163,32 +163,32 @@ def test_a_full_disk_stops_a_run_that_then_goes_on_as_if_nothing_had_been(
     (advice,) = failed.value.__notes__
     assert advice.startswith("step 5 is saved")
     assert advice.endswith(f"TextVAE.train(THE_SAME_TEXT, out='{torn}', resume=True)")
-    train_session(tiny_config(), torn, texts=TEXTS, resume=True)
+    train_model(tiny_config(), torn, texts=TEXTS, resume=True)
     assert all_tensors(torn) == all_tensors(whole)
     assert records(torn) == records(whole)
 
 
 def test_a_disk_that_is_full_from_the_start_leaves_nothing_in_the_way(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    train_session(tiny_config(max_steps=1), tmp_path / "other", texts=TEXTS)  # fills the cache
+    train_model(tiny_config(max_steps=1), tmp_path / "other", texts=TEXTS)  # fills the cache
     with full_disk(6000), pytest.raises(OSError, match="File too large") as failed:
-        train_session(tiny_config(max_steps=2), out, texts=TEXTS)
+        train_model(tiny_config(max_steps=2), out, texts=TEXTS)
     assert failed.value.filename == str(out / "checkpoints" / "step-000000000")
     assert not hasattr(failed.value, "__notes__")  # nothing is saved: the same command again
     with pytest.raises(UsageError, match="leave --resume out"):
-        train_session(tiny_config(max_steps=2), out, texts=TEXTS, resume=True)
-    train_session(tiny_config(max_steps=2), out, texts=TEXTS)
+        train_model(tiny_config(max_steps=2), out, texts=TEXTS, resume=True)
+    train_model(tiny_config(max_steps=2), out, texts=TEXTS)
     assert records(out)[-1]["step"] == 2
     with pytest.raises(UsageError, match="is not empty"):
-        train_session(tiny_config(max_steps=2), out, texts=TEXTS)
+        train_model(tiny_config(max_steps=2), out, texts=TEXTS)
 
 
 def test_metrics_that_were_lost_are_told(tmp_path: Path) -> None:
     out, heard = tmp_path / "run", Heard()
-    train_session(tiny_config(max_steps=4), out, texts=TEXTS)
+    train_model(tiny_config(max_steps=4), out, texts=TEXTS)
     (out / "metrics.jsonl").write_bytes(b"")
-    train_session(tiny_config(max_steps=6), out, texts=TEXTS, reporter=heard, resume=True)
-    assert any("metrics.jsonl is shorter than it was" in text for text in heard.warnings)
+    train_model(tiny_config(max_steps=6), out, texts=TEXTS, reporter=heard, resume=True)
+    assert any("metrics.jsonl is shorter than at the checkpoint" in text for text in heard.warnings)
     assert records(out)[0]["step"] == 5  # nothing is made up
 
 
@@ -196,13 +196,13 @@ def test_a_torn_checkpoint_of_a_later_step_does_not_take_the_place_of_a_whole_on
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "run"
-    train_session(tiny_config(keep=1, max_steps=10), out, texts=TEXTS)
+    train_model(tiny_config(keep=1, max_steps=10), out, texts=TEXTS)
     (out / "checkpoints" / "step-000000099").mkdir()
     (out / "checkpoints" / "step-000000099" / "state.json").write_text("{", encoding="utf-8")
     (out / "checkpoints" / "step-000000099" / "sha256.json").write_text("{", encoding="utf-8")
-    train_session(tiny_config(keep=1, max_steps=12), out, texts=TEXTS, resume=True)
+    train_model(tiny_config(keep=1, max_steps=12), out, texts=TEXTS, resume=True)
     assert [folder.name for folder in checkpoint_folders(out)] == ["step-000000012"]
-    train_session(tiny_config(keep=1, max_steps=14), out, texts=TEXTS, resume=True)
+    train_model(tiny_config(keep=1, max_steps=14), out, texts=TEXTS, resume=True)
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_the_text_is_read(textvae) -> None:
@@ -397,10 +397,10 @@ def test_a_model_that_cannot_be_saved_leaves_the_one_before(tmp_path: Path) -> N
 
 def test_what_a_killed_run_was_writing_is_cleared_away(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    train_session(tiny_config(max_steps=2), out, texts=TEXTS)
+    train_model(tiny_config(max_steps=2), out, texts=TEXTS)
     (out / ".model.safetensors.1234.part").write_bytes(b"half")
     (out / ".mine.part").write_bytes(b"whole")
-    train_session(tiny_config(max_steps=3), out, texts=TEXTS, resume=True)
+    train_model(tiny_config(max_steps=3), out, texts=TEXTS, resume=True)
     assert [path.name for path in unfinished(out)] == [".mine.part"]
 
 

@@ -22,7 +22,7 @@ from textvae.errors import ConfigError, InvalidError, ModelFormatError, UsageErr
 from textvae.files.lock import check_not_training, sole_training
 from textvae.files.untrusted import MOST_BYTES, inside, parse_json, parse_toml
 from textvae.saving.folder import load_model, own_file
-from textvae.training.session import check_folder
+from textvae.training.run_folder import check_folder
 
 # no code
 

@@ -17,13 +17,14 @@ from tampering import edit_json
 from textvae.config import Config
 from textvae.errors import ModelFormatError
 from textvae.training.checkpoints import (
-    TrainingState,
     damage,
     digest,
     load_checkpoint,
     save_checkpoint,
 )
-from textvae.training.course import Course
+from textvae.training.limits import Limits
+from textvae.training.schedule import Schedule
+from textvae.training.state import FORMAT, TrainingState
 
 
 def small_run(out: Path) -> tuple[Any, torch.optim.Optimizer]:
@@ -69,7 +70,7 @@ def test_digests_lead_nowhere_else_and_leave_nothing_out(
     complete = isinstance(digests, dict) and any("/" in name for name in digests)
     path.write_text(json.dumps(right | digests if complete else digests))
     assert damage(checkpoint) is not None
-    with pytest.raises(ModelFormatError, match="no checkpoint is whole"):
+    with pytest.raises(ModelFormatError, match="no checkpoint is complete"):
         resume(tmp_path / "run")
 
 
@@ -78,7 +79,7 @@ def test_a_checkpoint_of_links_is_refused(checkpoint: Path, tmp_path: Path, name
     shutil.copy(checkpoint / name, tmp_path / name)
     (checkpoint / name).unlink()
     (checkpoint / name).symlink_to(tmp_path / name)
-    with pytest.raises(ModelFormatError, match="no checkpoint is whole"):
+    with pytest.raises(ModelFormatError, match="no checkpoint is complete"):
         resume(tmp_path / "run")
 
 
@@ -87,7 +88,7 @@ def test_a_checkpoint_that_is_a_link_itself_is_refused(checkpoint: Path, tmp_pat
     checkpoint.rename(tmp_path / "elsewhere")
     checkpoint.symlink_to(tmp_path / "elsewhere")
     assert "leads out of the folder" in str(damage(checkpoint))
-    with pytest.raises(ModelFormatError, match="no checkpoint is whole"):
+    with pytest.raises(ModelFormatError, match="no checkpoint is complete"):
         resume(tmp_path / "run")
 
 
@@ -95,7 +96,7 @@ def test_a_checkpoint_that_is_a_link_itself_is_refused(checkpoint: Path, tmp_pat
 def test_a_checkpoint_of_pipes_is_not_waited_for(checkpoint: Path, name: str) -> None:
     (checkpoint / name).unlink()
     os.mkfifo(checkpoint / name)
-    assert damage(checkpoint) == f"{name} is not what was written"
+    assert damage(checkpoint) == f"{name} does not match its digest"
 
 
 def test_a_checkpoint_without_digests_is_none(checkpoint: Path) -> None:
@@ -107,7 +108,7 @@ def test_a_checkpoint_without_digests_is_none(checkpoint: Path) -> None:
     "change",
     [
         {"step": "1"}, {"step": -1}, {"step": True}, {"step": 1.5}, {"step": 10**30}, {"hats": 1},
-        {"eval_steps": 0}, {"horizon": 0}, {"best": "low"}, {"seconds": float("nan")},
+        {"eval_steps": 0}, {"closing_seconds": -1}, {"best": "low"}, {"seconds": float("nan")},
         {"window": {"loss": "x"}}, {"window": {"loss": float("inf")}}, {"window": {"\x1b[": 1.0}},
         {"window": []}, {"\x1b\n": 1}, {"target_kl": ["x"]},
         {"aggressive": []}, {"rollbacks": None},
@@ -122,7 +123,7 @@ def test_a_state_that_cannot_be_is_refused(checkpoint: Path, change: dict[str, A
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("state", [[], 3, None, "step", {"step": {"step": 1}}])
+@pytest.mark.parametrize("state", [[], 3, None, "step", {"format": FORMAT, "step": {"step": 1}}])
 def test_a_state_of_another_form_is_refused(checkpoint: Path, state: Any) -> None:
     (checkpoint / "state.json").write_text(json.dumps(state))
     sign(checkpoint)
@@ -134,17 +135,18 @@ def test_a_state_of_another_form_is_refused(checkpoint: Path, state: Any) -> Non
 def test_a_state_of_another_method_is_refused() -> None:
     config = Config.resolve(options={"aggressive": True})
     one = type("One", (), {"count": 1, "is_main": True})()
-    course = Course(config, 0.1, TrainingState(), one, torch.device("cpu"))
+    limits, cpu = Limits(100, None), torch.device("cpu")
+    schedule = Schedule(config, limits, 0.1, TrainingState(), one, cpu)
     good = {"active": True, "mi": None, "updates": 3, "decoder_is_due": False, "before": 1.0}
     for change in ({"updates": "3"}, {"window": {"x": 1}}, {"mi": "x"}, {"active": 1}):
         bad = {**good, "window": {}, **change}
         with pytest.raises(ModelFormatError, match="aggressive"):
-            course.resume(TrainingState(aggressive=bad))
-    course.resume(TrainingState(aggressive={**good, "window": {}}))
+            schedule.restore(TrainingState(aggressive=bad))
+    schedule.restore(TrainingState(aggressive={**good, "window": {}}))
     held = Config.resolve(options={"target_kl": 4.0})
-    course = Course(held, 0.1, TrainingState(), one, torch.device("cpu"))
+    schedule = Schedule(held, limits, 0.1, TrainingState(), one, cpu)
     with pytest.raises(ModelFormatError, match="target_kl has 1 numbers"):
-        course.resume(TrainingState(target_kl=[0.0]))
+        schedule.restore(TrainingState(target_kl=[0.0]))
 
 
 @pytest.mark.parametrize(

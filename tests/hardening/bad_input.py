@@ -115,7 +115,7 @@ def import_all() -> None:
     import textvae.api
     import textvae.cli.main
     import textvae.cli.probe
-    import textvae.training.session  # noqa: F401
+    import textvae.training.train  # noqa: F401
 
 
 def train(*arguments: str) -> tuple[str, ...]:
@@ -288,7 +288,7 @@ def cases() -> list[Case]:
         embed("NUL byte", 4, r"nul\.txt:19: contains a NUL byte", "nul.txt"),
         reconstruct("CRLF", 0, "", "crlf.txt"),
         trained("CRLF", 0, "the model is in", "crlf.txt", *valid),
-        trained("blank lines", 0, "warning: training sentences: 3 blank and left out",
+        trained("blank lines", 0, "warning: training sentences: 3 blank and skipped",
                 "blank.txt", *valid),
         embed("blank lines", 0, "21 vectors", "blank.txt"),
         evaluate("blank lines", 0, "", "blank.txt"),
@@ -297,7 +297,7 @@ def cases() -> list[Case]:
         evaluate("nothing but blank lines", 4, r"only-blank\.txt: no sentence.*3 lines",
                  "only-blank.txt"),
         embed("a line of 10 MB", 0, "1 sentence exceeded 16 tokens", "long.txt"),
-        trained("a line of 10 MB", 0, "warning: .*1 cut to 16 tokens", "long.txt", *valid),
+        trained("a line of 10 MB", 0, "warning: .*1 truncated to 16 tokens", "long.txt", *valid),
         evaluate("a line of 10 MB", 4, "1 of 19 sentences exceed .* --truncate", "long.txt"),
         embed("a word of 10 MB", 0, "19 vectors", "word.txt"),
         trained("a line of 17 MB", 4, r"longer\.txt:19: a line of more than 16 MiB", "longer.txt"),
@@ -344,7 +344,7 @@ def cases() -> list[Case]:
               "other.parquet"),
         embed(".parquet, label in the year 5,881,580", 4, r"dates\.parquet: row 1: ",
               "dates.parquet"),
-        probe(".parquet, missing labels", 0, "6 of 18 lines left out", "nan.parquet"),
+        probe(".parquet, missing labels", 0, "skipped 6 of 18 lines", "nan.parquet"),
         embed("missing column", 3, r"no-column\.csv:1: no column 'text'", "no-column.csv"),
         probe("missing column", 3, r"no-column\.csv:1: no column", "no-column.csv"),
         trained("doubled column", 4, r"doubled\.csv:1: duplicate column 'text'",
@@ -367,8 +367,8 @@ def cases() -> list[Case]:
         probe("label of the wrong type", 4, "the label is of type list", "label-list.jsonl"),
         embed("a number of 400 digits", 4, r"log_prob 9{50,}\.\.\. is not", "digits.jsonl"),
         probe("one class", 4, r"one-class\.tsv: every label is 'x'", "one-class.tsv"),
-        probe("labels are floats", 4, "40 numbers with fractions in 40 lines", "floats.tsv"),
-        probe("some without a label", 0, "3 of 19 lines left out", "some-labels.tsv"),
+        probe("labels are floats", 4, "40 distinct fractional numbers in 40 rows", "floats.tsv"),
+        probe("some without a label", 0, "skipped 3 of 19 lines", "some-labels.tsv"),
         probe("no labels", 4, r"good\.txt: no label in 18 lines", "good.txt"),
         trained("emoji and right-to-left text", 0, "the model is in", "emoji.txt", *valid),
         reconstruct("emoji and right-to-left text", 0, "", "emoji.txt"),

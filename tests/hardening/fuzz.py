@@ -358,7 +358,7 @@ def import_all() -> None:
 
     import textvae.api
     import textvae.cli.main
-    import textvae.training.session  # noqa: F401
+    import textvae.training.train  # noqa: F401
 
 
 def from_worker(

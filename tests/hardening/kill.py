@@ -35,7 +35,7 @@ WHAT = (
     "resumed each time, beside the same one left alone"
 )
 ROOT = Path(__file__).resolve().parents[2]
-PHASES = {"step": "update", "evaluation": "evaluate", "checkpoint": "save_checkpoint"}
+PHASES = {"step": "train_step", "evaluation": "evaluate", "checkpoint": "save_checkpoint"}
 OPTIONS = {
     "hidden_size": 32, "embedding_size": 32, "latent_size": 8, "vocab_size": 1000,
     "batch_size": 32, "max_steps": 1200, "log_steps": 10, "eval_steps": 20, "threads": 1,
@@ -106,12 +106,13 @@ def train(out: Path, phase: str, seed: int) -> None:
     """Begin or resume the training; a thread kills the process somewhere in `phase`."""
     from textvae import TextVAE
     from textvae.config import Config
-    from textvae.training.loop import TrainingRun
+    from textvae.training import loop
+    from textvae.training.run import TrainingRun
 
     now = ["elsewhere"]  # the phase that the process is in
 
-    def watched(name: str, method: Callable[..., Any], entries: int) -> Callable[..., Any]:
-        def call(self: TrainingRun, *arguments: Any) -> Any:
+    def watched(name: str, function: Callable[..., Any], entries: int) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
             nonlocal entries
             entries -= 1
             before, now[0] = now[0], name
@@ -120,7 +121,7 @@ def train(out: Path, phase: str, seed: int) -> None:
                 threading.Thread(target=kill, args=(delay,), daemon=True).start()
             started = time.monotonic()
             try:
-                return method(self, *arguments)
+                return function(*arguments, **options)
             finally:
                 now[0], durations[name] = before, time.monotonic() - started
 
@@ -134,9 +135,10 @@ def train(out: Path, phase: str, seed: int) -> None:
     chance = random.Random(seed)
     durations = dict.fromkeys(PHASES, 0.01)  # seconds that each took the last time
     most = {"step": 25, "evaluation": 2, "checkpoint": 3}  # entries before the kill
-    for name, method in PHASES.items():
+    for name, function in PHASES.items():
         entries = chance.randint(1, most[name])
-        setattr(TrainingRun, method, watched(name, getattr(TrainingRun, method), entries))
+        owner = TrainingRun if name == "checkpoint" else loop
+        setattr(owner, function, watched(name, getattr(owner, function), entries))
     config = Config.resolve(options={**OPTIONS, "cache_dir": str(out.parent / "cache")})
     data = ROOT / "data" / "everyday"
     begun = (out / "checkpoints").is_dir() and any((out / "checkpoints").iterdir())

@@ -260,7 +260,7 @@ BIAS = "decoder.output.bias"
         ),
         (
             lambda w: w.update({"decoder.output.bias": torch.zeros(10).long()}),
-            "does not hold real numbers",
+            "expected a floating-point dtype",
         ),
         (lambda w: w.clear(), "weights lack"),
     ],
@@ -298,5 +298,5 @@ def test_a_training_that_has_saved_no_model_yet_is_told_from_a_strange_folder(
     with pytest.raises(NotFoundError, match=r"it has no config\.json$"):
         load_model(tmp_path)
     (tmp_path / "metrics.jsonl").touch()
-    with pytest.raises(NotFoundError, match="a training has saved none there yet"):
+    with pytest.raises(NotFoundError, match="has not saved a model yet"):
         load_model(tmp_path)

@@ -1,61 +1,33 @@
-"""What may go wrong in a training: steps that are not finite, torn checkpoints, two at once."""
+"""Steps and figures that are not finite: skipped, counted, and when too many, gone back from."""
 
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from test_training import TEXTS, all_tensors, records, tiny_config
+from small_runs import (
+    TEXTS,
+    Heard,
+    StopAt,
+    all_tensors,
+    newest_state,
+    poison,
+    records,
+    scored,
+    tiny_config,
+)
 from torch import Tensor
 
-from textvae.errors import DivergedError, ModelFormatError, UsageError
-from textvae.files.lock import sole_training
-from textvae.objectives.training_loss import TrainingLoss
-from textvae.training.checkpoints import TrainingState
-from textvae.training.loop import TrainingRun
-from textvae.training.reporting import LoggingReporter
-from textvae.training.session import train_session
-from textvae.training.updates import Updates
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
-
-
-class Heard(LoggingReporter):
-    """Keeps what it is warned of."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-
-def poison(monkeypatch: pytest.MonkeyPatch, when: Callable[[TrainingState], bool]) -> None:
-    """Make the loss, and with it the gradient, nan in the steps of a run that `when` names."""
-    states: list[TrainingRun] = []
-    update, forward = TrainingRun.update, TrainingLoss.forward
-
-    def watched(run: TrainingRun, batch: Any) -> None:
-        states[:] = [run]
-        update(run, batch)
-
-    def poisoned(*arguments: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        loss, sums = forward(*arguments)
-        return (loss * math.nan if when(states[0].state) else loss), sums
-
-    monkeypatch.setattr(TrainingRun, "update", watched)
-    monkeypatch.setattr(TrainingLoss, "forward", poisoned)
-
+from textvae.errors import InterruptedRun
+from textvae.training import loop
+from textvae.training.checkpoints import checkpoint_folders
+from textvae.training.optimizer import ModelOptimizer
+from textvae.training.reporting import best_record
+from textvae.training.run import TrainingRun
+from textvae.training.train import train_model
 
 METHODS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -71,12 +43,12 @@ def test_a_step_that_is_not_finite_moves_nothing_and_is_counted(
 ) -> None:
     poison(monkeypatch, lambda state: state.step == 6)
     moved: dict[int, bool] = {}
-    step = Updates.step
+    step = ModelOptimizer.step
 
-    def compared(updates: Updates, *arguments: Any, **options: Any) -> dict[str, Tensor]:
+    def compared(updates: ModelOptimizer, *arguments: Any, **options: Any) -> dict[str, Tensor]:
         def everything() -> list[Tensor]:
             own = [p.detach().clone() for p in updates.loss.parameters()]
-            state = updates.optimizer.state
+            state = updates.adam.state
             own += [value.clone() for one in state.values() for value in one.values()]
             return own + list(updates.auxiliary_tensors().values())
 
@@ -87,9 +59,9 @@ def test_a_step_that_is_not_finite_moves_nothing_and_is_counted(
         moved[len(moved)] = not same
         return sums
 
-    monkeypatch.setattr(Updates, "step", compared)
+    monkeypatch.setattr(ModelOptimizer, "step", compared)
     heard, out = Heard(), tmp_path / "run"
-    train_session(tiny_config(max_steps=10, **METHODS[method]), out, texts=TEXTS, reporter=heard)
+    train_model(tiny_config(max_steps=10, **METHODS[method]), out, texts=TEXTS, reporter=heard)
     assert moved == {number: number != 6 for number in range(10)}
     logged = {r["step"]: r.get("skipped") for r in records(out) if r["event"] == "train"}
     assert logged == {2: None, 4: None, 6: None, 8: 1, 10: None}
@@ -98,13 +70,38 @@ def test_a_step_that_is_not_finite_moves_nothing_and_is_counted(
     assert all(map(math.isfinite, figures))
 
 
+def test_a_gradient_that_is_not_finite_in_the_adversary_alone_moves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, calls = ModelOptimizer.step, [0]
+
+    def poisoned(
+        updates: ModelOptimizer, *arguments: Any, **options: Any
+    ) -> dict[str, torch.Tensor]:
+        calls[0] += 1
+        parameter = next(updates.auxiliaries()["discriminator"][0].parameters())
+        hook = parameter.register_hook(lambda g: g * math.nan if calls[0] == 5 else g)
+        try:
+            return step(updates, *arguments, **options)
+        finally:
+            hook.remove()
+
+    monkeypatch.setattr(ModelOptimizer, "step", poisoned)
+    heard = Heard()
+    config = tiny_config(max_steps=10, adversarial_weight=2.0)
+    train_model(config, tmp_path / "run", texts=TEXTS, reporter=heard)
+    assert [said[:31] for said in heard.warnings if "skipped" in said] == [
+        "1 of the last 2 steps were skip"
+    ]
+
+
 def test_the_mean_of_a_log_line_is_of_the_steps_that_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny_config(max_steps=3, log_steps=1)
-    train_session(config, tmp_path / "each", texts=TEXTS)
+    train_model(config, tmp_path / "each", texts=TEXTS)
     poison(monkeypatch, lambda state: state.step == 2)
-    train_session(tiny_config(max_steps=3, log_steps=3), tmp_path / "all", texts=TEXTS)
+    train_model(tiny_config(max_steps=3, log_steps=3), tmp_path / "all", texts=TEXTS)
     each = [r for r in records(tmp_path / "each") if r["event"] == "train"][:2]
     (three,) = (r for r in records(tmp_path / "all") if r["event"] == "train")
     for key in ("loss", "rec", "kl", "gradient_norm"):  # batches are equally large
@@ -118,7 +115,7 @@ def test_repeated_ones_go_back_to_the_last_checkpoint_at_half_the_rate(
     options |= {"learning_rate_schedule": "constant", "warmup_steps": 0, "learning_rate": 0.01}
     poison(monkeypatch, lambda state: state.step >= 12 and state.rollbacks < 2)
     heard, out = Heard(), tmp_path / "run"
-    train_session(tiny_config(**options), out, texts=TEXTS, reporter=heard)
+    train_model(tiny_config(**options), out, texts=TEXTS, reporter=heard)
     back = [r for r in records(out) if r["event"] == "rollback"]
     # By step 25 more than ten in a row are not finite; at step 20 none has been saved for that.
     places = [(r["from_step"], r["step"], r["learning_rate_factor"]) for r in back]
@@ -135,7 +132,7 @@ def test_a_run_that_went_back_resumes_bit_for_bit(
 ) -> None:
     options = {"max_steps": 40, "log_steps": 5, "eval_steps": 10, "target_kl": 2.0}
     poison(monkeypatch, lambda state: state.step >= 12 and not state.rollbacks)
-    train_session(tiny_config(**options), tmp_path / "whole", texts=TEXTS)
+    train_model(tiny_config(**options), tmp_path / "whole", texts=TEXTS)
 
     class Killed(Exception):
         pass
@@ -150,28 +147,73 @@ def test_a_run_that_went_back_resumes_bit_for_bit(
                 raise Killed
 
     with pytest.raises(Killed):
-        train_session(tiny_config(**options), tmp_path / "torn", texts=TEXTS, reporter=Killing())
-    train_session(tiny_config(**options), tmp_path / "torn", texts=TEXTS, resume=True)
+        train_model(tiny_config(**options), tmp_path / "torn", texts=TEXTS, reporter=Killing())
+    train_model(tiny_config(**options), tmp_path / "torn", texts=TEXTS, resume=True)
     assert all_tensors(tmp_path / "torn") == all_tensors(tmp_path / "whole")
     assert records(tmp_path / "torn") == records(tmp_path / "whole")
 
 
-def test_what_never_becomes_finite_ends_with_a_sentence_that_says_so(
+def test_a_raised_run_that_goes_back_still_comes_to_its_new_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    poison(monkeypatch, lambda state: state.step >= 12)
-    with pytest.raises(
-        DivergedError, match=r"after going back 3 times .* the model of step 1\d is"
-    ):
-        train_session(tiny_config(max_steps=200, eval_steps=5), tmp_path / "run", texts=TEXTS)
+    out = tmp_path / "run"
+    options = {"log_steps": 10, "eval_steps": 10}
+    train_model(tiny_config(max_steps=10, **options), out, texts=TEXTS)
+    poison(monkeypatch, lambda state: state.step >= 10 and not state.rollbacks)
+    train_model(tiny_config(max_steps=30, **options), out, texts=TEXTS[1:], resume=True)
+    assert [r["step"] for r in records(out) if r["event"] == "rollback"] == [10]
+    assert max(r["step"] for r in records(out)) == 30
+    heard = Heard()  # what was said once of the other text is not said again
+    train_model(
+        tiny_config(max_steps=30, **options), out, texts=TEXTS[1:], resume=True, reporter=heard
+    )
+    assert heard.warnings == []
+
+
+def test_the_best_model_keeps_its_record_where_a_run_goes_back_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    scored(monkeypatch, [100.0, 90.0, 50.0, 60.0, 60.0, 95.0, 96.0, 97.0, 98.0])
+    poison(monkeypatch, lambda state: state.step >= 15 and not state.rollbacks)
+    saved: dict[int, bytes] = {}
+    save = TrainingRun.save_best
+
+    def watched(run: TrainingRun) -> None:
+        save(run)
+        saved[run.state.step] = (out / "model.safetensors").read_bytes()
+
+    monkeypatch.setattr(TrainingRun, "save_best", watched)
+    config = tiny_config(max_steps=30, eval_steps=5, checkpoint_steps=10, log_steps=13)
+    train_model(config, out, texts=TEXTS)
+    assert (out / "model.safetensors").read_bytes() == saved[15]
+    best = best_record(records(out))
+    assert (best["step"], best["nll_elbo"]) == (15, 50.0)
+    assert newest_state(out).best_step == 15
+    assert "those of step 15 of 30" in (out / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_an_interruption_among_skipped_steps_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int
+) -> None:
+    """A checkpoint written there is one to go on from, none to go back to."""
+    config = tiny_config(max_steps=40, log_steps=7, eval_steps=10, keep=keep)
+    poison(monkeypatch, lambda state: state.step >= 12 and not state.rollbacks)
+    train_model(config, tmp_path / "whole", texts=TEXTS)
+    with pytest.raises(InterruptedRun):
+        train_model(config, tmp_path / "torn", texts=TEXTS, reporter=StopAt(14))
+    train_model(config, tmp_path / "torn", texts=TEXTS, resume=True)
+    assert [r["step"] for r in records(tmp_path / "whole") if r["event"] == "rollback"] == [10]
+    assert records(tmp_path / "torn") == records(tmp_path / "whole")
+    assert all_tensors(tmp_path / "torn") == all_tensors(tmp_path / "whole")
+    assert len(checkpoint_folders(tmp_path / "torn")) == keep
 
 
 def test_a_figure_of_the_validation_that_is_not_finite_sends_the_run_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the bound itself is: it cannot be written, nor the model be judged."""
-    import textvae.training.loop as loop
-
     calls, monitor = [0], loop.monitor
 
     def overflowing(*arguments: Any) -> dict[str, float]:
@@ -180,127 +222,31 @@ def test_a_figure_of_the_validation_that_is_not_finite_sends_the_run_back(
 
     monkeypatch.setattr(loop, "monitor", overflowing)
     heard = Heard()
-    train_session(tiny_config(), tmp_path / "run", texts=TEXTS, reporter=heard)
+    train_model(tiny_config(), tmp_path / "run", texts=TEXTS, reporter=heard)
     assert any("the validation z_gain is inf at step 10" in said for said in heard.warnings)
     [back] = [r for r in records(tmp_path / "run") if r["event"] == "rollback"]
     assert (back["from_step"], back["step"]) == (10, 5)
 
 
-# checkpoints
-
-
-def stopped_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """(a whole run, one that was killed after its third checkpoint)"""
-    train_session(tiny_config(), tmp_path / "whole", texts=TEXTS)
-    save = TrainingRun.save_checkpoint
-
-    def dying(run: TrainingRun) -> None:
-        save(run)
-        if run.state.step == 10:
-            raise MemoryError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(TrainingRun, "save_checkpoint", dying)
-        with pytest.raises(MemoryError):
-            train_session(tiny_config(), tmp_path / "torn", texts=TEXTS)
-    return tmp_path / "whole", tmp_path / "torn"
-
-
-@pytest.mark.parametrize("name", ["weights", "optimizer"])
-@pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
-def test_a_torn_checkpoint_is_named_and_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, damage: str
+def test_a_last_evaluation_that_is_not_finite_sends_the_run_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, torn = stopped_run(tmp_path, monkeypatch)
-    newest = torn / "checkpoints" / "step-000000010"
-    file = newest / f"{name}.safetensors"
-    content = bytearray(file.read_bytes())
-    if damage == "gone":
-        file.unlink()
-    else:
-        content[-5] ^= 1  # a value that safetensors itself would take
-        file.write_bytes(content[: len(content) // 2] if damage == "cut" else content)
+    scored(monkeypatch, [50.0, 40.0, 30.0, math.inf, 35.0])
     heard = Heard()
-    train_session(tiny_config(), torn, texts=TEXTS, resume=True, reporter=heard)
-    assert any(str(newest) in warning and "damaged" in warning for warning in heard.warnings)
-    assert all_tensors(torn) == all_tensors(whole)
-    assert records(torn) == records(whole)
+    train_model(tiny_config(), tmp_path / "run", texts=TEXTS, reporter=heard)
+    assert any("bound is inf at step 18; going back to step 15" in w for w in heard.warnings)
+    assert records(tmp_path / "run")[-1]["step"] == 18
 
 
-def test_without_a_whole_checkpoint_there_is_nothing_to_resume(
+def test_skipped_steps_after_the_last_log_line_are_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, torn = stopped_run(tmp_path, monkeypatch)
-    for state in (torn / "checkpoints").glob("*/state.json"):
-        state.write_text("{")
-    with pytest.raises(ModelFormatError, match="no checkpoint is whole"):
-        train_session(tiny_config(), torn, texts=TEXTS, resume=True)
-
-
-@pytest.mark.parametrize("suffix", [".old", ".part"])
-def test_a_checkpoint_that_was_being_replaced_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
-) -> None:
-    whole, torn = stopped_run(tmp_path, monkeypatch)
-    newest = torn / "checkpoints" / "step-000000010"
-    os.replace(newest, newest.with_name(newest.name + suffix))
-    (state,) = (torn / "checkpoints").glob("step-000000005/state.json")
-    state.write_text("{")  # so that only the renamed one is left
-    train_session(tiny_config(), torn, texts=TEXTS, resume=True)
-    assert all_tensors(torn) == all_tensors(whole)
-    assert records(torn) == records(whole)
-    assert {folder.name for folder in (torn / "checkpoints").iterdir()} == {
-        "step-000000015",
-        "step-000000018",
-    }
-
-
-def test_a_checkpoint_that_cannot_be_written_leaves_those_before_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import textvae.training.checkpoints as checkpoints
-
-    write, written = checkpoints.write_weights, []
-
-    def full(path: Path, model: Any) -> None:
-        written.append(path)
-        if len(written) == 3:
-            path.write_bytes(b"half")
-            raise OSError(28, "No space left on device", str(path))
-        write(path, model)
-
-    monkeypatch.setattr(checkpoints, "write_weights", full)
-    out = tmp_path / "run"
-    with pytest.raises(OSError, match="No space left"):
-        train_session(tiny_config(), out, texts=TEXTS)
-    folders = sorted(folder.name for folder in (out / "checkpoints").iterdir())
-    assert folders == ["step-000000000", "step-000000005"]
-    assert all(checkpoints.damage(out / "checkpoints" / name) is None for name in folders)
-
-
-# two at once
-
-
-def test_a_second_training_into_the_folder_is_refused_and_a_crash_leaves_no_lock(
-    tmp_path: Path,
-) -> None:
-    out = tmp_path / "run"
-    code = (
-        "import sys, time; from pathlib import Path; "
-        "from textvae.files.lock import sole_training\n"
-        f"with sole_training(Path({str(out)!r})): print('held', flush=True); time.sleep(60)"
-    )
-    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    try:
-        with pytest.raises(UsageError, match="another process is training"):
-            train_session(tiny_config(), out, texts=TEXTS, overwrite=True)
-        assert not (out / "checkpoints").exists()
-    finally:
-        holder.kill()
-        holder.wait()
-        holder.stdout.close()
-    with sole_training(out):  # raises nothing: the system took the lock back
-        (out / "taken").touch()
-    assert (out / "taken").exists()
+    poison(monkeypatch, lambda state: state.step in (5, 17))
+    heard = Heard()
+    train_model(tiny_config(log_steps=16), tmp_path / "run", texts=TEXTS, reporter=heard)
+    skipped = [said for said in heard.warnings if "skipped" in said]
+    assert [said[:32] for said in skipped] == [
+        "1 of the last 16 steps were skip",
+        "1 of the last 2 steps were skipp",
+    ]
+    assert "2 in all" in skipped[-1]

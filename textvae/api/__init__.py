@@ -1,6 +1,27 @@
 """The Python API: `TextVAE`, the one object that people hold, and all that a command does."""
 
-from textvae.api.model import EXPERIMENT_FILE, LAYERS, Embeddings, TextVAE
+from textvae.api.classifying import Prediction
+from textvae.api.clustering import Clustering
+from textvae.api.comparing import Comparison, compare
+from textvae.api.evaluating import Evaluation
+from textvae.api.model import LAYERS, Embeddings, TextVAE
+from textvae.api.probing import Probe
 from textvae.api.training import plan, train
+from textvae.data.rows import Row
+from textvae.progress import Watcher
 
-__all__ = ["EXPERIMENT_FILE", "LAYERS", "Embeddings", "TextVAE", "plan", "train"]
+__all__ = [
+    "LAYERS",
+    "Clustering",
+    "Comparison",
+    "Embeddings",
+    "Evaluation",
+    "Prediction",
+    "Probe",
+    "Row",
+    "TextVAE",
+    "Watcher",
+    "compare",
+    "plan",
+    "train",
+]

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from textvae.api import classifying, clustering, evaluating, probing
 from textvae.config import Config
 from textvae.data.batches import Tokens, by_length, collate, cut_to_limit
 from textvae.data.rows import check_characters, text_cleaner
@@ -27,6 +28,7 @@ from textvae.evaluation.likelihood import (
     log_likelihoods,
     posteriors,
 )
+from textvae.files.names import CARD_FILE, EXPERIMENT_FILE
 from textvae.gaussian import DiagonalGaussian
 from textvae.latent.interpolation import Method, interpolate
 from textvae.models.device import choose_device
@@ -38,7 +40,6 @@ from textvae.saving.folder import load_model, own_file, read_metrics, save_model
 if TYPE_CHECKING:
     from textvae.training.reporting import Reporter
 
-EXPERIMENT_FILE = "experiment.toml"
 LAYERS: tuple[Layer, ...] = get_args(Layer)
 
 
@@ -119,7 +120,7 @@ class TextVAE:
             ConfigError: an unknown recipe or field, or a value outside what is allowed.
             DataError: there is no usable text.
         """
-        from textvae.training.session import train_session
+        from textvae.training.train import train_model
 
         partial = [*sorted(options), *(["recipe"] if recipe is not None else [])]
         if config is not None and partial:
@@ -130,7 +131,7 @@ class TextVAE:
         temporary = tempfile.TemporaryDirectory(prefix="textvae-") if out is None else None
         folder = Path(temporary.name if temporary is not None else out or "")
         try:
-            train_session(
+            train_model(
                 resolved,
                 folder,
                 texts=texts,
@@ -204,9 +205,9 @@ class TextVAE:
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             # Not a link to a file of yours: the card becomes public.
-            if self.folder is not None and own_file(self.folder, "README.md").is_file():
-                card = (self.folder / "README.md").read_text(encoding="utf-8")
-                (Path(folder) / "README.md").write_text(card, encoding="utf-8")
+            if self.folder is not None and own_file(self.folder, CARD_FILE).is_file():
+                card = (self.folder / CARD_FILE).read_text(encoding="utf-8")
+                (Path(folder) / CARD_FILE).write_text(card, encoding="utf-8")
             return str(hub.upload_folder(repo_id=repo_id, folder_path=folder))
 
     # what it is
@@ -473,6 +474,14 @@ class TextVAE:
         q = posteriors(self.model, chunks)
         found = importance_weighted(self.model, chunks, q, samples=samples, seed=seed)
         return -found.nll.numpy()
+
+    # measured on sentences: functions of their own modules, with this model as the first argument
+
+    evaluate = evaluating.evaluate
+    probe = probing.probe
+    classify = classifying.classify
+    iter_classify = classifying.iter_classify
+    cluster = clustering.cluster
 
     # copies
 

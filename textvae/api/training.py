@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textvae.config import Config
-from textvae.data.remarks import Say, silent
+from textvae.progress import Say, silent
 
 if TYPE_CHECKING:
     from textvae.training.reporting import Reporter
@@ -16,13 +16,13 @@ def train(
     config: Config, out: Path, *, reporter: Reporter, resume: bool = False, overwrite: bool = False
 ) -> None:
     """Train what a configuration describes into the folder `out`; see `TextVAE.train`."""
-    from textvae.training.session import train_session
+    from textvae.training.train import train_model
 
-    train_session(config, out, reporter=reporter, resume=resume, overwrite=overwrite)
+    train_model(config, out, reporter=reporter, resume=resume, overwrite=overwrite)
 
 
 def plan(config: Config, *, say: Say = silent, warn: Say = silent) -> dict[str, Any]:
     """What the training of a configuration would take: parameters, tokens, memory, minutes."""
-    from textvae.training.plan import plan as measured_plan
+    from textvae.training.dry_run import dry_run
 
-    return measured_plan(config, say=say, warn=warn)
+    return dry_run(config, say=say, warn=warn)

@@ -1,4 +1,4 @@
-"""A linear classifier of sentence vectors as a file: tensors and JSON, nothing that could run."""
+"""A linear classifier of sentence vectors, and its file: tensors and JSON, no code."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from safetensors.numpy import save
 from textvae.classification.linear import Linear, fit
 from textvae.classification.probes import moments
 from textvae.errors import DataError, ModelFormatError, NotFoundError, shown
+from textvae.files.atomic import replacing
 from textvae.files.tensor_header import read_header
 from textvae.files.untrusted import parse_json, reason
 from textvae.models.sentence import Layer
@@ -33,12 +34,12 @@ class SentenceClassifier:
     """p(label given vector) = softmax(weights (vector - mean) / scale + bias).
 
     Args:
-        classes: the labels, K different strings.
+        classes: the K labels, all distinct.
         weights: (K, D).
         bias: (K,).
-        mean, scale: of the training vectors' dimensions, (D,).
-        layer, normalize: what `TextVAE.encode` has to be asked for.
-        fingerprint: of the model whose vectors these are.
+        mean, scale: mean and standard deviation of each dimension in training, (D,).
+        layer, normalize: the arguments of `TextVAE.encode` that give its vectors.
+        fingerprint: of the model that makes its vectors.
     """
 
     classes: tuple[str, ...]
@@ -51,13 +52,18 @@ class SentenceClassifier:
     fingerprint: str
 
     def probabilities(self, vectors: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Of each class for each vector (N, D), in the order of `classes`, (N, K)."""
+        """p(class given vector) for vectors (N, D), in the order of `classes`, (N, K)."""
         standardised = (vectors - self.mean) / self.scale
         linear = Linear(np.arange(len(self.classes)), self.weights, self.bias)
         return np.exp(linear.log_probabilities(standardised))
 
+    def save(self, path: str | Path) -> None:
+        """Write the file that `read_classifier` reads, completely or not at all."""
+        with replacing(Path(path)) as file:
+            file.write(self.to_bytes())
+
     def to_bytes(self) -> bytes:
-        """The file: the tensors in safetensors, the rest as JSON in its metadata."""
+        """The content of the file: safetensors, with everything else as JSON in its metadata."""
         description = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -84,7 +90,7 @@ def train_classifier(
     fingerprint: str,
     seed: int = 0,
 ) -> SentenceClassifier:
-    """The classifier of all these vectors (N, D); `labels` (N,) are places in `classes`."""
+    """The classifier trained on vectors (N, D); `labels` (N,) are indices into `classes`."""
     mean, scale = moments(vectors)
     linear = fit((vectors - mean) / scale, labels, seed=seed)
     known = tuple(classes[place] for place in linear.classes)
@@ -94,24 +100,24 @@ def train_classifier(
 
 
 def read_classifier(path: Path, *, vector_size: Mapping[Layer, int]) -> SentenceClassifier:
-    """The classifier of a file, its sizes checked before anything of its size is read.
+    """The classifier in a file; its sizes are checked before its numbers are read.
 
     Args:
-        vector_size: D of each layer of the model that it is to be used with.
+        vector_size: D of each layer of the model that it will be used with.
 
     Raises:
         NotFoundError: no such file.
-        ModelFormatError: it is damaged, of another kind, or does not fit itself.
-        DataError: vectors of this model do not have its dimensions.
+        ModelFormatError: it is damaged, inconsistent, or not a classifier.
+        DataError: the model's vectors have other dimensions.
     """
-    if not os.path.isfile(path):  # which takes a name that is too long for one that is not there
+    if not os.path.isfile(path):  # false also for a name that is too long
         raise NotFoundError(f"{path}: no such file; textvae probe --save writes classifiers")
     if path.stat().st_size > _MAX_BYTES:
         raise ModelFormatError(
             f"{path}: {path.stat().st_size:,} bytes, a classifier has at most {_MAX_BYTES:,}"
         )
     try:
-        read_header(path)  # which refuses more than safetensors does
+        read_header(path)  # stricter than safetensors
         with safe_open(path, framework="numpy") as file:
             described = _description(path, (file.metadata() or {}).get("textvae", ""))
             digest = described.pop("sha256")
@@ -128,8 +134,8 @@ def read_classifier(path: Path, *, vector_size: Mapping[Layer, int]) -> Sentence
             size = vector_size[described["layer"]]
             if size != D:
                 raise DataError(
-                    f"{path}: reads vectors of {D} dimensions, this model's have {size}: it "
-                    "belongs to another model"
+                    f"{path}: expects vectors of {D} dimensions, but this model's have {size}: "
+                    "it belongs to another model"
                 )
             tensors = {name: file.get_tensor(name) for name in found}
     except (SafetensorError, OSError, ValueError) as error:
@@ -137,11 +143,11 @@ def read_classifier(path: Path, *, vector_size: Mapping[Layer, int]) -> Sentence
             f"{path}: not a classifier of textvae probe: {reason(error)}"
         ) from None
     if not all(np.isfinite(value).all() for value in tensors.values()):
-        raise ModelFormatError(f"{path}: holds numbers that are not finite")
+        raise ModelFormatError(f"{path}: contains numbers that are not finite")
     if not (tensors["scale"] > 0).all():
         raise ModelFormatError(f"{path}: a scale is not above 0")
     if _digest(tensors) != digest:
-        raise ModelFormatError(f"{path}: damaged: its numbers are not those that were written")
+        raise ModelFormatError(f"{path}: damaged: its numbers do not match their checksum")
     return SentenceClassifier(**described, **tensors)
 
 
@@ -150,7 +156,7 @@ def _shapes(K: int, D: int) -> dict[str, tuple[int, ...]]:  # noqa: N803
 
 
 def _digest(tensors: Mapping[str, NDArray[np.float64]]) -> str:
-    """SHA-256 of the numbers, in the order of their names."""
+    """SHA-256 of the tensors, in the order of their names."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(tensors[name].astype("<f8").tobytes())
@@ -162,17 +168,17 @@ def _shown(shapes: dict[str, tuple[int, ...]]) -> str:
 
 
 def _description(path: Path, text: str) -> dict[str, Any]:
-    """Classes, layer, normalize and fingerprint, each of its type, and the digest.
+    """Classes, layer, normalize, fingerprint and digest.
 
     Raises:
-        ModelFormatError: they are not.
+        ModelFormatError: one is missing or has the wrong type.
     """
     try:
         described = parse_json(text)
     except ValueError:
         described = None
     if not isinstance(described, dict) or described.get("format") != FORMAT:
-        raise ModelFormatError(f"{path}: not a classifier of textvae probe: no description in it")
+        raise ModelFormatError(f"{path}: not a classifier of textvae probe: it has no description")
     version = described.get("format_version")
     if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise ModelFormatError(
@@ -186,12 +192,12 @@ def _description(path: Path, text: str) -> dict[str, Any]:
         or not all(isinstance(name, str) for name in classes)
         or len(set(classes)) != len(classes)
     ):
-        raise ModelFormatError(f"{path}: its classes are not a list of different strings")
+        raise ModelFormatError(f"{path}: its classes are not a list of distinct strings")
     if layer not in _LAYERS:
         raise ModelFormatError(f"{path}: layer {shown(layer)}; expected {' or '.join(_LAYERS)}")
     normalize, fingerprint = described.get("normalize"), described.get("fingerprint")
     if not isinstance(normalize, bool) or not isinstance(fingerprint, str):
-        raise ModelFormatError(f"{path}: normalize or fingerprint is missing or of a wrong type")
+        raise ModelFormatError(f"{path}: normalize or fingerprint is missing or has the wrong type")
     return {
         "classes": tuple(classes),
         "layer": layer,

@@ -1,7 +1,7 @@
-"""A linear classifier whose regularisation is chosen on the labels it is given, and no others.
+"""A linear classifier whose regularisation is chosen on its training labels only.
 
-Multinomial logistic regression with an L2 penalty. Rows are sentences, columns features; labels
-are integers here, and of a class nobody has seen the classifier knows nothing.
+Multinomial logistic regression with an L2 penalty. Rows are sentences, columns are features. Labels
+are integers; the classifier never predicts a class that it was not trained on.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 STRENGTHS = tuple(10.0**exponent for exponent in range(-4, 5))  # C of scikit-learn, strongest first
 FOLDS = 5
-MANY_LABELS = 2_000  # above them one held-out fold is enough to tell the strengths apart
-LEAST_LOG_PROBABILITY = -34.5  # of a class that was not seen: 1e-15, where a logarithm needs one
+MANY_LABELS = 2_000  # above it one held-out fold is enough to compare the strengths
+LEAST_LOG_PROBABILITY = -34.5  # log 1e-15, for a class that was not seen
 _MAX_ITERATIONS = 1_000
 
 
@@ -32,10 +32,10 @@ class Linear:
     """log p(class given x) = log softmax(weights x + bias).
 
     Args:
-        classes: the labels it knows, ascending, (K,).
+        classes: the labels of its training, ascending, (K,).
         weights: (K, D).
         bias: (K,).
-        strength: the C that was chosen; None where there was nothing to choose.
+        strength: the chosen C; None if there was no choice.
     """
 
     classes: NDArray[np.intp]
@@ -44,7 +44,7 @@ class Linear:
     strength: float | None = None
 
     def log_probabilities(self, features: Matrix) -> NDArray[np.float64]:
-        """Of the known classes, natural logarithms, (N, K)."""
+        """log p of each class for each row, in nats, (N, K)."""
         scores = features @ self.weights.T + self.bias  # (N, K)
         scores = scores - scores.max(axis=1, keepdims=True)
         return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
@@ -55,9 +55,9 @@ class Linear:
 
 
 def fit(features: Matrix, labels: NDArray[np.intp], *, seed: int = 0) -> Linear:
-    """The classifier of these rows, its C that of `chosen_strength`.
+    """The classifier of these rows, with the C of `chosen_strength`.
 
-    That of no column, or of one class, gives each class its share.
+    Without columns, or with one class, it predicts the share of each class.
     """
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) == 1 or features.shape[1] == 0:
@@ -67,12 +67,12 @@ def fit(features: Matrix, labels: NDArray[np.intp], *, seed: int = 0) -> Linear:
 
 
 def chosen_strength(features: Matrix, labels: NDArray[np.intp], *, seed: int = 0) -> float:
-    """The C of `STRENGTHS` with the least log loss on held-out folds of these rows.
+    """The C of `STRENGTHS` with the lowest log loss on held-out folds of these rows.
 
-    The folds are `FOLDS` stratified ones in turn; of more than `MANY_LABELS` rows, one of them.
-    From strong regularisation to weak, each fit starts at the solution before; the way ends where
-    the loss has risen twice, since it has one valley. The log loss, unlike accuracy, tells
-    strengths apart where few labels are held out, and it is that of the probabilities.
+    The folds are stratified: `FOLDS` in turn, or one for more than `MANY_LABELS` rows. The path
+    goes from strong to weak regularisation; each fit starts at the solution before, and the path
+    ends after the loss has risen twice. Unlike accuracy, log loss differs between strengths even if
+    few labels are held out, and it judges the probabilities.
     """
     n = len(labels)
     fold_of = stratified_folds(labels, min(FOLDS, n), seed)
@@ -95,7 +95,7 @@ def chosen_strength(features: Matrix, labels: NDArray[np.intp], *, seed: int = 0
 
 
 def log_loss(classifier: Linear, features: Matrix, labels: NDArray[np.intp]) -> float:
-    """-log p of the labels, summed, in nats; a class that was not seen counts 1e-15."""
+    """Sum of -log p of the labels, in nats; an unseen class has p = 1e-15."""
     known = classifier.classes
     places = np.searchsorted(known, labels).clip(max=len(known) - 1)
     rows = np.arange(len(labels))
@@ -105,9 +105,9 @@ def log_loss(classifier: Linear, features: Matrix, labels: NDArray[np.intp]) -> 
 
 
 def stratified_order(labels: NDArray[np.intp], seed: int) -> NDArray[np.intp]:
-    """A permutation by the seed, any beginning of which has the classes in about their shares.
+    """A seeded permutation whose every prefix has about the class shares of the whole.
 
-    So draws of several sizes are nested, and a small one may lack a rare class.
+    So draws of several sizes are nested; a small one may lack a rare class.
     """
     random = np.random.default_rng(seed)
     place = np.empty(len(labels))
@@ -117,7 +117,7 @@ def stratified_order(labels: NDArray[np.intp], seed: int) -> NDArray[np.intp]:
 
 
 def stratified_folds(labels: NDArray[np.intp], k: int, seed: int) -> NDArray[np.intp]:
-    """The fold of each row, 0 to k-1, (N,): folds of equal size and equal shares, within one."""
+    """The fold of each row, 0 to k-1, (N,): equal sizes and equal class shares, within one row."""
     random = np.random.default_rng(seed)
     by_class = np.concatenate([random.permutation(rows) for rows in _rows_of_classes(labels)])
     fold_of = np.empty(len(labels), dtype=np.intp)
@@ -140,15 +140,15 @@ def _solver(strength: float) -> LogisticRegression:
 def _linear(
     solver: LogisticRegression, features: Matrix, labels: NDArray[np.intp], strength: float
 ) -> Linear:
-    """The solver's fit, from where it was; of two classes too, a row of weights for each."""
+    """The fit of the solver, from its last solution, with a row of weights for each class."""
     from sklearn.exceptions import ConvergenceWarning
 
     classes, counts = np.unique(labels, return_counts=True)
-    if len(classes) == 1:  # a fold may lack the others
+    if len(classes) == 1:  # a fold may lack the other classes
         return Linear(classes, np.zeros((1, features.shape[1])), np.log(counts))
     with warnings.catch_warnings():
-        # Weak regularisation that separates the rows has its solution far out; the held-out loss
-        # judges what was reached.
+        # With weak regularisation and separable rows the solution is far away; the held-out loss
+        # judges the point that was reached.
         warnings.simplefilter("ignore", ConvergenceWarning)
         solver.fit(features, labels)
     weights, bias = solver.coef_, solver.intercept_

@@ -1,8 +1,8 @@
-"""What a linear classifier reads off frozen vectors: by few labels, by all, by cross-validation.
+"""Linear classifiers on frozen vectors: with few labels, with all, and by cross-validation.
 
-What needs no label (the mean and the scale of a vector's dimensions, the words and weights of
-TF-IDF) comes from all training texts; labels, and so the choice of the regularisation, from those
-that were drawn; nothing from the test.
+Statistics that need no labels (the mean and scale of each dimension, the vocabulary and weights of
+TF-IDF) come from all training texts. Labels, and with them the choice of the regularisation, come
+from the labelled sentences that were drawn. Nothing comes from the test.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ MAX_FOLDS = 1000
 
 @dataclass(frozen=True)
 class Split:
-    """Which rows train, and which test; both of one set of sentences."""
+    """The rows that train and the rows that test, as indices into one set of sentences."""
 
     train: NDArray[np.intp]
     test: NDArray[np.intp]
 
 
-Representation = Callable[[Split], "tuple[Matrix, Matrix]"]  # features of train and of test
+Representation = Callable[[Split], "tuple[Matrix, Matrix]"]  # features of training and test rows
 
 
 @dataclass(frozen=True)
 class Run:
-    """A classifier's figures on a test: shares from 0 to 1."""
+    """The figures of a classifier on a test, from 0 to 1."""
 
     split: int
     seed: int
     n_labels: int
     accuracy: float
     macro_f1: float
-    strength: float | None  # C; None of the majority
+    strength: float | None  # C; None for the majority class
 
 
 # the rows
@@ -58,14 +58,14 @@ def one_split(n_train: int, n_test: int) -> Split:
 
 
 def cross_validation(labels: NDArray[np.intp], folds: int, seed: int) -> list[Split]:
-    """A split for each of the stratified folds, which is its test.
+    """A split for each stratified fold; the fold is its test.
 
     Raises:
         UsageError: fewer than 2 folds, or more than there are rows.
     """
     most = min(len(labels), MAX_FOLDS)
     if not 2 <= folds <= most:
-        raise UsageError(f"{folds} folds of {len(labels):,} sentences: give 2 to {most:,}")
+        raise UsageError(f"{folds} folds of {len(labels):,} sentences; use 2 to {most:,}")
     fold_of = stratified_folds(labels, folds, seed)
     return [
         Split(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold))
@@ -74,13 +74,13 @@ def cross_validation(labels: NDArray[np.intp], folds: int, seed: int) -> list[Sp
 
 
 def in_training(split: Split, texts: Sequence[str]) -> NDArray[np.bool_]:
-    """Whether each test text stands among the training texts too, whatever its case and blanks."""
+    """True for each test text that also occurs in training, ignoring case and spacing, (N,)."""
     known = {same_text(texts[row]) for row in split.train}
     return np.array([same_text(texts[row]) in known for row in split.test], dtype=bool)
 
 
 def same_text(text: str) -> str:
-    """What texts share that differ in case and white space only.
+    """A form that is equal for texts that differ only in case and white space.
 
     >>> same_text("  The soup ")
     'the soup'
@@ -89,26 +89,26 @@ def same_text(text: str) -> str:
 
 
 def unseen(splits: Sequence[Split], labels: NDArray[np.intp]) -> int:
-    """Test rows whose class no training row of their split has."""
+    """The number of test rows whose class does not occur in the training rows of their split."""
     return sum(int((~np.isin(labels[s.test], labels[s.train])).sum()) for s in splits)
 
 
 def without_duplicates(split: Split, texts: Sequence[str]) -> Split:
-    """The split without the test texts that stand among the training texts.
+    """The split without the test texts that also occur in training.
 
     Raises:
-        DataError: nothing is left.
+        DataError: no test text is left.
     """
     kept = split.test[~in_training(split, texts)]
     if len(kept) == 0:
-        raise DataError("every test text also stands in the training file: nothing is left to test")
+        raise DataError("every test text also occurs in training: nothing is left to test")
     return Split(split.train, kept)
 
 
 def alike(labels: Iterable[str]) -> list[list[str]]:
-    """Groups of different labels that differ by no more than a slip of the pen.
+    """Groups of labels that are probably one class, written differently.
 
-    That is case, blanks, the Unicode form, invisible characters, or how a number is written.
+    They differ only in case, spacing, Unicode form, invisible characters, or number format.
 
     >>> alike(["pos", "neg", "Pos", "1.0", "1"])
     [['1', '1.0'], ['Pos', 'pos']]
@@ -132,12 +132,12 @@ def _rough_form(label: str) -> str:
 
 
 def majority(split: Split) -> tuple[Matrix, Matrix]:
-    """No feature: the classifier of it gives everything the most frequent class."""
+    """No features: the classifier predicts the most frequent class."""
     return np.empty((len(split.train), 0)), np.empty((len(split.test), 0))
 
 
 def standardised(vectors: NDArray[np.floating]) -> Representation:
-    """Vectors (N, D), each dimension less the mean of the training texts, by their deviation."""
+    """Vectors (N, D) standardised by mean and standard deviation of the training texts."""
 
     def represent(split: Split) -> tuple[Matrix, Matrix]:
         mean, scale = moments(vectors[split.train])
@@ -147,15 +147,15 @@ def standardised(vectors: NDArray[np.floating]) -> Representation:
 
 
 def moments(vectors: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of each dimension, (D,); the latter of a constant one is 1."""
+    """Mean and standard deviation of each dimension, (D,); 1 for a constant dimension."""
     mean, deviation = vectors.mean(0, dtype=np.float64), vectors.std(0, dtype=np.float64)
     return mean, np.where(deviation > 1e-12 * (1 + np.abs(mean)), deviation, 1.0)
 
 
 def tfidf(texts: Sequence[str]) -> Representation:
-    """TF-IDF of words and pairs of words; of text without spaces, of characters and their pairs.
+    """TF-IDF of words and word pairs; in text without spaces, of characters and their pairs.
 
-    Lower case; a word is a run of letters and digits, or one mark.
+    In lower case; a word is a run of letters and digits, or one punctuation mark.
     """
 
     def represent(split: Split) -> tuple[Matrix, Matrix]:
@@ -190,10 +190,9 @@ def probe(
 ) -> dict[tuple[str, int | None], list[Run]]:
     """The runs of each representation at each number of labels.
 
-    A run is a split and a seed, which draws the labelled rows of the split and the folds by which
-    the regularisation is chosen. All representations get the same draws, and the draws of a seed
-    are nested. With all labels (a size of None) nothing is drawn, and the first seed is the only
-    one: what varies then is the split, if anything.
+    A run is a split and a seed. The seed draws the labelled rows and the folds that choose the
+    regularisation. All representations get the same draws, and the draws of a seed are nested. With
+    all labels (a size of None) nothing is drawn, and only the first seed is used.
 
     Args:
         labels: of all rows, (N,).
@@ -227,7 +226,7 @@ def one_run(
     number: int,
     seed: int,
 ) -> Run:
-    """Train on the `chosen` of the training rows, test on all test rows."""
+    """The run that trains on the `chosen` training rows and tests on all test rows."""
     train, test = without_unused_columns(train[chosen], test)
     classifier = fit(train, labels[split.train][chosen], seed=seed)
     accuracy, macro_f1 = scores(labels[split.test], classifier.predict(test))
@@ -235,7 +234,7 @@ def one_run(
 
 
 def without_unused_columns(train: Matrix, test: Matrix) -> tuple[Matrix, Matrix]:
-    """Sparse features without the columns that are zero in `train`: their weights would be zero."""
+    """The features without sparse columns that are zero in `train`, whose weights would be zero."""
     if isinstance(train, np.ndarray):
         return train, test
     used = np.unique(train.indices)
@@ -243,7 +242,7 @@ def without_unused_columns(train: Matrix, test: Matrix) -> tuple[Matrix, Matrix]
 
 
 def scores(truth: NDArray[np.intp], predicted: NDArray[np.intp]) -> tuple[float, float]:
-    """Accuracy, and F1 averaged over the classes of the test, each class alike."""
+    """Accuracy and macro F1: the mean over the classes of the test."""
     from sklearn.metrics import f1_score
 
     macro_f1 = f1_score(truth, predicted, labels=np.unique(truth), average="macro", zero_division=0)
@@ -251,7 +250,7 @@ def scores(truth: NDArray[np.intp], predicted: NDArray[np.intp]) -> tuple[float,
 
 
 def summary(runs: Sequence[Run]) -> dict[str, Any]:
-    """Means over the runs, and beside them the standard deviation (n - 1), where there are two."""
+    """Means over the runs and, for two or more, standard deviations (n - 1)."""
     report: dict[str, Any] = {"n_labels": round(sum(run.n_labels for run in runs) / len(runs))}
     for key in ("accuracy", "macro_f1"):
         values = np.array([getattr(run, key) for run in runs])
@@ -264,13 +263,13 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
 def usable_sizes(
     sizes: Sequence[int | None], splits: Sequence[Split]
 ) -> tuple[list[int | None], list[int]]:
-    """The sizes that every split has the rows for, and those that are left out."""
+    """The sizes that every split has enough rows for, and the other sizes."""
     most = min(len(split.train) for split in splits)
     kept = [size for size in sizes if size is None or size <= most]
     return kept, [size for size in sizes if size is not None and size > most]
 
 
 def codes_of(labels: Sequence[str]) -> tuple[list[str], NDArray[np.intp]]:
-    """The classes in the order of their names, and each label's place among them, (N,)."""
+    """The classes in order, and the index of each label among them, (N,)."""
     classes, codes = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
     return [str(name) for name in classes], codes.astype(np.intp)

@@ -1,4 +1,4 @@
-"""`textvae config`: the resolved configuration, or what is wrong with it."""
+"""`textvae config`: show or check a configuration."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from textvae.cli import options
+from textvae.cli.configuration import ConfigurableCommand, accepts_configuration
 from textvae.cli.output import Output
 
 SHOW_EXAMPLES = (
@@ -25,8 +26,8 @@ def config(context: typer.Context) -> None:
     options.help_without_command(context)
 
 
-@app.command("show", epilog=options.examples(SHOW_EXAMPLES))
-@options.accepts_configuration
+@app.command("show", cls=ConfigurableCommand, epilog=options.examples(SHOW_EXAMPLES))
+@accepts_configuration
 def show(
     recipe: options.Recipe = None,
     config: options.ConfigFile = None,
@@ -36,8 +37,8 @@ def show(
 ) -> None:
     """Print the resolved configuration as TOML.
 
-    It is what `textvae train` makes of the same options, and lists every key.
-    Later wins: defaults, --recipe, --config, then the options and --set.
+    These are the settings that `textvae train` uses with the same options; every key is listed.
+    Order of precedence, lowest first: defaults, --recipe, --config, options and --set.
     """
     from textvae.config import Config
 
@@ -53,7 +54,7 @@ def check(
     recipe: options.Recipe = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Say what is wrong with a configuration file, alone or on top of a recipe."""
+    """Check a configuration file, alone or on top of a recipe."""
     from textvae.config import Config
 
     Config.resolve(recipe=recipe, file=file)

@@ -8,7 +8,6 @@ import typer
 
 from textvae.cli import options
 from textvae.cli.output import Output
-from textvae.cli.sentences import tell_cut
 from textvae.errors import UsageError
 
 EXAMPLES = (
@@ -21,17 +20,18 @@ def generate(
     model: options.Model,
     n: Annotated[int, typer.Option("-n", min=0, metavar="N", help="How many sentences.")] = 5,
     temperature: Annotated[
-        float | None, typer.Option("--temperature", help="Below 1: more of what is likely.")
+        float | None, typer.Option("--temperature", help="Below 1: likely tokens become likelier.")
     ] = None,
     top_k: Annotated[
-        int | None, typer.Option("--top-k", help="Choose among the K most likely tokens.")
+        int | None, typer.Option("--top-k", help="Sample from the K most likely tokens.")
     ] = None,
     top_p: Annotated[
-        float | None, typer.Option("--top-p", help="Choose among the likeliest of total P.")
+        float | None,
+        typer.Option("--top-p", help="Sample from the most likely tokens that sum to P."),
     ] = None,
     beams: Annotated[int | None, typer.Option("--beams", help="Beam search of this width.")] = None,
     greedy: Annotated[
-        bool, typer.Option("--greedy", help="Always the most likely token; z alone varies.")
+        bool, typer.Option("--greedy", help="Take the most likely token; only z is random.")
     ] = False,
     repetition_penalty: Annotated[
         float | None, typer.Option("--repetition-penalty", help="Above 1: fewer repeated tokens.")
@@ -40,7 +40,8 @@ def generate(
         int | None, typer.Option("--min-tokens", help="Shortest sentence, in tokens.")
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", help="Longest sentence, its end included.")
+        int | None,
+        typer.Option("--max-tokens", help="Longest sentence in tokens, the end token included."),
     ] = None,
     near: Annotated[
         str | None,
@@ -50,7 +51,7 @@ def generate(
     ] = None,
     scale: Annotated[
         float | None,
-        typer.Option("--scale", min=0.0, metavar="S", help="How far from TEXT; 1 if not given."),
+        typer.Option("--scale", min=0.0, metavar="S", help="Distance from TEXT; default: 1."),
     ] = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -59,11 +60,10 @@ def generate(
 ) -> None:
     """Sample sentences from the prior, one a line.
 
-    Each sentence depends on the seed and its index only, so that `-n 5` prints the first five of
-    `-n 10`.
+    Each sentence depends only on the seed and its index: `-n 5` prints the first five of `-n 10`.
     """
     if scale is not None and near is None:
-        raise UsageError("--scale varies one sentence: it needs --near TEXT")
+        raise UsageError("--scale needs --near TEXT, the sentence to vary")
     output = Output(as_json=as_json, quiet=quiet)
     decoding: dict[str, Any] = {
         "temperature": temperature,
@@ -76,6 +76,7 @@ def generate(
         "greedy": greedy or None,
     }
     from textvae.api import TextVAE
+    from textvae.api.encoding import warn_of_cut
 
     vae = TextVAE.from_pretrained(model, device=device)
     if vae.kind == "ae" and near is None:
@@ -85,7 +86,7 @@ def generate(
             else "z comes from N(0, I), which training matched the codes of this autoencoder to"
         )
     if near is not None and vae.kind != "lm":
-        tell_cut(vae.overlong([near]), vae, output)
+        warn_of_cut(vae.overlong([near]), vae.max_tokens, output.warn)
     given = {name: value for name, value in decoding.items() if value is not None}
     samples = vae.iter_generate(
         n, seed=seed, near=near, scale=1.0 if scale is None else scale, **given

@@ -9,7 +9,7 @@ EXAMPLES = ("textvae info runs/mine",)
 
 
 def info(model: options.Model, as_json: options.Json = False, quiet: options.Quiet = False) -> None:
-    """Tell what a model is, was trained on, and scored."""
+    """Show what a model is, what it was trained on, and its scores."""
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import TextVAE
     from textvae.evaluation.absence import why_no_likelihood
@@ -21,7 +21,7 @@ def info(model: options.Model, as_json: options.Json = False, quiet: options.Qui
         "kind": vae.kind,
         "parameters": sum(parameter.numel() for parameter in vae.model.parameters()),
         "method": method_of(vae.config) or None,
-        "latent_size": vae.model.latent_size or None,
+        "latent_size": vae.latent_size or None,
         "vocab_size": vae.tokenizer.vocab_size,
         "max_tokens": vae.max_tokens,
         "metrics": vae.metrics,

@@ -8,7 +8,6 @@ import typer
 
 from textvae.cli import options
 from textvae.cli.output import Output
-from textvae.cli.sentences import tell_cut
 
 EXAMPLES = ('textvae interpolate runs/mine "the soup was cold ." "she went home ." --steps 9',)
 
@@ -29,13 +28,14 @@ def interpolate(
 ) -> None:
     """Walk from sentence A to sentence B.
 
-    Prints the sentences of points on the path between the two codes, one a line.
+    Prints the sentences that points on the path between the two codes decode to, one per line.
     """
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import TextVAE
+    from textvae.api.encoding import warn_of_cut
 
     vae = TextVAE.from_pretrained(model, device=device)
     if vae.kind != "lm":  # whose refusal comes next
-        tell_cut(vae.overlong([a, b]), vae, output)
+        warn_of_cut(vae.overlong([a, b]), vae.max_tokens, output.warn)
     for step, text in enumerate(vae.interpolate(a, b, steps, method=method)):
         output.row({"step": step, "t": step / (steps - 1), "text": text}, text)

@@ -1,4 +1,4 @@
-"""The application `textvae`: its commands, and the one place where errors become exit codes."""
+"""The application `textvae`: its commands, and how errors become exit codes."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from textvae.cli import (
     reconstruct,
     train,
 )
+from textvae.cli.configuration import ConfigurableCommand
 from textvae.cli.output import (
     ReaderGone,
     discard,
@@ -48,7 +49,7 @@ ADVICE = (
     ((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room there, then run the command again"),
     ((errno.EROFS, errno.EACCES, errno.EPERM), "check the permissions, or choose another place"),
 )
-# What torch says as a RuntimeError, of the CPU and of a GPU.
+# In the RuntimeError of torch, for the CPU and for a GPU.
 NO_MEMORY = re.compile(r"can't allocate memory|out of memory")
 
 app = typer.Typer(
@@ -90,7 +91,8 @@ COMMANDS = (
 )  # fmt: skip
 for module in COMMANDS:
     name = module.__name__.rpartition(".")[2]
-    app.command(name, epilog=options.examples(module.EXAMPLES))(getattr(module, name))
+    kind = ConfigurableCommand if module is train else None
+    app.command(name, cls=kind, epilog=options.examples(module.EXAMPLES))(getattr(module, name))
 app.add_typer(config.app, name="config")
 
 
@@ -102,7 +104,7 @@ def main() -> NoReturn:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """The exit code of `textvae ARGUMENTS`; None takes them from `sys.argv`."""
+    """The exit code of `textvae ARGUMENTS`; None: the arguments in `sys.argv`."""
     prepare_streams()
     try:
         result = get_command(app).main(
@@ -125,7 +127,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def flush_data() -> None:
-    """Write what stdout still holds, while an error can be told."""
+    """Write the buffered data while an error can still be reported."""
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -133,7 +135,7 @@ def flush_data() -> None:
 
 
 def report_error(error: BaseException) -> int:
-    """The exit code for `error`, after one line about it on stderr."""
+    """The exit code for `error`; prints one line about it on stderr."""
     if isinstance(error, ReaderGone | BrokenPipeError):
         discard(sys.stdout)
         return 0
@@ -146,7 +148,7 @@ def report_error(error: BaseException) -> int:
 
         say("".join(traceback.format_exception(error)).rstrip("\n"))
     if isinstance(error, TextVAEError):
-        what = "" if isinstance(error, InterruptedRun) else "error: "  # which is what was asked for
+        what = "" if isinstance(error, InterruptedRun) else "error: "  # a person asked for it
         say(f"textvae: {what}{one_line(str(error))}")
         return error.exit_code
     if isinstance(error, typer.TyperException):
@@ -159,7 +161,7 @@ def report_error(error: BaseException) -> int:
         say(f"textvae: error: {one_line('; '.join([f'{where}{error.strerror}', *advice]))}")
         return UNEXPECTED
     if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
-        what = str(error).partition("\n")[0] or "no more can be had"
+        what = str(error).partition("\n")[0] or "none is left"
         say(
             f"textvae: error: not enough memory: {one_line(what)}; try a smaller model, smaller "
             "batches or less at a time"
@@ -173,7 +175,7 @@ def report_error(error: BaseException) -> int:
 
 
 def _usage_message(error: typer.TyperException) -> str:
-    # What pydantic says inside is made to read like the rest.
+    # Messages of pydantic are reworded to read like the others.
     message = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
     context = getattr(error, "ctx", None)
     return f"{message}; try '{context.command_path} --help'" if context else message

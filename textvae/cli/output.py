@@ -1,4 +1,4 @@
-"""Where a command speaks: data to stdout, and only data; everything else to stderr."""
+"""What a command prints: data on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
-from textvae.data.remarks import Remarks
 from textvae.wording import human
 
 LONGEST_LINE = 5_000  # characters of an error or a warning; names of files can have 4,096
-WIDEST_COLUMN = 60  # of a table; what is longer pushes its own row alone
+WIDEST_COLUMN = 60  # of a table; a longer cell makes only its own row longer
 LINE_BREAKS = re.compile(r"[\r\n]")
 CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # all but the tab
 # With those that break lines, or turn the direction of all that follows.
@@ -30,17 +29,16 @@ class ReaderGone(Exception):
 
 
 class Output:
-    """A command's voice: as text for people, or as JSON.
+    """Prints the data of a command as text or JSON, and notes and warnings.
 
     Args:
         as_json: print each record as JSON instead of text.
-        quiet: say nothing on stderr; errors are not this object's business.
+        quiet: print no notes and warnings; errors are printed elsewhere.
     """
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
         self.quiet = quiet
-        self.remarks = Remarks(self.note, self.warn)  # on the input, each once
 
     def row(self, record: Mapping[str, Any], text: str) -> None:
         """Print one line of data: `record` as JSON, or `text`, its line breaks escaped."""
@@ -60,7 +58,7 @@ class Output:
             self._write(CONTROLS_FOR_EYES.sub(_escape, line))
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
-        """Print rows of cells under the first, the heading; in a terminal as wide as that."""
+        """Print a heading and rows of cells, in blocks that fit the width of the terminal."""
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         for line in grid_lines(rows, width):
             self._write(CONTROLS_FOR_EYES.sub(_escape, line))
@@ -70,13 +68,18 @@ class Output:
         self._write(text.rstrip("\n"))
 
     def note(self, text: str) -> None:
-        """Tell people something, on one line of stderr."""
+        """Print a line of information on stderr."""
         if not self.quiet:
             say(LINE_BREAKS.sub(_escape, text))
 
     def warn(self, text: str) -> None:
-        """Tell people on stderr that something may not be what they expect."""
+        """Warn on stderr of a result that may not be what people expect."""
         self.note(f"textvae: warning: {one_line(text)}")
+
+    def note_typing(self, file: str) -> None:
+        """Tell people how to end sentences that they are about to type."""
+        if file == "-" and sys.stdin is not None and sys.stdin.isatty():
+            self.note("reading sentences from the terminal, one a line; end with Ctrl-D")
 
     def _write(self, line: str, *, always: bool = False) -> None:
         if self.as_json and (always or sys.stdout.isatty()):
@@ -88,9 +91,9 @@ class Output:
 
 
 def one_line(text: str) -> str:
-    """`text` as one line, whatever the names, columns and texts hold that it quotes.
+    """`text` as one line, with control characters escaped and the middle of a long text left out.
 
-    What libraries say of a damaged file can quote all of it: the middle is left out then.
+    The message of a library about a damaged file can quote the whole file.
     """
     line = CONTROLS.sub(_escape, text.strip())
     half = LONGEST_LINE // 2
@@ -98,16 +101,16 @@ def one_line(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """Write a line to stderr; control characters, which texts and paths may hold, are escaped."""
+    """Write a text to stderr with control characters escaped; texts and paths may hold them."""
     lines = [CONTROLS_FOR_EYES.sub(_escape, line) for line in text.split("\n")]
     try:
         print("\n".join(lines), file=sys.stderr, flush=True)
-    except (OSError, ValueError):  # closed, a full disk: nobody is left to tell
+    except (OSError, ValueError):  # closed, or a full disk: nobody can be told
         discard(sys.stderr)
 
 
 def to_json(record: Mapping[str, Any]) -> str:
-    """`record` on one line; what is not finite is null, because JSON has no NaN."""
+    """`record` on one line; numbers that are not finite become null, because JSON has no NaN."""
     return json.dumps(_plain(record), ensure_ascii=False, allow_nan=False)
 
 
@@ -124,7 +127,7 @@ def _plain(value: Any) -> Any:
 
 
 def table_lines(record: Mapping[str, Any]) -> Iterator[str]:
-    """Lines `name  value`; a standard error stands beside its figure, a section is indented."""
+    """Lines `name  value`, with standard errors beside their figures and sections indented."""
     shown = [key for key in record if not (key.endswith("_se") and key[:-3] in record)]
     width = max((len(key) for key in shown if len(key) <= WIDEST_COLUMN), default=0)
     for key in shown:
@@ -139,10 +142,9 @@ def table_lines(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def grid_lines(rows: Sequence[Sequence[str]], width: int | None = None) -> Iterator[str]:
-    """Lines of a table whose first column goes left, the others right, two spaces between.
+    """Lines of a table: the first column left-aligned, the others right-aligned.
 
-    Columns that do not fit into `width` follow below, in a further block that begins with the
-    first column again.
+    Columns that do not fit into `width` follow in another block, which repeats the first column.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     start = 1
@@ -160,18 +162,18 @@ def grid_lines(rows: Sequence[Sequence[str]], width: int | None = None) -> Itera
 
 
 def lost_data(error: OSError) -> Exception:
-    """What became of data that could not be written to stdout, as an error that names it."""
+    """The error for data that could not be written to stdout."""
     if isinstance(error, BrokenPipeError):
         return ReaderGone()
     return OSError(error.errno, error.strerror or str(error), "standard output")
 
 
 def prepare_streams() -> None:
-    """Make the standard streams fit for any text: data is UTF-8, and no character is an error.
+    """Make the standard streams accept any text: data is UTF-8, and no character is an error.
 
-    Those that the caller closed (`>&-`) are opened: an empty stdin, a stdout whose reader has gone,
-    a stderr that nobody reads. The next file would else take their place, and what is printed to
-    no stderr would go to stdout.
+    Streams that the caller closed (`>&-`) are opened: an empty stdin, a stdout whose reader has
+    gone, a stderr that nobody reads. Otherwise the next file to be opened would take their number,
+    and receive what is printed.
     """
     if sys.stdin is None:
         sys.stdin = open(_opened(0, os.open(os.devnull, os.O_RDONLY)), encoding="utf-8")
@@ -195,7 +197,7 @@ def _reconfigure(stream: IO[str], **settings: str) -> None:
 
 
 def _opened(number: int, descriptor: int) -> int:
-    """The open file under the number of a standard stream, where that is free."""
+    """The file descriptor, moved to the number of a standard stream if that is free."""
     with contextlib.suppress(OSError):
         os.fstat(number)
         return descriptor  # taken, perhaps by itself
@@ -205,7 +207,7 @@ def _opened(number: int, descriptor: int) -> int:
 
 
 def discard(stream: IO[str]) -> None:
-    """Send the rest of a stream nowhere, so that the interpreter's last flush cannot fail."""
+    """Discard the rest of a stream, so that the interpreter's last flush cannot fail."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -213,7 +215,7 @@ def discard(stream: IO[str]) -> None:
 
 
 def settle_stdout() -> None:
-    """Write what data there are before an error is told; what cannot be written is discarded."""
+    """Write the buffered data before an error is printed; discard it if that fails."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):

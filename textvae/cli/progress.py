@@ -1,4 +1,4 @@
-"""What people see while something runs: a live table for training, bars for the rest.
+"""What people see during long work: a live table for training, progress bars otherwise.
 
 All of it goes to stderr. Where stderr is not a terminal, training prints plain lines.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from textvae.cli.output import Output, one_line, say
-from textvae.progress import Progress
+from textvae.progress import Progress, Watcher
 from textvae.wording import human
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def training_reporter(output: Output, console: Console | None = None) -> Reporte
 
 
 class SilentReporter:
-    """Says nothing; for --quiet."""
+    """Prints nothing; for --quiet."""
 
     def message(self, text: str) -> None:
         pass
@@ -87,13 +87,13 @@ terminal_may_be_gone = contextlib.suppress(OSError)
 
 
 class LiveReporter:
-    """A table that stays in place, the messages above it; made to fit 40 columns."""
+    """A table that stays in place with the messages above it; it fits 40 columns."""
 
     def __init__(self, console: Console) -> None:
         from rich.live import Live
 
         self._console = console
-        # rich would else send what goes to stdout to its own console, which is stderr.
+        # Otherwise rich would redirect stdout to its own console, which is stderr.
         self._live = Live(console=console, auto_refresh=False, redirect_stdout=False)
         self._horizon: int | None = None
         self._train: dict[str, Any] = {}
@@ -189,7 +189,7 @@ def step_of(record: Mapping[str, Any], horizon: int | None) -> str:
 
 
 def figure(record: Mapping[str, Any], key: str) -> str:
-    """The value of `key`, or a dash where it is not defined for this model."""
+    """The value of `key`, or a dash if it is not defined for this model."""
     value = record.get(key)
     return f"{value:.3f}" if isinstance(value, float) else human(value)
 
@@ -214,11 +214,17 @@ def duration(seconds: float | None) -> str:
 
 
 @contextlib.contextmanager
-def progress_bars(output: Output) -> Iterator[Progress]:
-    """A function to call with (phase, done, total); a total of 0 is one that nobody knows.
+def watching(output: Output) -> Iterator[Watcher]:
+    """The watcher that shows notes, warnings and progress on stderr."""
+    with progress_bars(output) as progress:
+        yield Watcher(output.note, output.warn, progress)
 
-    Bars are for terminals only: a log file gets nothing. The bar of a phase gives way to that of
-    the next: several models have many phases.
+
+@contextlib.contextmanager
+def progress_bars(output: Output) -> Iterator[Progress]:
+    """A function to call with (phase, done, total); a total of 0 is unknown.
+
+    Bars appear in terminals only, not in log files. The bar of a phase replaces the bar before it.
     """
     if output.quiet or not _is_live_terminal():
         yield lambda phase, done, total: None

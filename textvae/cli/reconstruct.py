@@ -27,29 +27,23 @@ def reconstruct(
     as_json: options.JsonLines = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Put sentences through the latent and back.
+    """Encode sentences and decode them again.
 
-    Prints one row for each line of input, in its order. A blank line is the empty sentence; one
-    that is too long is cut and counted.
+    Prints one row for each line of input, in its order. A blank line counts as the empty sentence.
+    Sentences that are too long are truncated, and you are told how many.
     """
     output = Output(as_json=as_json, quiet=quiet)
-    from textvae.cli.sentences import (
-        in_chunks,
-        load_encoder,
-        read_rows,
-        tell_cut,
-        told_if_none,
-    )
+    from textvae.api.encoding import reconstruct_all
+    from textvae.api.loading import load_encoder
+    from textvae.data.reading import name_of, prepared_rows, warn_if_empty
+    from textvae.progress import Watcher
 
     vae = load_encoder(model, device, "reconstruct")
-    n_cut = 0
-    rows = read_rows(vae, file, output, text_column=text_column)
-    for start, chunk in in_chunks(told_if_none(rows, file, output)):
-        texts = [row.text for row in chunk]
-        found = vae.embed(texts, sample_seed=seed if sample else None, first=start)
-        n_cut += found.cut
-        decoded = vae.decode(found.vectors)
-        for index, (text, reconstruction) in enumerate(zip(texts, decoded, strict=True), start):
-            record = {"index": index, "text": text, "reconstruction": reconstruction}
-            output.row(record, reconstruction)
-    tell_cut(n_cut, vae, output)
+    output.note_typing(file)
+    watcher = Watcher(output.note, output.warn)
+    rows = prepared_rows(file, vae.config.data, text_column=text_column, remarks=watcher.remarks)
+    rows = warn_if_empty(rows, name_of(file), output.warn)
+    pairs = reconstruct_all(vae, rows, watcher, sample_seed=seed if sample else None)
+    for index, (text, reconstruction) in enumerate(pairs):
+        record = {"index": index, "text": text, "reconstruction": reconstruction}
+        output.row(record, reconstruction)

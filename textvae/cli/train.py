@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textvae.cli import options
+from textvae.cli.configuration import accepts_configuration
 from textvae.cli.output import Output
 from textvae.errors import NotFoundError, UsageError
+from textvae.files.names import EXPERIMENT_FILE
 
 if TYPE_CHECKING:
     from textvae.config import Config
@@ -23,7 +25,7 @@ EXAMPLES = (
 )
 
 
-@options.accepts_configuration
+@accepts_configuration
 def train(
     texts: Annotated[
         list[str] | None,
@@ -40,31 +42,33 @@ def train(
     config: options.ConfigFile = None,
     assignments: options.Assignments = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on in DIR; TRAIN and options default to its own.")
+        bool,
+        typer.Option("--resume", help="Continue the run in DIR, with its own TRAIN and options."),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Delete the model that DIR holds, then train.")
+        bool, typer.Option("--overwrite", help="Delete the model in DIR, then train.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what training would take, and stop.")
+        bool, typer.Option("--dry-run", help="Print what training would cost, and stop.")
     ] = False,
     quiet: options.Quiet = False,
     **settings: Any,
 ) -> None:
     """Train a model on a file of sentences, one a line.
 
-    The best validation checkpoint becomes the model. Any other configuration key goes by --set; see
-    `textvae config show` for all of them. Later wins: --recipe, --config, options and --set.
+    The checkpoint with the best validation becomes the model. Use --set for configuration keys that
+    have no option; `textvae config show` lists all keys. Order of precedence, lowest first: recipe,
+    configuration file, options and --set.
     """
     if out is None and not dry_run:
-        raise UsageError("--out DIR is missing: name the folder for the model")
+        raise UsageError("--out DIR is missing; name the folder for the model")
     if resume and out is None:
-        raise UsageError("--resume needs --out DIR, the folder to go on in")
+        raise UsageError("--resume needs --out DIR, the folder of the run")
     if resume and overwrite:
-        raise UsageError("--resume and --overwrite contradict each other: choose one")
+        raise UsageError("--resume and --overwrite contradict each other; choose one")
     if resume and recipe is not None and config is None:
         raise UsageError(
-            f"--recipe {recipe} with --resume: the run goes on with its own settings; leave it out"
+            f"--recipe {recipe} with --resume: a resumed run keeps its own settings; leave it out"
         )
     base = config if config is not None or out is None or not resume else own_configuration(out)
     if texts:
@@ -76,7 +80,7 @@ def train(
         recipe=recipe, file=base, options=settings, assignments=assignments or ()
     )
     if not resolved.data.train:
-        raise UsageError("TRAIN is missing: name a file of sentences, or `-` for stdin")
+        raise UsageError("TRAIN is missing; name a file of sentences, or `-` for stdin")
     output = Output(quiet=quiet)
     if dry_run:
         print_plan(resolved, output)
@@ -85,25 +89,25 @@ def train(
 
 
 def check_alternatives(settings: Mapping[str, Any]) -> None:
-    """Raise UsageError where --target-kl stands beside an option that it replaces."""
+    """Raise UsageError if --target-kl is given with an option that it replaces."""
     from textvae.config import WITHOUT_TARGET
 
     given = [name for name in WITHOUT_TARGET if settings.get(name) is not None]
     if settings.get("target_kl") is not None and given:
         flags = " and ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise UsageError(f"--target-kl sets the weight of the KL itself: leave out {flags}")
+        raise UsageError(f"--target-kl sets the weight of the KL itself; leave out {flags}")
 
 
 def own_configuration(folder: Path) -> Path:
     """The resolved configuration of the run that `folder` holds."""
-    path = folder / "experiment.toml"
+    path = folder / EXPERIMENT_FILE
     if not path.is_file():
-        raise NotFoundError(f"--resume: {folder} holds no run: it has no {path.name}")
+        raise NotFoundError(f"--resume: {folder} is not a run; it has no {path.name}")
     return path
 
 
 def print_plan(config: Config, output: Output) -> None:
-    """Print parameters, tokens an epoch, memory and time expected."""
+    """Print parameters, tokens per epoch, and expected memory and time."""
     from textvae.api import plan
 
     output.report(plan(config, say=output.note, warn=output.warn))
@@ -112,7 +116,7 @@ def print_plan(config: Config, output: Output) -> None:
 def run_training(
     config: Config, out: Path, output: Output, *, resume: bool, overwrite: bool
 ) -> None:
-    """Train in `out`, with progress on stderr, and say what to try next."""
+    """Train in `out` with progress on stderr, then suggest commands."""
     from textvae import api
     from textvae.cli.progress import training_reporter
 

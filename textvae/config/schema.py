@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -13,6 +13,10 @@ DropoutRate = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=1, le=65536)]
 Depth = Annotated[int, Field(ge=1, le=256)]
+T = TypeVar("T")
+FIXED_ON_RESUME = "fixed on resume"
+# A field that a resumed run cannot change: sizes, phases, and parts with parameters of their own.
+Fixed = Annotated[T, FIXED_ON_RESUME]
 PRIORS_OF_A_VAE = {"standard"}  # `textvae.models.prior.register_prior` adds others
 MAX_COMMITTED_RATE = 10.0  # nats per dimension: a posterior 36,000 times narrower than the prior
 
@@ -69,17 +73,17 @@ class DataConfig(Section):
 class TokenizerConfig(Section):
     """How text becomes tokens."""
 
-    tokenizer: str = Field(
+    tokenizer: Fixed[str] = Field(
         "bpe", description="Tokenizer: bpe, word, unigram, or the path of a tokenizer.json."
     )
-    vocab_size: Annotated[int, Field(ge=8, le=1_000_000)] | None = Field(
+    vocab_size: Fixed[Annotated[int, Field(ge=8, le=1_000_000)] | None] = Field(
         None,
         description="Maximum vocabulary size with special tokens; default 4,000, or 20,000 words.",
     )
-    encoder_tokenizer: str | None = Field(
+    encoder_tokenizer: Fixed[str | None] = Field(
         None, description="Tokenizer of the encoder; by default it shares the decoder's."
     )
-    encoder_vocab_size: Annotated[int, Field(ge=8, le=1_000_000)] | None = Field(
+    encoder_vocab_size: Fixed[Annotated[int, Field(ge=8, le=1_000_000)] | None] = Field(
         None, description="Maximum vocabulary size of the encoder's own tokenizer."
     )
 
@@ -95,37 +99,37 @@ class TokenizerConfig(Section):
 class ModelConfig(Section):
     """The architecture."""
 
-    model: Literal["vae", "ae", "lm"] = Field(
+    model: Fixed[Literal["vae", "ae", "lm"]] = Field(
         "vae", description="Kind of model: VAE, autoencoder (ae) or language model (lm)."
     )
-    encoder: Literal["gru", "lstm", "transformer"] = Field(
+    encoder: Fixed[Literal["gru", "lstm", "transformer"]] = Field(
         "gru", description="Network of the encoder."
     )
-    decoder: Literal["gru", "lstm", "transformer"] = Field(
+    decoder: Fixed[Literal["gru", "lstm", "transformer"]] = Field(
         "gru", description="Network of the decoder."
     )
-    latent_size: Width = Field(32, description="Number of latent dimensions (Z).")
-    hidden_size: Width = Field(256, description="Hidden size of encoder and decoder (H).")
-    embedding_size: Width = Field(128, description="Size of the token embeddings (E).")
-    layers: Depth = Field(1, description="Number of layers in encoder and decoder each.")
-    bidirectional: bool = Field(False, description="Make a recurrent encoder bidirectional.")
-    pooling: Literal["last", "mean", "max", "attention"] = Field(
+    latent_size: Fixed[Width] = Field(32, description="Number of latent dimensions (Z).")
+    hidden_size: Fixed[Width] = Field(256, description="Hidden size of encoder and decoder (H).")
+    embedding_size: Fixed[Width] = Field(128, description="Size of the token embeddings (E).")
+    layers: Fixed[Depth] = Field(1, description="Number of layers in encoder and decoder each.")
+    bidirectional: Fixed[bool] = Field(False, description="Make a recurrent encoder bidirectional.")
+    pooling: Fixed[Literal["last", "mean", "max", "attention"]] = Field(
         "max", description="Pooling of the encoder states into one vector."
     )
-    heads: Width = Field(4, description="Number of attention heads in a Transformer.")
-    positions: Literal["rotary", "learned"] = Field(
+    heads: Fixed[Width] = Field(4, description="Number of attention heads in a Transformer.")
+    positions: Fixed[Literal["rotary", "learned"]] = Field(
         "rotary", description="Position encoding of a Transformer."
     )
-    memory_tokens: Width = Field(
+    memory_tokens: Fixed[Width] = Field(
         4, description="Number of prefix tokens through which a Transformer decoder reads z."
     )
-    tie_weights: bool = Field(
+    tie_weights: Fixed[bool] = Field(
         True, description="Share the decoder's embeddings with its output layer."
     )
     embedding_dropout: DropoutRate = Field(
         0.0, description="Dropout rate on the token embeddings, independent for each element."
     )
-    prior: str = Field("standard", description="Prior of a VAE; standard is N(0, I).")
+    prior: Fixed[str] = Field("standard", description="Prior of a VAE; standard is N(0, I).")
     variational_dropout: DropoutRate = Field(
         0.0,
         description="Dropout rate on the embeddings, one mask for a whole sentence (Gal 2016).",
@@ -136,15 +140,15 @@ class ModelConfig(Section):
     word_dropout: DropoutRate = Field(
         0.0, description="Share of the decoder's input tokens that are blanked (Bowman 2016)."
     )
-    posterior_batch_norm: Annotated[float, Field(ge=0.0)] = Field(
+    posterior_batch_norm: Fixed[Annotated[float, Field(ge=0.0)]] = Field(
         0.0,
         description="Fixed scale of batch-normalized posterior means (Zhu 2020); 0 is off.",
     )
-    committed_rate: Annotated[float, Field(ge=0.0)] = Field(
+    committed_rate: Fixed[Annotated[float, Field(ge=0.0)]] = Field(
         0.0,
         description="Lower bound on the KL in nats, built into the posterior (Razavi 2019).",
     )
-    skip_z: bool = Field(
+    skip_z: Fixed[bool] = Field(
         False, description="Also add z to the decoder's output states (Dieng 2019)."
     )
 
@@ -235,35 +239,35 @@ class ObjectiveConfig(Section):
     target_kl: Annotated[float, Field(gt=0.0)] | None = Field(
         None, description="KL in nats that a controller holds; replaces beta and kl_schedule."
     )
-    importance_samples: Positive = Field(
+    importance_samples: Fixed[Positive] = Field(
         1,
         description="Samples K of the importance-weighted bound (Burda 2016); 1 is the usual one.",
     )
-    bag_of_words_weight: Annotated[float, Field(ge=0.0)] = Field(
+    bag_of_words_weight: Fixed[Annotated[float, Field(ge=0.0)]] = Field(
         0.0, description="Weight of the bag-of-words loss, words from z alone (Zhao 2017)."
     )
-    mmd_weight: Annotated[float, Field(ge=0.0)] = Field(
+    mmd_weight: Fixed[Annotated[float, Field(ge=0.0)]] = Field(
         0.0, description="Weight of the MMD between codes and prior (Tolstikhin 2018)."
     )
-    adversarial_weight: Annotated[float, Field(ge=0.0)] = Field(
+    adversarial_weight: Fixed[Annotated[float, Field(ge=0.0)]] = Field(
         0.0, description="Weight of the adversarial loss on the codes (Makhzani 2016)."
     )
     adversary_learning_rate: Annotated[float, Field(gt=0.0)] = Field(
         5e-4, description="Learning rate of the discriminator's own Adam optimizer."
     )
-    contrastive_weight: Annotated[float, Field(ge=0.0)] = Field(
+    contrastive_weight: Fixed[Annotated[float, Field(ge=0.0)]] = Field(
         0.0, description="Weight of the contrastive loss on noisy pairs (Gao 2021)."
     )
     contrastive_temperature: Annotated[float, Field(ge=0.01)] = Field(
         0.05, description="Temperature of the cosines in the contrastive loss."
     )
-    pretrain_share: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+    pretrain_share: Fixed[Annotated[float, Field(ge=0.0, lt=1.0)]] = Field(
         0.0, description="Share of training, at its start, as an autoencoder (Li 2019)."
     )
-    reset_decoder: bool = Field(
+    reset_decoder: Fixed[bool] = Field(
         True, description="Reinitialize the decoder after autoencoder pretraining."
     )
-    aggressive: bool = Field(
+    aggressive: Fixed[bool] = Field(
         False,
         description="Add encoder-only updates until mutual information stops rising (He 2019).",
     )

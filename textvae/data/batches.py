@@ -1,4 +1,4 @@
-"""Padded token ids, and the order in which a training visits the sentences of a corpus."""
+"""Batches of padded token ids, and the order in which training visits the sentences."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from torch import Tensor
 
 from textvae.errors import UsageError
 
-_POOL_BATCHES = 64  # batches whose sentences are sorted by length together
+_POOL_BATCHES = 64  # sentences are sorted by length within pools of this many batches
 
 
 @dataclass(frozen=True)
 class Tokens:
     """Sentences as padded token ids."""
 
-    ids: Tensor  # (B, T) int64: the tokens of a sentence, its end token, padding
-    lengths: Tensor  # (B,) int64, end token included, at least 1; where ids is
+    ids: Tensor  # (B, T) int64: tokens, end token, padding
+    lengths: Tensor  # (B,) int64, end token included, at least 1; same device as `ids`
 
     @property
     def mask(self) -> Tensor:
-        """True where a token stands, False on padding, shape (B, T)."""
+        """True at tokens, False at padding, shape (B, T)."""
         places = torch.arange(self.ids.shape[1], device=self.ids.device)
         return places < self.lengths[:, None]
 
@@ -37,11 +37,11 @@ class Tokens:
         )
 
     def rows(self, index: Tensor | slice) -> Tokens:
-        """Some of the sentences; their padding stays as it is."""
+        """The sentences at these indices, with the same padding."""
         return Tokens(self.ids[index], self.lengths[index])
 
     def repeat(self, times: int) -> Tokens:
-        """The sentences `times` over, shape (times * B, T): all of them, then all again."""
+        """The whole batch repeated `times` times, shape (times * B, T)."""
         return Tokens(self.ids.repeat(times, 1), self.lengths.repeat(times))
 
     def __len__(self) -> int:
@@ -50,13 +50,13 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one process sees of one step."""
+    """The sentences of one step in one process."""
 
-    source: Tokens  # what the encoder reads
-    target: Tokens  # what the decoder predicts; the same object unless two tokenizers are at work
-    places: Tensor  # (B,) int64 on the CPU: place of each sentence in the global batch
-    total: int  # sentences of the global batch, over all processes
-    longest: int  # T of the longest source or target of the global batch
+    source: Tokens  # for the encoder
+    target: Tokens  # for the decoder; the same object if the tokenizer is shared
+    places: Tensor  # (B,) int64 on the CPU: index of each sentence in the global batch
+    total: int  # sentences in the global batch, over all processes
+    longest: int  # the largest T of source and target in the global batch
     indices: np.ndarray  # (B,) int64: row of each sentence in the corpus
 
     def to(self, device: torch.device | str) -> Batch:
@@ -67,7 +67,7 @@ class Batch:
 
 
 class Corpus(Protocol):
-    """What batches are taken from: an encoded corpus, in memory-mapped files or on a device."""
+    """An encoded corpus, in memory-mapped files or on a device."""
 
     lengths: np.ndarray
 
@@ -75,7 +75,7 @@ class Corpus(Protocol):
 
 
 def collate(ids: Sequence[Sequence[int]], eos_id: int, pad_id: int) -> Tokens:
-    """Sentences of token ids, each with its end token added, padded to the longest."""
+    """Sentences of token ids, with end tokens added, padded to the longest."""
     lengths = torch.tensor([len(sentence) + 1 for sentence in ids], dtype=torch.int64)
     longest = int(lengths.max()) if len(ids) else 0
     padded = np.full((len(ids), longest), pad_id, dtype=np.int64)
@@ -86,12 +86,14 @@ def collate(ids: Sequence[Sequence[int]], eos_id: int, pad_id: int) -> Tokens:
 
 
 def cut_to_limit(ids: Sequence[list[int]], max_tokens: int) -> tuple[list[list[int]], list[int]]:
-    """Sentences of token ids without end tokens, cut to `max_tokens` with it; which ones were cut.
+    """(ids without end tokens, indices of truncated sentences), for a limit of `max_tokens`.
+
+    The limit includes the end token.
 
     >>> cut_to_limit([[5, 6], [5, 6, 7]], 3)
     ([[5, 6], [5, 6]], [1])
     """
-    longest = max_tokens - 1  # the end token is the last
+    longest = max_tokens - 1  # one place for the end token
     too_long = [place for place, sentence in enumerate(ids) if len(sentence) > longest]
     return [sentence[:longest] for sentence in ids], too_long
 
@@ -102,11 +104,11 @@ def by_length(
     *,
     longest_first: bool = False,
 ) -> list[np.ndarray]:
-    """Batches of places (N,), sentences of similar length together to save padding.
+    """Batches of sentence indices; a batch has sentences of similar length, to save padding.
 
     Args:
         lengths: tokens of each sentence.
-        size: sentences of a batch; or, with `longest_first`, a function of its longest length.
+        size: sentences per batch; with `longest_first`, also a function of the longest length.
 
     >>> [batch.tolist() for batch in by_length([5, 2, 9, 2], 2)]
     [[1, 3], [0, 2]]
@@ -124,15 +126,15 @@ def by_length(
 
 
 class BatchPlan:
-    """Batches of sentences of similar length, each sentence once an epoch, in random order.
+    """Batches of sentences of similar length, each sentence once per epoch, in random order.
 
-    The order is a pure function of (seed, epoch). Shuffled sentences are sorted by length within
-    pools of 64 batches, cut into batches of sizes that differ by at most one, and the batches
-    are shuffled. A process takes every `world_size`-th sentence of each batch, from its rank on,
-    so the batches are the same however many processes share them.
+    The order is a pure function of (seed, epoch). Sentences are shuffled, sorted by length within
+    pools of 64 batches, and split into batches whose sizes differ by at most one; then the batches
+    are shuffled. A process takes every `world_size`-th sentence of each batch, starting at its
+    rank, so the batches do not depend on the number of processes.
 
     Raises:
-        UsageError: a process would have no sentence in some batch.
+        UsageError: a process would get no sentence in some batch.
 
     >>> plan = BatchPlan(np.array([3, 9, 4, 8]), batch_size=2, seed=0)
     >>> sorted(np.concatenate(plan.epoch(0)).tolist())
@@ -157,13 +159,13 @@ class BatchPlan:
         smallest = len(lengths) // self.steps_per_epoch
         if smallest < world_size:
             raise UsageError(
-                f"batch_size {batch_size} over {len(lengths)} sentences leaves batches of "
+                f"batch_size {batch_size} over {len(lengths)} sentences gives batches of "
                 f"{smallest}, too few for {world_size} processes; use a larger batch_size or "
                 "fewer processes"
             )
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
-        """The global batches of an epoch: row indices into the corpus."""
+        """The global batches of an epoch, as row indices into the corpus."""
         random = np.random.default_rng([self.seed, epoch])
         order = random.permutation(len(self.lengths))
         bounds = self._cuts[[*range(0, self.steps_per_epoch, _POOL_BATCHES), -1]]
@@ -176,9 +178,9 @@ class BatchPlan:
     def batches(
         self, corpus: Corpus, epoch: int, start: int = 0, *, target: Corpus | None = None
     ) -> Iterator[Batch]:
-        """This process's share of the batches of an epoch, from batch `start` on.
+        """This process's share of each batch of an epoch, starting at batch `start`.
 
-        `target` is the same sentences under the decoder's tokenizer, where that is another.
+        `target` holds the same sentences as tokens of the decoder, if its tokenizer differs.
         """
         decoded = corpus if target is None else target
         for indices in self.epoch(epoch)[start:]:
@@ -195,6 +197,6 @@ class BatchPlan:
 
     @cached_property
     def padding(self) -> float:
-        """The share of positions that are padding, in the first epoch."""
+        """The share of padding among all positions, in the first epoch."""
         padded = sum(len(batch) * int(self.lengths[batch].max()) for batch in self.epoch(0))
         return 1.0 - int(self.lengths.sum(dtype=np.int64)) / padded

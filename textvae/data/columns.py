@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from textvae.data.remarks import Remarks
 from textvae.errors import DataError, NotFoundError, shown
+from textvae.progress import Remarks
 
 TEXT, LABEL, LOG_PROB = "text", "label", "log_prob"
 _LISTED, _LONG_NAME = 9, 50  # columns listed in a message; characters of a name shown unquoted

@@ -1,7 +1,7 @@
 """A corpus of token ids in a memory-mapped Arrow file, and its copy on a device.
 
-A file is a stream of record batches ("slabs"), a row a sentence, so that writing needs the memory
-of one slab, and reading only what is touched.
+A file is a sequence of record batches ("slabs") with one row per sentence. Writing needs memory
+for one slab; reading loads only the pages it uses.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from textvae.files.atomic import replacing
 
 _SLAB_ROWS = 65_536
 _SLAB_BYTES = 64 << 20
-_PIECE_ROWS = 4_096  # encoded at once, or fewer
+_PIECE_ROWS = 4_096  # most rows to encode at a time
 _PIECE_CHARACTERS = 4 << 20
 _DISK_RESERVE = 64 << 20
 _SCHEMA = pa.schema(
     [
         pa.field("ids", pa.list_(pa.int32())),  # end token included
-        pa.field("text", pa.large_string()),  # whole, also where the ids were cut
+        pa.field("text", pa.large_string()),  # complete, even if the ids were truncated
         pa.field("label", pa.string()),
         pa.field("log_prob", pa.float64()),
     ]
@@ -42,7 +42,7 @@ _SCHEMA = pa.schema(
 
 @dataclass
 class Counts:
-    """What became of the rows; words (between white space) and UTF-8 bytes of those kept."""
+    """Counts of rows by outcome; words (split at white space) and UTF-8 bytes of kept rows."""
 
     n_cut: int = 0
     n_dropped: int = 0
@@ -65,7 +65,7 @@ class EncodedCorpus:
         try:
             reader = pa.ipc.open_file(pa.memory_map(str(path)))
             if reader.schema != _SCHEMA:
-                raise pa.ArrowInvalid("not the columns of an encoded corpus")
+                raise pa.ArrowInvalid("the columns are not those of an encoded corpus")
             last, metadata = reader.get_batch_with_custom_metadata(reader.num_record_batches - 1)
             slabs = [reader.get_batch(i) for i in range(reader.num_record_batches - 1)] + [last]
             self._counts = Counts(**json.loads(metadata["counts"]))
@@ -91,11 +91,11 @@ class EncodedCorpus:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the token ids, as they stand in the file and on a device."""
+        """The size of the token ids in bytes, in the file and on a device."""
         return 4 * self.n_tokens
 
     def tokens(self, indices: np.ndarray) -> Tokens:
-        """The sentences of these rows, padded to the longest of them, on the CPU."""
+        """The sentences of these rows, padded to the longest, on the CPU."""
         indices = np.asarray(indices)
         lengths = self.lengths[indices].astype(np.int64)
         padded = np.full((len(indices), lengths.max(initial=0)), self.pad_id, dtype=np.int64)
@@ -107,13 +107,13 @@ class EncodedCorpus:
         return Tokens(torch.from_numpy(padded), torch.from_numpy(lengths))
 
     def _places(self, indices: np.ndarray) -> Iterator[tuple[int, int]]:
-        """(slab, row within it) of each row of the corpus."""
+        """(slab, row in the slab) for each of these rows of the corpus."""
         slabs = np.searchsorted(self._first_rows, indices, side="right") - 1
         within = indices - self._first_rows[slabs]
         return zip(slabs.tolist(), within.tolist(), strict=True)
 
     def texts(self, indices: np.ndarray) -> list[str]:
-        """The texts of these rows, lower-cased and normalised as configured, never cut."""
+        """The texts of these rows, lower-cased and normalised as configured, never truncated."""
         places = self._places(np.asarray(indices))
         return [self._slabs[slab].column("text")[place].as_py() for slab, place in places]
 
@@ -126,7 +126,7 @@ class EncodedCorpus:
 
     @cached_property
     def labels(self) -> list[str | None] | None:
-        """The label of each sentence; None where there is not one."""
+        """The label of each sentence; None if no sentence has a label."""
         columns = [slab.column("label") for slab in self._slabs]
         if all(column.null_count == len(column) for column in columns):
             return None
@@ -134,14 +134,14 @@ class EncodedCorpus:
 
     @cached_property
     def log_probs(self) -> np.ndarray | None:
-        """The true log-probability of each sentence, nats, (N,); NaN where a row has none."""
+        """The true log-probability of each sentence in nats, (N,); NaN where a row has none."""
         columns = [slab.column("log_prob") for slab in self._slabs]
         if all(column.null_count == len(column) for column in columns):
             return None
         return np.concatenate([column.to_numpy(zero_copy_only=False) for column in columns])
 
     def on_device(self, device: torch.device | str) -> DeviceCorpus:
-        """The same token ids, resident on `device`."""
+        """A copy of the token ids on `device`."""
         flat = torch.empty(self.n_tokens, dtype=torch.int32, device=device)
         end = 0
         for ids in self._ids:
@@ -151,7 +151,7 @@ class EncodedCorpus:
 
 
 class DeviceCorpus:
-    """Token ids on a device, gathered there without waiting for it."""
+    """Token ids on a device, gathered there without synchronising with the CPU."""
 
     def __init__(self, flat: torch.Tensor, lengths: np.ndarray, pad_id: int) -> None:
         self.lengths = lengths
@@ -163,10 +163,10 @@ class DeviceCorpus:
         return len(self.lengths)
 
     def tokens(self, indices: np.ndarray) -> Tokens:
-        """As `EncodedCorpus.tokens`, on the device."""
+        """The sentences of these rows, padded to the longest, on the device."""
         device = self._flat.device
         spans = torch.from_numpy(np.stack([self._starts[indices], self.lengths[indices]]))
-        longest = int(spans[1].max()) if len(indices) else 0  # on the host: T without a wait
+        longest = int(spans[1].max()) if len(indices) else 0  # on the CPU: no synchronisation for T
         if device.type == "cuda":
             spans = spans.pin_memory()
         starts, lengths = spans.to(device, non_blocking=True)
@@ -177,9 +177,9 @@ class DeviceCorpus:
 
 
 def fits_on_device(corpus: EncodedCorpus, device: torch.device | str, share: float = 0.25) -> bool:
-    """Whether the ids of `corpus` take at most `share` of the memory that is free on `device`.
+    """True if the ids of `corpus` take at most `share` of the free memory of `device`.
 
-    False for the CPU, where a copy has nothing over the mapped file.
+    False for the CPU, where a copy has no advantage over the mapped file.
     """
     device = torch.device(device)
     if device.type == "cuda":
@@ -200,19 +200,20 @@ def write_corpus(
     overlong: str,
     beside: Tokenizer | None = None,
 ) -> None:
-    """Encodes rows into a corpus file at `path`, which appears only when it is complete.
+    """Encode rows into a corpus file at `path`, which appears only when it is complete.
 
-    Blank rows are left out; sentences of more than `max_tokens` tokens, end token included, are
-    cut or dropped as `overlong` says; all three are counted. With `beside`, the tokenizer of
-    another corpus of the same rows, those too long for it are dropped, too.
+    Blank rows are skipped. Sentences of more than `max_tokens` tokens, end token included, are
+    truncated or dropped, depending on `overlong`. The file holds the counts of all three. `beside`
+    is the tokenizer of another corpus of the same rows; sentences too long for it count as too
+    long here.
 
     Raises:
         DataError: the disk has no room, or a row cannot be read.
-        OSError: it cannot be written; the error names `path`.
+        OSError: the file cannot be written; the error names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     counts = Counts()
-    # Processes that write the same corpus at the same time replace it by its equal.
+    # Processes that write the same corpus at the same time write equal files.
     with replacing(path) as file, pa.ipc.new_file(file, _SCHEMA) as writer:
         sentences = _encoded(rows, tokenizer, beside, max_tokens, overlong, counts)
         for slab in _slabs(sentences):
@@ -223,13 +224,13 @@ def write_corpus(
 
 
 def check_free_disk(folder: Path, needed: int) -> None:
-    """Raises DataError where `folder` has not `needed` bytes free, and some to spare."""
+    """Raise DataError unless `folder` has `needed` bytes of free disk, and a reserve."""
     free = shutil.disk_usage(folder).free
     if free < needed + _DISK_RESERVE:
         raise DataError(
-            f"{folder}: {free >> 20} MiB of disk are free, the encoded corpus needs about "
-            f"{(needed + _DISK_RESERVE) >> 20}; choose another folder with data.cache_dir or "
-            "TEXTVAE_CACHE, or clear this one"
+            f"{folder}: {free >> 20} MiB of disk are free, but the encoded corpus needs about "
+            f"{(needed + _DISK_RESERVE) >> 20} MiB; choose another folder with data.cache_dir or "
+            "TEXTVAE_CACHE, or delete files here"
         )
 
 
@@ -241,7 +242,7 @@ def _encoded(
     overlong: str,
     counts: Counts,
 ) -> Iterator[tuple[Row, list[int]]]:
-    """(row, its ids with the end token) of the rows that are kept; fills `counts`."""
+    """(row, ids with the end token) for each kept row; fills `counts`."""
     for piece in _pieces(rows):
         kept = [row for row in piece if row.text and not row.text.isspace()]
         counts.n_blank += len(piece) - len(kept)
@@ -265,7 +266,7 @@ def _encoded(
 
 
 def _pieces(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """The rows, some at a time."""
+    """The rows in groups to encode together."""
     piece: list[Row] = []
     n_characters = 0
     for row in rows:

@@ -6,9 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from textvae.data.remarks import Remarks
 from textvae.data.rows import Row
 from textvae.errors import shown
+from textvae.progress import Remarks
 
 # What programs write for a value that is missing, in lower case. Some are names too: NA is a
 # country, Null a surname, None an answer. So a label that reads so stays a label.

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from textvae.data.columns import Choice, value_of
-from textvae.data.remarks import Remarks
 from textvae.data.rows import Row, checked_row
 from textvae.errors import DataError, NotFoundError, UsageError
+from textvae.progress import Remarks
 
 
 def read_hub_rows(spec: str, choice: Choice, remarks: Remarks) -> Iterator[Row]:

@@ -11,10 +11,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from textvae.data.columns import Choice, value_of
 from textvae.data.compression import check_expansion, read_chunks
-from textvae.data.remarks import Remarks
 from textvae.data.rows import Row, checked_row
 from textvae.data.sources import Source
 from textvae.errors import DataError, is_utf8
+from textvae.progress import Remarks
 
 if TYPE_CHECKING:
     import pyarrow

@@ -1,4 +1,4 @@
-"""From what a user names to a tokenizer and encoded corpora, each made once and found again."""
+"""Tokenizers and encoded corpora from the user's data, each made once and then cached."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ from textvae.data.compression import read_chunks
 from textvae.data.corpus import EncodedCorpus, check_free_disk, write_corpus
 from textvae.data.doubts import wrongly_converted
 from textvae.data.readers import clean_rows, rows_of, rows_of_texts
-from textvae.data.remarks import Remarks, Say, silent
 from textvae.data.rows import Row, hash_fraction
 from textvae.data.sources import STDIN, Source, find_sources
 from textvae.data.tokenizers import KINDS, Tokenizer
 from textvae.data.writing import writing_of
 from textvae.errors import ConfigError, DataError, NotFoundError, UsageError
+from textvae.files.names import TOKENIZER_FILE
+from textvae.progress import Remarks, Say, silent
 
-_FORMAT = 2  # of everything in the cache: raise it when the same input would give another result
-_TOKENIZER_BYTES = 256 << 20  # of text that a tokenizer is trained on at most, about
-_COMPRESSED = 5  # text is about so many times as long as its compressed file
-_DISK_PER_BYTE = 3  # an encoded corpus is about so many times as long as its text
-_JUDGED = 1000  # sentences by which the writing is told
+_FORMAT = 2  # of cached files; increase it when the same input would give another result
+_TOKENIZER_BYTES = 256 << 20  # most text to train a tokenizer on, approximate
+_COMPRESSED = 5  # size of text / size of its compressed file, approximate
+_DISK_PER_BYTE = 3  # size of an encoded corpus / size of its text, approximate
+_JUDGED = 1000  # sentences by which the writing is recognized
 
 
 class TokenizedCorpora(NamedTuple):
-    """The sentences of training and validation as the tokens of one tokenizer."""
+    """The training and validation sentences as tokens of one tokenizer."""
 
     tokenizer: Tokenizer
     train: EncodedCorpus
@@ -43,22 +44,21 @@ class TokenizedCorpora(NamedTuple):
 
 
 class Corpora(NamedTuple):
-    """What training starts from."""
+    """The tokenizers and corpora for training."""
 
-    tokenizer: Tokenizer  # of the decoder
+    tokenizer: Tokenizer  # the decoder's tokenizer
     train: EncodedCorpus
     valid: EncodedCorpus
-    of_encoder: TokenizedCorpora | None = None  # the same sentences, if it has its own tokenizer
+    of_encoder: TokenizedCorpora | None = None  # for an encoder with its own tokenizer
 
     @property
     def source(self) -> TokenizedCorpora:
-        """The sentences as the encoder reads them; the decoder's own objects where it shares
-        them."""
+        """The encoder's tokenizer and corpora; the decoder's if they share a tokenizer."""
         return self.of_encoder or TokenizedCorpora(self.tokenizer, self.train, self.valid)
 
     @property
     def fingerprint(self) -> str:
-        """What tells these sentences from others, and their tokens."""
+        """A digest of the sentences and their tokens."""
         sides = [self.train, self.valid]
         if self.of_encoder is not None:
             sides += [self.of_encoder.train, self.of_encoder.valid]
@@ -66,7 +66,7 @@ class Corpora(NamedTuple):
 
     @property
     def tokenizer_fingerprint(self) -> str:
-        """What tells the tokenizers from others."""
+        """A digest of the tokenizers."""
         own = self.tokenizer.fingerprint
         if self.of_encoder is None:
             return own
@@ -75,15 +75,15 @@ class Corpora(NamedTuple):
 
 @dataclass(frozen=True)
 class Collection:
-    """Rows that can be read again and again, and a digest that knows when they changed."""
+    """Rows that can be read repeatedly, and a digest that changes with them."""
 
-    name: str  # as errors call it
+    name: str  # for error messages
     rows: Callable[[], Iterator[Row]]
     digest: str
-    text_bytes: int  # about
+    text_bytes: int  # approximate
 
     def where(self, keep: Callable[[str], bool], rule: str) -> Collection:
-        """The rows whose text `keep` accepts; `rule` says the same for the digest."""
+        """The rows whose text `keep` accepts; `rule` identifies `keep` in the digest."""
         rows = self.rows
         return replace(
             self,
@@ -105,20 +105,21 @@ def load_corpora(
 ) -> Corpora:
     """The tokenizer and the training and validation corpora that a configuration describes.
 
-    Texts in memory take the place of `data.train` and `data.valid`. Without validation texts, a
-    share of the training texts is held out by a hash of each text, so that equal texts stay
-    together. The tokenizer is `own_tokenizer`, that of a run that goes on; else it is trained on
-    the training texts alone. What was prepared before, from the same content with the same
-    options, comes from the cache.
+    Texts in memory replace `data.train` and `data.valid`. Without validation texts, a share of the
+    training texts is held out by a hash of each text, so duplicates stay together. The tokenizer
+    is `own_tokenizer` (of a resumed run); otherwise it is trained on the training texts only.
+    Results for the same content and the same options come from the cache.
 
     Raises:
-        NotFoundError, DataError: what `open_rows` raises; also where no sentence is left, and
-            where the disk has no room for the encoded corpora.
+        NotFoundError, DataError: the errors of `open_rows`; no sentence is left; the disk has no
+            room for the encoded corpora.
     """
     if texts is None and not data.train:
         raise UsageError("no training data; name a file, a glob, `-` or hf:NAME")
     if isinstance(texts, str) or isinstance(valid_texts, str):
-        raise UsageError("expected a list of texts, got one string; files go by config.data.train")
+        raise UsageError(
+            "expected a list of texts, got one string; to name files, set config.data.train"
+        )
     remarks = Remarks(say, warn)
     with ExitStack() as stack:
         train = _collection(stack, data, data.train, texts, "texts", say, remarks)
@@ -175,12 +176,12 @@ def _nothing_left(
         f"{corpus.n_dropped} too long{f', {held_out} held out' if held_out else ''})"
     )
     if corpus.n_dropped:
-        return f"{message}; raise --max-tokens or set data.overlong=cut"
+        return f"{message}; increase --max-tokens or set data.overlong=cut"
     if part == "validation":
-        return f"{message}; name a file with --valid, or raise data.valid_fraction with --set"
+        return f"{message}; name a file with --valid, or increase data.valid_fraction with --set"
     if held_out:
-        return f"{message}; name a file for validation with --valid"
-    return f"{message}; expected a sentence a line"
+        return f"{message}; name a validation file with --valid"
+    return f"{message}; expected one sentence per line"
 
 
 def _collection(
@@ -194,7 +195,7 @@ def _collection(
 ) -> Collection:
     options = [data.text_column, data.label_column, data.lowercase, data.normalization, _FORMAT]
     if texts is not None:
-        kept = list(texts)  # a generator could be read only once
+        kept = list(texts)  # a generator can be read only once
         return _hashed(name, lambda: rows_of_texts(kept, data, name=name), options)
     sources = [_rereadable(stack, source, say) for source in find_sources(specs)]
     name = ", ".join(STDIN if spec == "-" else spec for spec in specs)
@@ -214,27 +215,29 @@ def _collection(
 
 
 def _rereadable(stack: ExitStack, source: Source, say: Say) -> Source:
-    """`source`, copied to a temporary file where it can be read only once."""
+    """`source`, copied to a temporary file if it can be read only once."""
     if source.format == "hf" or (source.path is not None and source.path.is_file()):
         return source
-    say(f"reading {source.name}")  # which may wait for somebody to write
+    say(f"reading {source.name}")  # may wait for another process
     spool = stack.enter_context(tempfile.NamedTemporaryFile(prefix="textvae-"))
     try:
         for chunk in read_chunks(source):
             spool.write(chunk)
         spool.flush()
     except OSError as error:
-        raise DataError(f"{source.name}: cannot be kept in {spool.name}: {error}") from None
+        raise DataError(
+            f"{source.name}: cannot copy to {spool.name}: {error}; try another folder with TMPDIR"
+        ) from None
     return replace(source, path=Path(spool.name), compression="")
 
 
 def _size(source: Source) -> int:
-    assert source.path is not None  # for the type checker: data sets went another way
+    assert source.path is not None  # for the type checker: Hugging Face data sets never come here
     return source.path.stat().st_size
 
 
 def _digest(source: Source) -> str:
-    """Of the bytes as they stand in the file: much faster than reading rows."""
+    """A digest of the raw bytes of the file, which is much faster than reading rows."""
     digest = hashlib.blake2b(digest_size=16)
     for chunk in read_chunks(replace(source, compression="")):
         digest.update(chunk)
@@ -252,7 +255,7 @@ def _hashed(name: str, rows: Callable[[], Iterator[Row]], options: Sequence[obje
 
 
 def _split(whole: Collection, fraction: float) -> tuple[Collection, Collection]:
-    """(training, validation): a text's hash decides, so equal texts are on the same side."""
+    """(training, validation), split by a hash of each text, so duplicates stay together."""
     train = whole.where(lambda text: hash_fraction(text) >= fraction, f"train {fraction}")
     valid = whole.where(lambda text: hash_fraction(text) < fraction, f"valid {fraction}")
     return train, replace(valid, text_bytes=int(whole.text_bytes * fraction))
@@ -262,8 +265,8 @@ def _tokenizer(folder: Path, train: Collection, config: TokenizerConfig, say: Sa
     if config.tokenizer not in KINDS:
         if config.vocab_size is not None:
             raise ConfigError(
-                f"vocab_size {config.vocab_size} has no effect on the tokenizer "
-                f"{config.tokenizer}; leave it out"
+                f"vocab_size {config.vocab_size} does not apply to the existing tokenizer "
+                f"{config.tokenizer}; leave vocab_size out"
             )
         return _existing_tokenizer(Path(config.tokenizer))
     key = fingerprint("tokenizer", train.digest, config.tokenizer, config.vocab_size)
@@ -271,10 +274,10 @@ def _tokenizer(folder: Path, train: Collection, config: TokenizerConfig, say: Sa
     if path.exists():
         try:
             return Tokenizer.load(path)
-        except DataError as error:  # the machine crashed while it was written
+        except DataError as error:  # a crash interrupted the write
             say(f"{error}; training it again")
     say(f"training the {config.tokenizer} tokenizer")
-    # Bounded memory whatever the corpus: of a large one, a share of the distinct texts.
+    # To limit memory, a large corpus is sampled: a share of the distinct texts.
     share = min(1.0, _TOKENIZER_BYTES / max(train.text_bytes, 1))
     texts = (
         row.text
@@ -287,11 +290,13 @@ def _tokenizer(folder: Path, train: Collection, config: TokenizerConfig, say: Sa
 
 
 def _existing_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer of a file, or of a model folder."""
+    """The tokenizer in a file or a model folder."""
     if os.path.isdir(path):
-        path = path / "tokenizer.json"
+        path = path / TOKENIZER_FILE
     if not os.path.exists(path):
-        raise NotFoundError(f"tokenizer {path}: neither one of {', '.join(KINDS)} nor a file")
+        raise NotFoundError(
+            f"tokenizer {path}: not found; name a file, a model folder or one of {', '.join(KINDS)}"
+        )
     return Tokenizer.load(path)
 
 
@@ -303,7 +308,7 @@ def _corpus(
     data: DataConfig,
     say: Say,
 ) -> EncodedCorpus:
-    """The sentences of a collection; those too long for the tokenizer `beside` it drop out too."""
+    """The encoded sentences of a collection, without those too long for `beside`, if given."""
     other = None if data.overlong == "cut" else beside
     with_other = [] if other is None else [other.fingerprint]
     key = fingerprint(

@@ -8,10 +8,10 @@ from textvae.config import DataConfig
 from textvae.data.columns import Choice
 from textvae.data.doubts import watched
 from textvae.data.formats import read_rows
-from textvae.data.remarks import Remarks
 from textvae.data.rows import Row, checked_row, hash_fraction, text_cleaner
 from textvae.data.sources import Source, find_sources
 from textvae.errors import DataError
+from textvae.progress import Remarks
 
 __all__ = ["Row", "hash_fraction", "open_rows", "read_sentences", "rows_of", "rows_of_texts"]
 

@@ -16,10 +16,10 @@ from itertools import chain, islice
 from textvae.data.columns import TEXT, Choice, Columns
 from textvae.data.lines import read_lines
 from textvae.data.records import Lines, Records, records_of
-from textvae.data.remarks import Remarks
 from textvae.data.rows import Row, checked_row
 from textvae.data.sources import Source
 from textvae.errors import DataError, shown
+from textvae.progress import Remarks
 from textvae.wording import counted
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "TABs", "|": "vertical bars"}

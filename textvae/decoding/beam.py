@@ -1,4 +1,4 @@
-"""Beam search: the most probable sentence that a few hypotheses at a time can find."""
+"""Beam search: a search for the most probable sentence with a few hypotheses at a time."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from textvae.models.decoder import Decoder
 def beam_search(
     decoder: Decoder, z: Tensor | None, n: int, settings: Sampling, limit: int
 ) -> list[list[int]]:
-    """Token ids of the best sentence found for each row of z, without the end token.
+    """The token ids of the best sentence for each row of z, without the end token.
 
-    The score of a sentence is log p(x | z) / length^length_penalty, end token counted in both
-    (Wu 2016, eq. 14, in its plain form). At each step the continuations of the `beams`
-    hypotheses are ranked: those among the first `beams` that end are finished, and the first
-    `beams` that do not end live on. After `limit - 1` tokens each hypothesis ends with its
-    log p(end). A search stops when no live hypothesis can beat the best finished one, so with
-    one beam and no length penalty it is greedy decoding, and with beams for all continuations it
-    is exact. Equal scores: the shorter sentence, then the lower ids.
+    The score of a sentence is log p(x | z) / length^length_penalty; both count the end token (a
+    simple form of Wu 2016, eq. 14). At each step all continuations of the `beams` hypotheses are
+    ranked. Those among the first `beams` that end are finished; the first `beams` that do not end
+    continue. After `limit - 1` tokens each hypothesis ends with its log p(end).
 
-    `min_tokens` restricts which sentences compete and leaves their scores as they are;
-    `repetition_penalty` changes the distribution and so the scores.
+    The search stops when no live hypothesis can beat the best finished one. With one beam and no
+    length penalty this is greedy decoding; with enough beams for all continuations it is exact.
+    Ties go to the shorter sentence, then to the lower ids.
+
+    `min_tokens` excludes short sentences and does not change scores; `repetition_penalty` changes
+    the distribution and therefore the scores.
     """
     K = settings.beams
     device, eos = decoder.device, decoder.vocabulary.eos_id
@@ -33,9 +34,9 @@ def beam_search(
     state = decoder.start(z, n).rows(every_beam)  # n * K
     tokens = torch.full((n * K,), decoder.vocabulary.bos_id, device=device)
     scores = torch.full((n, K), -torch.inf, dtype=torch.float64, device=device)
-    scores[:, 0] = 0.0  # one hypothesis at first: the empty one
+    scores[:, 0] = 0.0  # at the start only the empty hypothesis
     produced = tokens.new_empty(n, K, 0)
-    rows = torch.arange(n, device=device)  # place of each sentence still searched
+    rows = torch.arange(n, device=device)  # index of each sentence whose search goes on
     best = torch.full((n, limit), eos, device=device)
     best_scores = torch.full((n,), -torch.inf, dtype=torch.float64, device=device)
 
@@ -47,7 +48,7 @@ def beam_search(
         if t < settings.min_tokens:
             logits = forbid(logits, eos)
         if t < limit - 1:
-            # Of each hypothesis K + 1 tokens: K go on even where one is the end.
+            # K + 1 tokens per hypothesis, so that K remain if one is the end token.
             top, ids = largest(logits, min(K + 1, logits.shape[1]))
         else:
             top, ids = logits[:, eos : eos + 1], torch.full_like(tokens[:, None], eos)
@@ -56,16 +57,16 @@ def beam_search(
         ended = ids == eos
         ended[:, K:] = False
         found = (totals / (t + 1) ** settings.length_penalty).masked_fill(~ended, -torch.inf)
-        score, place = found.max(1)  # of equals the first
+        score, place = found.max(1)  # ties: the first
         better = (score > best_scores[rows]).nonzero().squeeze(1)
         best_scores[rows[better]] = score[better]
         best[rows[better], :t] = produced[better, parents[better, place[better]]]
         if t == limit - 1:
             break
 
-        alive = (ids == eos).int().sort(dim=1, stable=True).indices[:, :K]  # the first K that go on
+        alive = (ids == eos).int().sort(dim=1, stable=True).indices[:, :K]  # K that do not end
         scores, parents, ids = (part.gather(1, alive) for part in (totals, parents, ids))
-        # Log-probabilities only fall, and no length divides them by more than the limit does.
+        # An upper bound: log-probabilities only decrease, and the length is at most `limit`.
         bound = scores[:, 0] / limit**settings.length_penalty
         searching = (bound > best_scores[rows]).nonzero().squeeze(1)
         if len(searching) == 0:
@@ -81,8 +82,11 @@ def beam_search(
 def _ranked(scores: Tensor, log_probs: Tensor, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Scores, hypotheses and tokens of all continuations, each (B, K * M), best first.
 
-    From the scores (B, K) of the hypotheses, and M tokens of each by log_probs and ids
-    (B * K, M). Of equals the earlier hypothesis comes first, then the lower id.
+    Ties go to the earlier hypothesis, then to the lower id.
+
+    Args:
+        scores: the scores of the hypotheses, (B, K).
+        log_probs, ids: M next tokens of each hypothesis, (B * K, M).
     """
     B, K = scores.size()
     M = ids.shape[1]

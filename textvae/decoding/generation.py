@@ -1,4 +1,4 @@
-"""From latent vectors to token ids: one loop over time, from which finished sentences leave."""
+"""Generation: latent vectors -> token ids, in one loop that drops finished sentences."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def decode(
     *,
     streams: SampleStreams | None = None,
 ) -> list[list[int]]:
-    """Token ids of `n` sentences, without start and end tokens; z (n, Z), or None (lm).
+    """The token ids of `n` sentences, without start and end tokens; z (n, Z), or None (lm).
 
-    A sentence depends on its own z and stream only, not on the other rows. The model is in
-    eval mode, z on its device; all n are decoded at once (see `decode_batches`).
+    Each sentence depends only on its own z and stream. The model must be in eval mode, and z on
+    its device. All n sentences are decoded at once; see `decode_batches` for many.
 
     Raises:
         UsageError: `sample` without `streams`, or `max_tokens` above the model's limit.
@@ -48,7 +48,7 @@ def decode(
     device, eos = decoder.device, decoder.vocabulary.eos_id
     state = decoder.start(z, n)
     tokens = torch.full((n,), decoder.vocabulary.bos_id, device=device)
-    rows = torch.arange(n, device=device)  # place of each sentence still in the batch
+    rows = torch.arange(n, device=device)  # index of each unfinished sentence
     produced = torch.full((n, limit), eos, device=device)
     for t in range(limit - 1):
         logits, state = decoder.step(tokens, state)  # (N, V)
@@ -70,7 +70,7 @@ def decode(
 
 def _choose(logits: Tensor, settings: Sampling, streams: SampleStreams | None, t: int) -> Tensor:
     if settings.strategy == "greedy" or streams is None:
-        tokens = logits.argmax(1)  # of equals the first
+        tokens = logits.argmax(1)  # ties: the first
         require_finite(logits.gather(1, tokens[:, None]))
         return tokens
     return draw(
@@ -90,7 +90,7 @@ def decode_batches(
     seed: int = 0,
     batch_size: int = 256,
 ) -> Iterator[list[int]]:
-    """Token ids of the sentence of each row of z (N, Z), decoded `batch_size` at a time."""
+    """The token ids of a sentence for each row of z (N, Z), decoded `batch_size` at a time."""
     for first in range(0, len(z), batch_size):
         part = z[first : first + batch_size].to(model.device)
         streams = SampleStreams(seed, np.arange(first, first + len(part)))
@@ -106,13 +106,13 @@ def generate(
     batch_size: int = 256,
     latents: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[list[int]]:
-    """Token ids of `n` samples of the model; sample i is a function of (seed, i) alone.
+    """The token ids of `n` samples of the model; sample i depends only on (seed, i).
 
     Memory grows with `batch_size`, not with n.
 
     Args:
-        latents: standard normal noise (B, noise_size) -> z (B, Z); none: the model's prior. For
-            sentences near one text, `lambda noise: mean + scale * stddev * noise[:, :Z]`.
+        latents: maps standard normal noise (B, noise_size) to z (B, Z); default: the model's
+            prior. For sentences near a text: `lambda noise: mean + scale * stddev * noise[:, :Z]`.
     """
     prior = model.prior
     latents = latents or (None if prior is None else prior.sample)

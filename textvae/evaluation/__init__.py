@@ -1,1 +1,1 @@
-"""What a trained model is worth: likelihood, information in the latent, quality of its text."""
+"""Evaluation of models: likelihood, information in the latent, quality of generated text."""

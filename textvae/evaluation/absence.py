@@ -1,4 +1,4 @@
-"""Why a model lacks figures that others have."""
+"""Why some metrics are undefined for a model."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from textvae.config import ObjectiveConfig
 
 
 def why_no_likelihood(kind: str, objective: ObjectiveConfig) -> str | None:
-    """The reason, for people, why `nll_iw` and its like are absent; None where they are not.
+    """A message that explains why `nll_iw` and related metrics are absent; None if they exist.
 
-    A deterministic encoder gives a sentence a point: q(z|x) has no density, so neither its KL
-    nor an importance weight exists. That its codes together are distributed as p(z), as after
-    Makhzani 2016 or Tolstikhin 2018, gives no density of one given x either.
+    A deterministic encoder maps a sentence to a point: q(z|x) has no density, so the KL and the
+    importance weights do not exist. Matching the codes of all sentences to p(z), as in Makhzani
+    2016 or Tolstikhin 2018, does not change this: q(z|x) still has no density.
     """
     if kind != "ae":
         return None
     weights = {"adversarial": objective.adversarial_weight, "Wasserstein": objective.mmd_weight}
     matched = [name for name, weight in weights.items() if weight > 0]
     name = " and ".join(matched)
-    reason = f"this {name + ' ' if name else ''}autoencoder gives a sentence a point, not a density"
+    reason = f"this {name + ' ' if name else ''}autoencoder maps text to a point, not a density"
     if matched:
-        reason += " (its codes follow p(z) only all together)"
+        reason += " (only the codes of all sentences together follow p(z))"
     return (
-        f"{reason}: kl, nll_elbo, nll_iw, perplexities, mi, active_units and gap are not defined; "
-        "a vae has them"
+        f"{reason}: kl, nll_elbo, nll_iw, perplexities, mi, active_units and gap are undefined; "
+        "train a vae to get them"
     )

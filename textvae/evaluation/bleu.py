@@ -1,4 +1,4 @@
-"""BLEU of reconstructions, and Self-BLEU of samples, both by sacrebleu."""
+"""BLEU of reconstructions and Self-BLEU of samples, computed by sacrebleu."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def bleu(
     hypotheses: Sequence[str], references: Sequence[str], writing: Writing
 ) -> tuple[float, str]:
     """Corpus BLEU-4, 0 to 100, and sacrebleu's signature. Papineni 2002; Post 2018."""
-    metric = BLEU(tokenize=SACREBLEU_TOKENIZE[writing], force=True)  # force: no advice on stderr
+    metric = BLEU(tokenize=SACREBLEU_TOKENIZE[writing], force=True)  # force: no hints on stderr
     score = metric.corpus_score(list(hypotheses), [list(references)]).score
     return score, str(metric.get_signature())
 
@@ -30,15 +30,15 @@ def self_bleu(
     hypotheses: int = SELF_BLEU_SAMPLES,
     others: int = SELF_BLEU_OTHERS,
 ) -> Tensor:
-    """BLEU-4 of each of the first `hypotheses` samples against the `others` next to it, (M,).
+    """BLEU-4 of each of the first `hypotheses` samples against the next `others` samples, (M,).
 
-    0 to 100; the mean is Self-BLEU, Zhu 2018, section 3.2. Short of samples, it takes all.
+    0 to 100; the mean is Self-BLEU (Zhu 2018, section 3.2). With fewer samples, all are used.
 
     Raises:
-        ValueError: fewer than two samples.
+        ValueError: there are fewer than two samples.
     """
     if len(samples) < 2:
-        raise ValueError("self_bleu needs two samples or more")
+        raise ValueError("self_bleu needs at least two samples")
     metric = BLEU(tokenize=SACREBLEU_TOKENIZE[writing], effective_order=True, force=True)
     around = [*samples, *samples]
     others = min(others, len(samples) - 1)

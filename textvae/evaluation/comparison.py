@@ -1,5 +1,6 @@
-"""Several models on the same sentences: the report of each, and how they differ sentence by
-sentence, which is known much better than the difference of their means.
+"""Comparison of models on the same sentences: a report for each, and paired differences.
+
+Paired differences have much smaller standard errors than differences of means.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ from textvae.evaluation.sentences import lowest_hashes
 from textvae.models.sentence import SentenceModel
 from textvae.progress import Progress
 
-PAIRED = ("nll_iw", "nll_elbo", "rec")  # nats of a sentence, whatever its tokens are
+PAIRED = ("nll_iw", "nll_elbo", "rec")  # nats per sentence, so independent of the tokenizer
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model to compare, and the sentences as it reads them.
+    """A model to compare, and its sentences, prepared as the model needs.
 
     Args:
-        name: stands under `model`.
+        name: the value of `model` in the report.
         model: a vae, ae or lm.
-        tokenizer: of the decoder.
-        rows: the sentences; those of all candidates come from the same lines, in one order.
-        quality: also judge samples of its prior.
+        tokenizer: the decoder's tokenizer.
+        rows: the sentences, from the same lines in the same order for all candidates.
+        quality: also evaluate samples of the prior.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Candidate:
     tokenizer: Tokenizer
     rows: Sequence[Row]
     quality: Quality | None = None
-    encoder_tokenizer: Tokenizer | None = None  # where the encoder has its own
+    encoder_tokenizer: Tokenizer | None = None  # the encoder's own tokenizer; None: shared
 
 
 def compare(
@@ -52,26 +53,26 @@ def compare(
     truncate: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """{"models": the report of each, see `evaluate`; "differences": from the first, one by one}.
+    """{"models": a report per model, see `evaluate`; "differences": of each other to the first}.
 
-    A difference has `model`, `minus` (the first model's name), `n_sentences`, and for each of
-    `nll_iw`, `nll_elbo` and `rec` that both models have: its mean over these sentences less that
-    of the first model, in nats, and beside it the standard error of the paired differences. Only
-    sentences count that both models read as the same text: not those that one of them cuts or
-    lower-cases.
+    A difference has `model`, `minus` (the name of the first model) and `n_sentences`. For each of
+    `nll_iw`, `nll_elbo` and `rec` that both models have, it also has the mean difference to the
+    first model over these sentences, in nats, and the standard error of the paired differences.
+    Only sentences with the same text in both models count; a sentence that one model truncates or
+    lower-cases is skipped.
 
     Args:
-        candidates: one or more; each is asked for when the one before is done.
-        samples: K, importance samples a sentence.
-        limit: compare on the fixed subset that `evaluate` takes of the first model's sentences.
-        truncate: cut sentences above a model's limit instead of refusing them.
+        candidates: one or more; the next one is requested when the previous one is done.
+        samples: K, importance samples per sentence.
+        limit: compare on the fixed subset that `evaluate` would take for the first model.
+        truncate: truncate sentences above a model's limit instead of raising DataError.
 
     Raises:
-        DataError: nothing but blank lines, or sentences above a model's limit.
-        UsageError: `samples` or `limit` below 1.
+        DataError: there are only blank lines, or sentences above a model's limit.
+        UsageError: `samples` or `limit` is below 1.
     """
     reports: list[dict[str, Any]] = []
-    sentences: list[dict[int, dict[str, Any]]] = []  # of each model, by their place
+    sentences: list[dict[int, dict[str, Any]]] = []  # of each model, by index
     chosen: list[int] | None = None
     for candidate in candidates:
         if chosen is None:
@@ -99,7 +100,7 @@ def compare(
 
 
 def chosen_places(rows: Sequence[Row], limit: int | None) -> list[int]:
-    """Where the sentences of the subset stand, and the blank lines, which each report counts."""
+    """The indices of the sentences in the subset, and of blank lines, which reports count."""
     if limit is None:
         return list(range(len(rows)))
     spoken = [place for place, row in enumerate(rows) if row.text.strip()]
@@ -111,9 +112,9 @@ def chosen_places(rows: Sequence[Row], limit: int | None) -> list[int]:
 def paired(
     own: dict[int, dict[str, Any]], first: dict[int, dict[str, Any]]
 ) -> dict[str, float | int]:
-    """Means of own minus first over the sentences of equal text, with their standard errors.
+    """Means of `own` minus `first` over sentences with equal text, with standard errors.
 
-    Both map places to what `evaluate` says of a sentence.
+    Both map the index of a sentence to its values from `evaluate`.
     """
     common = [
         (sentence, first[place])

@@ -1,4 +1,4 @@
-"""How different samples are from each other, and from the training text."""
+"""Diversity of samples, and the overlap of samples with the training text."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from textvae.data.writing import Writing, units
 
 
 def distinct_2(samples: Sequence[str], writing: Writing) -> float | None:
-    """Distinct bigrams / bigrams of all samples; None without any. Li 2016, section 5.
+    """Distinct bigrams / all bigrams of the samples; None without bigrams. Li 2016, section 5.
 
-    It falls as samples are added: compare equal numbers of them.
+    The value falls with the number of samples, so compare equal numbers.
     """
     bigrams = [
         pair for sample in samples for words in [units(sample, writing)] for pair in pairwise(words)
@@ -23,7 +23,7 @@ def distinct_2(samples: Sequence[str], writing: Writing) -> float | None:
 
 
 def found_in(texts: Sequence[str], others: Iterable[str]) -> Tensor:
-    """Which texts stand word for word among the others, bool (N,); those are read once."""
+    """True for each text that occurs word for word in `others`, (N,); `others` is read once."""
     plain = [" ".join(text.split()) for text in texts]
     found = set(plain).intersection(" ".join(other.split()) for other in others)
     return torch.tensor([text in found for text in plain])

@@ -1,4 +1,4 @@
-"""How much of a sentence its latent holds, and how much of that the decoder takes."""
+"""Information about a sentence in its latent, and its use by the decoder."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 
 from textvae.gaussian import DiagonalGaussian
 
-MI_BATCH = 2000  # sentences in the estimate of the mutual information, at most
+MI_BATCH = 2000  # most sentences in the estimate of the mutual information
 ACTIVE_VARIANCE = 0.01  # Burda 2016, section 5.2
-_PAIRS_AT_ONCE = 2**15  # sentence pairs in memory, each with its Z differences
+_PAIRS_AT_ONCE = 2**15  # sentence pairs in memory, each with Z differences
 
 
 def mutual_information(q: DiagonalGaussian, z: Tensor) -> Tensor:
     """log q(z_i|x_i) - log (1/B) sum_j q(z_i|x_j) of each sentence, in nats, shape (B,).
 
-    Its mean estimates I(x; z) under q and cannot exceed log B. He 2019, section 3.2.
+    The mean estimates I(x; z) under q and cannot exceed log B. He 2019, section 3.2.
 
     Args:
         q: posteriors (B, Z).
@@ -34,14 +34,14 @@ def mutual_information(q: DiagonalGaussian, z: Tensor) -> Tensor:
 
 
 def mi_sentences(n: int, seed: int, largest: int = MI_BATCH) -> Tensor:
-    """Which of n sentences stand in the mutual information: all, or a fixed random `largest`."""
+    """The indices for the mutual information: all of n, or a fixed random subset of `largest`."""
     if n <= largest:
         return torch.arange(n)
     return torch.from_numpy(np.sort(_permutation(n, seed)[:largest]))
 
 
 def active_units(means: Tensor) -> int:
-    """Dimensions where the variance over x of the posterior mean (N, Z) exceeds 0.01.
+    """The number of dimensions where the variance of posterior means (N, Z) exceeds 0.01.
 
     Burda 2016, section 5.2.
     """
@@ -49,13 +49,13 @@ def active_units(means: Tensor) -> int:
 
 
 def derangement(n: int, seed: int) -> Tensor:
-    """A permutation (n,) that moves every element: a random cycle through all of them.
+    """A permutation (n,) that moves every element: a random cycle through all elements.
 
     Raises:
-        ValueError: n < 2, where there is none.
+        ValueError: n < 2; no such permutation exists.
     """
     if n < 2:
-        raise ValueError(f"no derangement of {n} elements")
+        raise ValueError(f"no derangement of {n} elements exists; give 2 or more")
     cycle = _permutation(n, seed)
     other = np.empty(n, dtype=np.int64)
     other[cycle] = np.roll(cycle, 1)

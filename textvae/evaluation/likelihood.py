@@ -1,8 +1,8 @@
-"""How probable a model finds each sentence: exactly, bounded, or by importance sampling.
+"""The likelihood of sentences under a model: exact, bounded, or by importance sampling.
 
-Results are float64 on the CPU, one value a sentence, in the order of the sentences. The
-noise of sentence i comes from (seed, i) alone, so no value depends on how sentences are
-put into batches or samples into decoder calls.
+Results are float64 on the CPU, one value per sentence, in the order of the sentences. The noise of
+sentence i depends only on (seed, i), so no value depends on the batches of sentences or on the
+number of samples per decoder call.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from textvae.models.sentence import SentenceModel
 from textvae.progress import Progress
 from textvae.randomness.streams import SentenceNoise
 
-# Logits of one decoder call, over samples, sentences, tokens and vocabulary: what bounds memory.
+# Most logits of one decoder call (samples * sentences * tokens * vocabulary); limits memory.
 CPU_LOGITS = 2**22
 DEVICE_LOGITS = 2**27
 
@@ -32,7 +32,7 @@ DEVICE_LOGITS = 2**27
 
 @dataclass(frozen=True)
 class ImportanceSamples:
-    """K samples z_k ~ q(z|x) of each of B sentences, weighed against the model's joint density.
+    """K samples z_k ~ q(z|x) for each of B sentences, with their importance weights.
 
     >>> samples = ImportanceSamples(torch.zeros(4, 2), torch.full((4, 2), -3.0))
     >>> samples.nll, samples.effective_sample_size.round()
@@ -50,9 +50,9 @@ class ImportanceSamples:
         log_likelihood: Callable[[Tensor], Tensor],
         log_prior: Callable[[Tensor], Tensor],
     ) -> ImportanceSamples:
-        """The samples that standard normal noise (K, B, Z) makes of the posteriors (B, Z).
+        """Samples of the posteriors (B, Z) from standard normal noise (K, B, Z).
 
-        Both densities take z (K, B, Z) to nats (K, B).
+        `log_likelihood` and `log_prior` map z (K, B, Z) to nats (K, B).
         """
         z = posterior.sample(noise)
         conditional = log_likelihood(z)
@@ -60,7 +60,7 @@ class ImportanceSamples:
 
     @classmethod
     def cat(cls, parts: Sequence[ImportanceSamples]) -> ImportanceSamples:
-        """More samples of the same sentences."""
+        """All samples of `parts`, which belong to the same sentences."""
         return cls(
             torch.cat([part.log_likelihood for part in parts]),
             torch.cat([part.log_weight for part in parts]),
@@ -68,12 +68,12 @@ class ImportanceSamples:
 
     @property
     def rec(self) -> Tensor:
-        """-E_q log p(x|z) by the mean over the samples, in nats, shape (B,)."""
+        """-E_q log p(x|z), estimated by the mean over the samples, in nats, shape (B,)."""
         return -self.log_likelihood.mean(0)
 
     @property
     def kl(self) -> Tensor:
-        """E_q [log q(z|x) - log p(z)] by the mean over the samples, in nats, shape (B,)."""
+        """E_q [log q(z|x) - log p(z)], estimated by the mean over the samples, in nats, (B,)."""
         return (self.log_likelihood - self.log_weight).mean(0)
 
     @property
@@ -83,7 +83,7 @@ class ImportanceSamples:
 
     @property
     def nll_half(self) -> Tensor | None:
-        """The same with K/2 samples: the mean over both halves; None at K = 1."""
+        """`nll` with K/2 samples, the mean over both halves; None at K = 1."""
         half = len(self.log_weight) // 2
         if half == 0:
             return None
@@ -98,7 +98,7 @@ class ImportanceSamples:
 
 
 def log_mean_exp(log_values: Tensor) -> Tensor:
-    """log of the mean over axis 0 of exp(log_values)."""
+    """The log of the mean of exp(log_values) over axis 0."""
     return log_values.logsumexp(0) - math.log(len(log_values))
 
 
@@ -107,10 +107,10 @@ def log_mean_exp(log_values: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Sentences that go through the model together, and their places among all of them."""
+    """A batch of sentences, and the index of each among all sentences."""
 
-    source: Tokens  # as the encoder reads them
-    target: Tokens  # as the decoder predicts them; the same object where the tokenizer is shared
+    source: Tokens  # for the encoder
+    target: Tokens  # for the decoder; the same object if the tokenizer is shared
     places: Tensor  # (B,) int64, CPU
 
 
@@ -121,11 +121,11 @@ def chunks_by_length(
     *,
     source_ids: Sequence[Sequence[int]] | None = None,
 ) -> list[Chunk]:
-    """All sentences, those of similar length together to save padding.
+    """All sentences in batches of similar length, to save padding.
 
     Args:
-        ids: tokens of the decoder's tokenizer, no end token.
-        source_ids: tokens of the encoder's; none: the same.
+        ids: tokens of the decoder's tokenizer, without end tokens.
+        source_ids: tokens of the encoder's tokenizer; default: `ids`.
     """
     lengths = np.array([len(row) + 1 for row in ids], dtype=np.int64)
 
@@ -133,7 +133,7 @@ def chunks_by_length(
         return min(batch_size, rows_a_call(model, longest))
 
     chunks = []
-    for rows in by_length(lengths, fits, longest_first=True):  # the largest memory first
+    for rows in by_length(lengths, fits, longest_first=True):  # largest memory first
         written = model.decoder.vocabulary
         target = source = collate([ids[i] for i in rows], written.eos_id, written.pad_id)
         if source_ids is not None and model.encoder is not None:
@@ -144,14 +144,14 @@ def chunks_by_length(
 
 
 def rows_a_call(model: SentenceModel, steps: int) -> int:
-    """Sentences of `steps` tokens that one decoder call may take; at least 1."""
+    """The largest batch of sentences of `steps` tokens for one decoder call; at least 1."""
     numbers = CPU_LOGITS if model.device.type == "cpu" else DEVICE_LOGITS
     return max(1, numbers // (steps * model.decoder.memory_width))
 
 
 @contextmanager
 def inference(model: SentenceModel) -> Iterator[None]:
-    """Evaluation and inference mode; the model's mode is restored afterwards."""
+    """A block in evaluation and inference mode; the model's mode is restored at the end."""
     was_training = model.training
     model.eval()
     try:
@@ -182,7 +182,7 @@ def codes(model: SentenceModel, chunks: Sequence[Chunk]) -> Tensor:
 
 
 def posterior_sample(q: DiagonalGaussian, seed: int) -> Tensor:
-    """One z ~ q(z|x) a sentence, (N, Z): the first of those that importance sampling draws."""
+    """One z ~ q(z|x) per sentence, (N, Z): the first sample of importance sampling."""
     N, Z = q.mean.size()
     return q.sample(SentenceNoise(seed, torch.arange(N)).draw(1, Z)[0])
 
@@ -210,7 +210,7 @@ def log_likelihoods(
 
 @dataclass(frozen=True)
 class Likelihood:
-    """What importance sampling found of N sentences, in nats, each (N,)."""
+    """Importance-sampling estimates for N sentences, in nats, each (N,)."""
 
     rec: Tensor
     kl: Tensor
@@ -229,7 +229,7 @@ def importance_weighted(
     progress: Progress | None = None,
     phase: str = "likelihood",
 ) -> Likelihood:
-    """-log p(x) of all sentences by K samples of their posteriors (N, Z). Burda 2016, eq. 8."""
+    """-log p(x) of all sentences, from K samples of each posterior (N, Z). Burda 2016, eq. 8."""
     columns: list[tuple[Tensor, ...]] = []
     done, total = 0, sum(len(chunk.places) for chunk in chunks)
     with inference(model):
@@ -265,7 +265,7 @@ def _importance_samples(
         return model.decoder.log_likelihood(tokens, z.float().to(model.device)).cpu().double()
 
     def log_prior(z: Tensor) -> Tensor:
-        assert prior is not None  # of every model with a posterior
+        assert prior is not None  # every model with a posterior has one
         return prior.log_prob(z.float().to(model.device)).cpu().double()
 
     parts = [
@@ -278,5 +278,5 @@ def _importance_samples(
 
 
 def restoring(chunks: Sequence[Chunk]) -> Tensor:
-    """The index that brings concatenated chunks back into the order of the sentences."""
+    """The index that restores the order of the sentences in concatenated chunks."""
     return torch.cat([chunk.places for chunk in chunks]).argsort()

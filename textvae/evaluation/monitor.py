@@ -1,4 +1,4 @@
-"""What training watches: the cheap figures of a model on a fixed slice of validation data."""
+"""Metrics that are cheap enough for use during training, on a fixed slice of validation data."""
 
 from __future__ import annotations
 
@@ -23,12 +23,16 @@ from textvae.models.sentence import SentenceModel
 
 
 def monitor(model: SentenceModel, chunks: Sequence[Chunk], seed: int) -> dict[str, float]:
-    """Means over the sentences of the chunks, in nats a sentence, by the keys of `evaluate`.
+    """Means over the sentences of the chunks, in nats per sentence, with the keys of `evaluate`.
 
-    One encoder and two decoder passes, one sample of z a sentence. A vae has `rec`, `kl`,
-    `nll_elbo`, `z_gain`, `mi` and `active_units`; an ae `rec` and `z_gain` at its codes; an lm
-    `nll_iw`, exact. One sentence alone has no `z_gain`. The figures are those of `evaluate` with
-    one sample and the same seed. The chunks should be small enough for one decoder call each.
+    Uses one encoder pass, two decoder passes and one sample of z per sentence.
+
+    - vae: `rec`, `kl`, `nll_elbo`, `z_gain`, `mi` and `active_units`.
+    - ae: `rec` and `z_gain` at the codes.
+    - lm: `nll_iw`, exact.
+
+    `z_gain` needs at least two sentences. The values equal those of `evaluate` with one sample and
+    the same seed. Each chunk should be small enough for one decoder call.
     """
     if model.posterior is None or model.prior is None:
         return {"nll_iw": -log_likelihoods(model, chunks, None).mean().item()}

@@ -1,4 +1,4 @@
-"""How good the way between two sentences is: its variety, its evenness, its language."""
+"""Quality of interpolations between two sentences: variety, evenness and language."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from textvae.randomness.streams import generator
 
 @dataclass(frozen=True)
 class Interpolations:
-    """Which paths are judged.
+    """Settings for the evaluation of paths.
 
     Args:
-        pairs: how many random pairs of the evaluated sentences.
-        steps: points of a path, both ends included.
-        method: of `latent.interpolation`; the line is the path of Bowman 2016, section 4.2.
-        scorer: a language model of the training set, for `ppl_path`; none leaves it out.
+        pairs: the number of random pairs of evaluated sentences.
+        steps: points per path, both ends included.
+        method: a method of `latent.interpolation`; `linear` as in Bowman 2016, section 4.2.
+        scorer: a language model trained on the training set, for `ppl_path`; None skips it.
 
     Raises:
-        UsageError: fewer than one pair, or fewer than three points.
+        UsageError: there are no pairs, or fewer than three points.
     """
 
     pairs: int
@@ -45,9 +45,9 @@ class Interpolations:
 
     def __post_init__(self) -> None:
         if self.pairs < 1:
-            raise UsageError(f"interpolations {self.pairs}: give 1 pair or more, e.g. 200")
+            raise UsageError(f"interpolations {self.pairs}: expected at least 1 pair, e.g. 200")
         if self.steps < 3:
-            raise UsageError(f"steps {self.steps}: a path between two ends takes 3 or more, try 7")
+            raise UsageError(f"steps {self.steps}: a path needs at least 3 points, e.g. 7")
 
 
 def judge_paths(
@@ -61,36 +61,36 @@ def judge_paths(
     seed: int,
     progress: Progress | None = None,
 ) -> Figures:
-    """Figures of paths s_1 .. s_S between random pairs of sentences, their errors over pairs.
+    """Metrics of paths s_1 .. s_S between random pairs of sentences; errors are over pairs.
 
-    A path is what greedy decoding makes of S points between the vectors of two different
-    sentences. d is the edit distance (Levenshtein 1966) in words, in characters of unspaced text.
+    A path is the greedy decoding of S points between the vectors of two different sentences. d is
+    the edit distance (Levenshtein 1966) in words, or in characters for unspaced text.
 
-    - `path_pairs`, `path_steps`: how many, and S.
-    - `path_distinct`: distinct sentences of a path / S, the mean over pairs; 1 / S where nothing
-      ever changes.
+    - `path_pairs`, `path_steps`: the number of pairs, and S.
+    - `path_distinct`: distinct sentences in a path / S, the mean over pairs; 1 / S if the sentence
+      never changes.
     - `path_largest_step`: max_i d(s_i, s_i+1) / d(s_1, s_S), the mean over pairs. 1 / (S - 1) is
-      an even walk, the least by the triangle inequality; 1 a single jump; more, a detour. What
-      Berthelot 2018 asks of an interpolation, gradual change, for text.
-    - `path_ends_alike`: share of pairs whose ends decode to one sentence; they have no distance
-      to compare with and do not count in `path_largest_step`.
-    - `ppl_path`: perplexity under the scorer of the S - 2 sentences between the ends, a word or
-      a character of unspaced text. Beside it `ppl_path_ends`, of the decoded ends, and
-      `ppl_path_real`, of as many real sentences as stand between the ends, or of all there are
-      (`path_real_sentences`). A path of one bland sentence has a low one: read it with
-      `path_distinct`.
+      the minimum (triangle inequality) and means equal steps; 1 means a single jump; more than 1 a
+      detour. Gradual change is the criterion of Berthelot 2018, here for text.
+    - `path_ends_alike`: the share of pairs whose ends decode to the same sentence. Their distance
+      is 0, so `path_largest_step` leaves them out.
+    - `ppl_path`: the perplexity of the S - 2 inner sentences under the scorer, per word, or per
+      character of unspaced text. For comparison: `ppl_path_ends` for the decoded ends, and
+      `ppl_path_real` for as many real sentences as there are inner ones, or for all if there are
+      fewer (`path_real_sentences`). A path that repeats one bland sentence has a low `ppl_path`,
+      so read it together with `path_distinct`.
 
     Args:
-        texts: the evaluated sentences, N.
+        texts: the N evaluated sentences.
         z: posterior means, or an autoencoder's codes, (N, Z).
 
     Raises:
-        DataError: all sentences are the same.
+        DataError: all sentences are equal.
     """
     P, S = interpolations.pairs, interpolations.steps
     a, b = random_pairs(texts, P, seed).T  # each (P,)
     points = interpolate(z[a].float(), z[b].float(), S, method=interpolations.method)
-    flat = points.transpose(0, 1).reshape(P * S, -1)  # the points of a path together
+    flat = points.transpose(0, 1).reshape(P * S, -1)  # grouped by path
     ids = []
     for output in decode_batches(model, flat, Sampling("greedy")):
         ids.append(output)
@@ -119,7 +119,7 @@ def judge_paths(
 def _scored(
     scorer: Scorer, outputs: Sequence[str], texts: Sequence[str], steps: int, writing: Writing
 ) -> Figures:
-    """`ppl_path` and what stands beside it; the sentences of one path are one observation."""
+    """`ppl_path` and its comparison values; a path counts as one observation."""
     figures = Figures()
     nll = torch.as_tensor(np.asarray(scorer(outputs), dtype=np.float64)).view(-1, steps)
     lengths = unit_lengths(outputs, writing).view(-1, steps)
@@ -133,30 +133,30 @@ def _scored(
 
 
 def random_pairs(texts: Sequence[str], n: int, seed: int) -> Tensor:
-    """n pairs of places (n, 2), each uniform over the ordered pairs of texts that differ.
+    """n pairs of indices (n, 2), each uniform over the ordered pairs of texts that differ.
 
-    Pair k is a function of (seed, k) and the texts: the pairs of a smaller n come first.
+    Pair k depends only on (seed, k) and the texts, so a smaller n gives a prefix.
 
     Raises:
-        DataError: all texts are the same.
+        DataError: all texts are equal.
     """
     kinds: dict[str, int] = {}
     kind = np.array([kinds.setdefault(text, len(kinds)) for text in texts])
-    grouped = np.argsort(kind, kind="stable")  # equal texts side by side
+    grouped = np.argsort(kind, kind="stable")  # groups of equal texts
     size = np.bincount(kind)
     first = np.cumsum(size) - size
     others = len(texts) - size[kind]  # (N,): texts that differ from each
     if not others.any():
         raise DataError(
-            f"{len(texts)} sentences are all the same; a path needs two that differ, "
-            "so leave --interpolations out"
+            f"{len(texts)} sentences are all equal, but a path needs two different ones; "
+            "leave --interpolations out"
         )
-    last_pair = np.cumsum(others)  # of those that begin with each text or one before it
+    last_pair = np.cumsum(others)  # cumulative number of pairs, by first text
     pairs = np.empty((n, 2), dtype=np.int64)
     for k in range(n):
         random = generator(seed, k, Purpose.PATH_PAIRS)
         a = int(np.searchsorted(last_pair, random.integers(last_pair[-1]), side="right"))
-        place = int(random.integers(others[a]))  # among the grouped texts without those like a
+        place = int(random.integers(others[a]))  # in the grouped texts without those equal to a
         if place >= first[kind[a]]:
             place += size[kind[a]]
         pairs[k] = a, grouped[place]
@@ -164,7 +164,7 @@ def random_pairs(texts: Sequence[str], n: int, seed: int) -> Tensor:
 
 
 def largest_step(path: Sequence[Sequence[str]]) -> float:
-    """The largest edit distance of neighbours / that of the ends, which must differ.
+    """The largest edit distance of neighbours / the distance of the ends, which must differ.
 
     >>> largest_step(["a b c d".split(), "a b x d".split(), "a y x d".split()])
     0.5
@@ -174,7 +174,7 @@ def largest_step(path: Sequence[Sequence[str]]) -> float:
 
 
 def edit_distance(a: Sequence[str], b: Sequence[str]) -> int:
-    """The fewest insertions, deletions and substitutions that turn a into b. Levenshtein 1966.
+    """The least number of insertions, deletions and substitutions from a to b. Levenshtein 1966.
 
     >>> edit_distance("the soup was cold".split(), "the old soup was".split())
     2

@@ -1,4 +1,4 @@
-"""Perplexity a word, or a character of text without spaces, and its standard error."""
+"""Perplexity per word, or per character of unspaced text, and its standard error."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Scorer = Callable[[Sequence[str]], np.ndarray]  # texts -> -log p of each in nat
 
 
 def perplexity(nll: Tensor, lengths: Tensor) -> tuple[float, float | None]:
-    """exp(sum nll / sum lengths) and its standard error, None for one sentence.
+    """exp(sum nll / sum lengths) and its standard error (None for one sentence).
 
-    The error is that of a ratio of means by the delta method (Cochran 1977, eq. 6.13).
+    The error is the delta-method error of a ratio of means (Cochran 1977, eq. 6.13).
 
     Args:
         nll: -log p of each sentence in nats, (N,).
-        lengths: words or characters of each, one end token included, (N,).
+        lengths: words or characters of each sentence, including one end token, (N,).
     """
     nll, lengths = nll.double(), lengths.double()
     rate = nll.sum() / lengths.sum()
@@ -34,13 +34,13 @@ def perplexity(nll: Tensor, lengths: Tensor) -> tuple[float, float | None]:
 
 
 def unit_lengths(texts: Sequence[str], writing: Writing) -> Tensor:
-    """Words (or characters, see `units`) of each text and its end, (N,)."""
+    """The number of words (or characters, see `units`) in each text, plus one end, (N,)."""
     return torch.tensor([len(units(text, writing)) + 1 for text in texts])
 
 
 def scored_perplexity(
     scorer: Scorer, texts: Sequence[str], writing: Writing
 ) -> tuple[float, float | None]:
-    """Perplexity of the texts under a scorer, a word, or a character of unspaced text."""
+    """Perplexity of texts under a scorer, per word, or per character of unspaced text."""
     nll = torch.as_tensor(np.asarray(scorer(texts), dtype=np.float64))
     return perplexity(nll, unit_lengths(texts, writing))

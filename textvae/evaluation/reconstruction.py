@@ -1,4 +1,4 @@
-"""Reconstructions against the sentences that were read."""
+"""Comparison of reconstructions with their sentences."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from textvae.models.sentence import SentenceModel
 
 
 def exact_match(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """Share of the sentences that are the same but for white space."""
+    """The share of sentences that are equal, ignoring white space."""
     same = sum(h.split() == r.split() for h, r in zip(hypotheses, references, strict=True))
     return same / len(references)
 
 
 def token_accuracy(model: SentenceModel, chunks: Sequence[Chunk], z: Tensor) -> float:
-    """Share of the tokens, the end included, most probable given those before and z (N, Z)."""
+    """The share of tokens, ends included, that the decoder ranks first; z (N, Z)."""
     correct, total, decoder = 0, 0, model.decoder
     with inference(model):
         for chunk in chunks:

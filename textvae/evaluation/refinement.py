@@ -1,4 +1,4 @@
-"""Each sentence's posterior improved by gradient steps: what the encoder leaves unused."""
+"""Posteriors improved by gradient steps on each sentence: the amortization gap."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from textvae.progress import Progress
 from textvae.randomness.purposes import Purpose
 from textvae.randomness.streams import SentenceNoise
 
-SAMPLES = 32  # of each posterior; of half as many the steps learn some by heart
-_GRAPH = 4  # memory of a decoder call with its gradient, in calls without
-_GROWTH = 1.5  # of the step size after a step that was kept; after another it is halved
+SAMPLES = 32  # per posterior; with half as many the steps overfit the noise
+_GRAPH = 4  # memory of a decoder call with gradient / without
+_GROWTH = 1.5  # of the step size after an accepted step; a rejected step halves it
 
 
 def refine(
@@ -31,16 +31,18 @@ def refine(
     samples: int = SAMPLES,
     progress: Progress | None = None,
 ) -> DiagonalGaussian:
-    """Posteriors (N, Z) after `steps` gradient steps on each one's ELBO, the model fixed.
+    """Posteriors (N, Z) after `steps` gradient steps on the ELBO of each sentence; model fixed.
 
-    Semi-amortized inference, Kim 2018, section 3, at evaluation only: from the encoder's
-    (mean, log-variance) along the natural gradient (Amari 1998), which for a Gaussian is
-    (variance * d/d mean, 2 * d/d log-variance), no dimension further than one standard
-    deviation or one unit of log-variance. The ELBO is that of `samples` fixed draws a sentence;
-    a step that does not raise it is taken back and the sentence's step size halved. So a result
-    depends on (seed, place of the sentence) alone, and no step lowers that estimate.
+    Semi-amortized inference (Kim 2018, section 3) at evaluation only. The steps start at the
+    encoder's (mean, log-variance) and follow the natural gradient (Amari 1998), which is
+    (variance * d/d mean, 2 * d/d log-variance) for a Gaussian. A step moves each dimension by at
+    most one standard deviation and one unit of log-variance.
 
-    Refined posteriors are any diagonal Gaussians, also where training binds the encoder's.
+    The ELBO is estimated from `samples` fixed draws per sentence. A step that does not increase
+    this estimate is rejected, and the sentence's step size is halved. So the estimate never
+    decreases, and a result depends only on the seed and the index of the sentence.
+
+    A refined posterior can be any diagonal Gaussian, even if training constrains the encoder's.
     """
     parts, done, total = [], 0, steps * sum(len(chunk.places) for chunk in chunks)
     with _for_gradients_of_latents(model):
@@ -56,7 +58,7 @@ def refine(
 
 
 class _Climb:
-    """The posteriors (B, Z) of a chunk on their way up, each with its own step size."""
+    """Gradient ascent for the posteriors (B, Z) of a chunk, each with its own step size."""
 
     def __init__(
         self, model: SentenceModel, chunk: Chunk, q: DiagonalGaussian, seed: int, samples: int
@@ -71,15 +73,15 @@ class _Climb:
         self._bound, self._gradient = self._evaluated(q)
 
     def step(self) -> None:
-        """One step of each sentence, kept where it raises the bound."""
+        """One step for each sentence, accepted if it increases the bound."""
         q, (by_mean, by_log_variance) = self.q, self._gradient
-        # The mean goes variance * gradient, so stddev * gradient standard deviations.
+        # The mean moves by variance * gradient, which is stddev * gradient in standard deviations.
         candidate = DiagonalGaussian(
             q.mean + self._rate * q.stddev * (q.stddev * by_mean).clamp(-1, 1),
             q.log_variance + self._rate * (2 * by_log_variance).clamp(-1, 1),
         )
         bound, gradient = self._evaluated(candidate)
-        better = (bound > self._bound)[:, None]  # not where it is nan
+        better = (bound > self._bound)[:, None]  # False for nan
         self.q = DiagonalGaussian(
             torch.where(better, candidate.mean, q.mean),
             torch.where(better, candidate.log_variance, q.log_variance),
@@ -89,14 +91,14 @@ class _Climb:
         self._rate = torch.where(better, (_GROWTH * self._rate).clamp(max=1), self._rate / 2)
 
     def _evaluated(self, q: DiagonalGaussian) -> tuple[Tensor, Tensor]:
-        """The ELBO by the fixed noise, (B,), and its gradients by mean and log-variance (2, B, Z).
+        """The ELBO (B,) from the fixed noise, and its gradient for mean and log-variance (2, B, Z).
 
-        Some samples at a time, so that one call's graph is held at once.
+        The samples are split, so that only the graph of one decoder call is in memory.
         """
         parameters = [q.mean.clone().requires_grad_(), q.log_variance.clone().requires_grad_()]
         q = DiagonalGaussian(*parameters)
         prior = self._model.prior
-        assert prior is not None  # of every model with a posterior
+        assert prior is not None  # every model with a posterior has one
         bound, gradient = torch.zeros_like(q.mean[:, 0]), torch.zeros(2, *q.mean.size()).to(q.mean)
         exact = prior.exact_kl(q)
         if exact is not None:
@@ -116,10 +118,10 @@ class _Climb:
 
 
 def balanced_noise(seed: int, places: Tensor, samples: int, size: int) -> Tensor:
-    """Noise (S, B, Z), each draw beside its mirror image, of mean 0 and variance 1 exactly.
+    """Noise (S, B, Z) in pairs of opposite sign, with mean 0 and variance 1 exactly.
 
-    What few draws have by chance in either would be followed as if it were the sentence's;
-    an odd number of samples is rounded up. Antithetic variates, Hammersley & Morton 1956.
+    With few draws, the steps would follow a random mean or variance of the noise. An odd number of
+    samples is rounded up. Antithetic variates: Hammersley & Morton 1956.
     """
     half = SentenceNoise(seed, places, Purpose.REFINEMENT).draw(-(-samples // 2), size)
     half = half / half.square().mean(0).sqrt()
@@ -128,13 +130,13 @@ def balanced_noise(seed: int, places: Tensor, samples: int, size: int) -> Tensor
 
 @contextmanager
 def _for_gradients_of_latents(model: SentenceModel) -> Iterator[None]:
-    """Evaluation mode with gradients, none for the weights; all is restored afterwards."""
+    """A block in evaluation mode with gradients, except for weights; restored at the end."""
     was_training = model.training
     learnt = [weight for weight in model.parameters() if weight.requires_grad]
     model.eval()
     for module in model.modules():
-        if isinstance(module, nn.RNNBase):  # cuDNN goes backwards in training mode only;
-            module.train()  # all that this changes is a dropout of its own, which none has
+        if isinstance(module, nn.RNNBase):  # cuDNN has gradients in training mode only;
+            module.train()  # the mode changes only the module's own dropout, which is 0
     for weight in learnt:
         weight.requires_grad_(False)
     try:
@@ -147,20 +149,20 @@ def _for_gradients_of_latents(model: SentenceModel) -> Iterator[None]:
 
 
 def refined_figures(steps: int, found: Likelihood, before: Tensor) -> Figures:
-    """The bound at refined posteriors, and how far the encoder's stays behind it.
+    """The bound at refined posteriors, and its distance to the bound at the encoder's posteriors.
 
-    Taken with the noise of the unrefined figures, which is not the noise of the steps: so the
-    estimate is fair, and a sentence's `amortization_gap` may come out below 0.
+    Both bounds use the same noise, which is not the noise of the steps. So the estimate is
+    unbiased, and the `amortization_gap` of a sentence can be negative.
 
     - `rec_refined`, `kl_refined`, `nll_elbo_refined`: at refined posteriors.
-    - `amortization_gap`: nll_elbo - nll_elbo_refined, paired; the part of the distance between
-      the bound and -log p(x) that better inference would close with the same family of
-      posteriors (Cremer 2018, section 3.1), from below: the steps may not have arrived.
-    - `nll_iw_refined`: the importance-weighted estimate with refined posteriors as proposals;
-      another estimate of the same number as `nll_iw`, lower where refinement helped it converge.
+    - `amortization_gap`: nll_elbo - nll_elbo_refined, paired. The part of the distance between the
+      bound and -log p(x) that better inference could close with the same family of posteriors
+      (Cremer 2018, section 3.1). A lower estimate, because the steps may not have converged.
+    - `nll_iw_refined`: the importance-weighted estimate with refined posteriors as proposals. It
+      estimates the same number as `nll_iw`, and is lower if refinement improved convergence.
 
     Args:
-        before: rec + kl of each sentence, with the encoder's posterior.
+        before: rec + kl of each sentence at the encoder's posterior.
     """
     figures, after = Figures(), found.rec + found.kl
     figures.value("refine_steps", steps)

@@ -1,4 +1,4 @@
-"""The report: every figure of a model on a set of sentences, under its fixed JSON key."""
+"""The report: all metrics of a model on a set of sentences, under fixed JSON keys."""
 
 from __future__ import annotations
 
@@ -64,29 +64,30 @@ def evaluate(
     encoder_tokenizer: Tokenizer | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """The figures of a model on sentences, in a fixed order of keys; what is undefined is absent.
+    """The metrics of a model on sentences, with keys in a fixed order, without undefined metrics.
 
-    Means over sentences, in nats; `KEY_se` is the standard error of KEY. Blank lines are
-    skipped and counted. The figures of a sentence do not depend on the others, but for mutual
-    information and `z_gain`, which compare sentences.
+    Values are means over sentences, in nats; `KEY_se` is the standard error of KEY. Blank lines
+    are skipped and counted. The values of a sentence do not depend on other sentences, except for
+    mutual information and `z_gain`, which compare sentences.
 
     Args:
         model: a vae, ae or lm.
-        tokenizer: of the decoder.
-        rows: the sentences; their `log_prob`, where all have one, gives the `gap`.
-        name: stands under `model`.
-        samples: K, importance samples a sentence.
-        limit: evaluate the fixed subset of so many, see `limit_rows`.
-        truncate: cut sentences above the model's limit instead of refusing them.
-        refine_steps: also take each posterior so many gradient steps further, see `refine`.
-        interpolations: also judge paths between random pairs of the sentences.
-        quality: also judge samples of the prior.
-        per_sentence: add `sentences`, a list with one dict each.
-        encoder_tokenizer: where the encoder has its own.
+        tokenizer: the decoder's tokenizer.
+        rows: the sentences; if all have a `log_prob`, the report has a `gap`.
+        name: the value of `model` in the report.
+        samples: K, importance samples per sentence.
+        limit: evaluate a fixed subset of this size, see `limit_rows`.
+        truncate: truncate sentences above the model's limit instead of raising DataError.
+        refine_steps: also refine each posterior by this many gradient steps, see `refine`.
+        interpolations: also evaluate paths between random pairs of sentences.
+        quality: also evaluate samples of the prior.
+        per_sentence: add `sentences`, a list with one dict per sentence.
+        encoder_tokenizer: the encoder's own tokenizer; default: shared.
 
     Raises:
-        DataError: nothing but blank lines, or sentences above the model's limit.
-        UsageError: `samples` or `limit` below 1, or figures that the model's kind cannot have.
+        DataError: there are only blank lines, or sentences above the model's limit.
+        UsageError: `samples` or `limit` is below 1, or a metric is undefined for this kind of
+            model.
     """
     check_request(model, samples=samples, refine_steps=refine_steps, interpolations=interpolations)
     sentences = prepare(
@@ -148,7 +149,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Subject:
-    """A model, the sentences that it is measured on, and how."""
+    """A model, its evaluated sentences, and the settings."""
 
     model: SentenceModel
     tokenizer: Tokenizer
@@ -211,25 +212,25 @@ def check_request(
     refine_steps: int,
     interpolations: Interpolations | None,
 ) -> None:
-    """Raise UsageError where a model of this kind cannot be measured so."""
+    """Raise UsageError if the request is undefined for this kind of model."""
     if samples < 1:
-        raise UsageError(f"--samples {samples}: importance sampling needs 1 or more, e.g. 100")
+        raise UsageError(f"--samples {samples}: expected at least 1 importance sample, e.g. 100")
     if refine_steps < 0:
-        raise UsageError(f"--refine {refine_steps}: give a number of steps, e.g. 10")
+        raise UsageError(f"--refine {refine_steps}: expected a number of steps, e.g. 10")
     if refine_steps and (model.posterior is None or not model.posterior.has_density):
         raise UsageError(
             f"--refine {refine_steps}: a model of kind {model.kind} has no posterior to refine; "
-            "leave it out, or evaluate a vae"
+            "leave --refine out, or evaluate a vae"
         )
     if interpolations is not None and model.posterior is None:
         raise UsageError(
-            f"--interpolations {interpolations.pairs}: a language model has no latent to walk "
-            "through; leave it out, or evaluate a vae or an ae"
+            f"--interpolations {interpolations.pairs}: a language model has no latent; leave "
+            "--interpolations out, or evaluate a vae or an ae"
         )
 
 
 def likelihood(found: Likelihood) -> Figures:
-    """`rec`, `kl`, the bound, and the importance-weighted estimate with its health."""
+    """`rec`, `kl`, the bound, and the importance-weighted estimate with its diagnostics."""
     figures = Figures()
     figures.mean("rec", found.rec, column=True)
     figures.mean("kl", found.kl, column=True)
@@ -247,10 +248,10 @@ def likelihood(found: Likelihood) -> Figures:
 def perplexities(
     tokenizer: Tokenizer, sentences: Sentences, nll: Tensor, writing: Writing
 ) -> Figures:
-    """Per word (`ppl_word`), or per character of unspaced text (`ppl_char`), and bits per byte.
+    """Perplexity per word (`ppl_word`), or per character of unspaced text (`ppl_char`).
 
-    Where the tokenizer made unknowns, `_unk` stands in the name, `unk_rate` is their share of
-    the tokens (ends not counted), and bits per byte are not defined.
+    Also bits per byte. If the tokenizer gives unknown tokens, the key ends in `_unk`, `unk_rate`
+    is the share of unknown tokens (without end tokens), and bits per byte are undefined.
     """
     figures, texts = Figures(), sentences.texts
     key = "ppl_char" if writing == "unspaced" else "ppl_word"
@@ -260,7 +261,7 @@ def perplexities(
         figures.value(f"{key}_unk", value, error)
         figures.value("unk_rate", unknowns / sum(map(len, sentences.ids)))
     else:
-        n_bytes = sum(len(text.encode()) + 1 for text in texts)  # a newline each
+        n_bytes = sum(len(text.encode()) + 1 for text in texts)  # one newline per text
         figures.value(key, value, error)
         figures.value("bits_per_byte", nll.sum().item() / math.log(2) / n_bytes)
     return figures
@@ -274,7 +275,7 @@ def information(
     seed: int,
     progress: Progress | None = None,
 ) -> Figures:
-    """What the latent holds of the sentences, and what the decoder takes of it."""
+    """Information about the sentences in the latent, and its use by the decoder."""
     figures, z = Figures(), posterior_sample(q, seed)
     rows = mi_sentences(len(z), seed)
     figures.mean("mi", mutual_information(q[rows], z[rows]))
@@ -291,7 +292,7 @@ def information(
 
 
 def reconstruction(subject: Subject, z: Tensor) -> Figures:
-    """Greedy reconstruction from the posterior means, or an autoencoder's codes, (N, Z)."""
+    """Metrics of greedy reconstruction from posterior means or an autoencoder's codes (N, Z)."""
     figures, texts, ids = Figures(), subject.sentences.texts, []
     for output in decode_batches(subject.model, z.float(), Sampling("greedy")):
         ids.append(output)
@@ -308,7 +309,7 @@ def reconstruction(subject: Subject, z: Tensor) -> Figures:
 
 
 def gap(rows: Sequence[Row], nll: Tensor) -> Figures:
-    """Mean of nll + log_prob, the distance from the truth, where all rows know theirs."""
+    """The mean of nll + log_prob, the distance from the true model, if all rows have log_prob."""
     figures = Figures()
     known = [row.log_prob for row in rows if row.log_prob is not None]
     if len(known) == len(rows):

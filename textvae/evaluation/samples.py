@@ -1,4 +1,4 @@
-"""Samples of the prior, and beside each of their figures the same of real sentences."""
+"""Metrics of prior samples, and the same metrics of real sentences for comparison."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from textvae.progress import Progress
 
 @dataclass(frozen=True)
 class Quality:
-    """What the figures of samples need; what is None leaves its figures out.
+    """Settings and inputs for the metrics of samples; an input of None skips its metrics.
 
     Args:
-        samples: how many samples of the prior are judged.
+        samples: the number of prior samples to evaluate.
         training_texts: the training set, for `copied`; read once, may be a stream.
-        scorer: a language model of the training set, for `ppl_forward`.
+        scorer: a language model trained on the training set, for `ppl_forward`.
         train_scorer: trains a language model on texts, for `ppl_reverse`.
         real_texts: real sentences outside the evaluated set, for `ppl_reverse_real`.
-        reverse_samples: how many texts `train_scorer` is given.
+        reverse_samples: the number of texts for `train_scorer`.
 
     Raises:
-        UsageError: fewer than one sample.
+        UsageError: a number of samples is below 1.
     """
 
     samples: int
@@ -43,7 +43,7 @@ class Quality:
 
     def __post_init__(self) -> None:
         if min(self.samples, self.reverse_samples) < 1:
-            raise UsageError(f"quality of {self.samples} samples: give 1 or more, e.g. 1000")
+            raise UsageError(f"quality of {self.samples} samples: expected at least 1, e.g. 1000")
 
 
 def judge_samples(
@@ -56,11 +56,11 @@ def judge_samples(
     seed: int,
     progress: Progress | None = None,
 ) -> Figures:
-    """The figures of `quality.samples` samples; `KEY_real` of as many held-out sentences.
+    """The metrics of `quality.samples` samples, and `KEY_real` for as many held-out sentences.
 
-    `real_sentences` says how many there were. With fewer than samples `distinct_2_real` is
-    absent, since it depends on the number. Perplexities are per word, or per character of
-    unspaced text.
+    `real_sentences` is the number of held-out sentences used. If there are fewer than samples,
+    `distinct_2_real` is absent, because it depends on the number. Perplexities are per word, or
+    per character of unspaced text.
     """
     reverse = quality.reverse_samples if quality.train_scorer is not None else 0
     drawn = sample_texts(
@@ -103,7 +103,7 @@ def sample_texts(
     seed: int,
     progress: Progress | None = None,
 ) -> list[str]:
-    """The texts of n samples of the model, each a function of (seed, its index)."""
+    """The texts of n samples of the model; sample i depends only on (seed, i)."""
     ids = []
     for sample in generate(model, n, Sampling("sample"), seed=seed):
         ids.append(sample)

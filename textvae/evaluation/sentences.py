@@ -1,4 +1,4 @@
-"""Which sentences are evaluated, and as which tokens."""
+"""The sentences to evaluate, and their tokens."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from textvae.errors import DataError, UsageError
 
 @dataclass(frozen=True)
 class Sentences:
-    """N sentences, after blank lines and long sentences were met."""
+    """N sentences without blank lines, truncated where needed."""
 
     rows: list[Row]
-    places: list[int]  # of each in the input, from 0
-    ids: list[list[int]]  # tokens of each for the decoder, no end token
+    places: list[int]  # index of each sentence in the input, from 0
+    ids: list[list[int]]  # for the decoder, without end tokens
     source_ids: list[list[int]] | None  # for an encoder with its own tokenizer
     n_blank: int
     n_truncated: int
 
     @property
     def texts(self) -> list[str]:
-        """Their texts; of a truncated one, what is left."""
+        """The texts, truncated where the sentence is."""
         return [row.text for row in self.rows]
 
 
@@ -39,24 +39,24 @@ def prepare(
     encoder_tokenizer: Tokenizer | None = None,
     encoder_max_tokens: int | None = None,
 ) -> Sentences:
-    """The rows as sentences of at most `max_tokens`, end token included; blank ones left out.
+    """Sentences of at most `max_tokens` tokens, end token included, without blank rows.
 
-    A truncated sentence has no `log_prob` any more.
+    A truncated sentence loses its `log_prob`.
 
     Args:
-        tokenizer: of the decoder.
-        limit: the fixed subset of so many, see `lowest_hashes`.
-        truncate: cut sentences that are too long for the decoder, or for the encoder, instead of
-            refusing them.
-        encoder_tokenizer, encoder_max_tokens: of the encoder, where it has a tokenizer of its own.
+        tokenizer: the decoder's tokenizer.
+        limit: take a fixed subset of this size, see `lowest_hashes`.
+        truncate: truncate sentences that are too long for the decoder or for the encoder, instead
+            of raising DataError.
+        encoder_tokenizer, encoder_max_tokens: for an encoder with its own tokenizer.
 
     Raises:
-        DataError: nothing but blank lines, or too long sentences and no `truncate`.
+        DataError: there are only blank lines, or too long sentences without `truncate`.
     """
     numbered = list(enumerate(rows))
     spoken = [(place, row) for place, row in numbered if row.text.strip()]
     if not spoken:
-        raise DataError(f"no sentence to evaluate: {len(numbered)} lines, none with text")
+        raise DataError(f"no sentence to evaluate: no text in {len(numbered)} lines")
     n_blank = len(numbered) - len(spoken)
     if limit is not None:
         spoken = [spoken[i] for i in lowest_hashes([row.text for _, row in spoken], limit)]
@@ -64,7 +64,7 @@ def prepare(
     texts, ids, cut = truncated(kept, places, tokenizer, max_tokens, truncate=truncate)
     source_ids = None
     if encoder_tokenizer is not None and encoder_tokenizer is not tokenizer:
-        read = [Row(text) for text in texts]  # the encoder reads no more than is written
+        read = [Row(text) for text in texts]  # the encoder reads only what the decoder predicts
         _, source_ids, too_long = truncated(
             read, places, encoder_tokenizer, encoder_max_tokens or max_tokens, truncate=truncate
         )
@@ -84,10 +84,10 @@ def truncated(
     *,
     truncate: bool,
 ) -> tuple[list[str], list[list[int]], set[int]]:
-    """What is left of each text, its tokens, and which rows were too long.
+    """(texts, token ids, indices of rows that were too long), after truncation.
 
     Raises:
-        DataError: some were, and no `truncate`.
+        DataError: a row is too long, and `truncate` is False.
     """
     texts = [row.text for row in rows]
     ids, too_long = cut_to_limit(tokenizer.encode(texts), max_tokens)
@@ -96,11 +96,11 @@ def truncated(
         n_tokens = len(tokenizer.encode([texts[first]])[0]) + 1
         raise DataError(
             f"{len(too_long)} of {len(ids)} sentences exceed the model's limit of {max_tokens} "
-            f"tokens, the first of them is number {places[first] + 1}, with {n_tokens}; "
-            "cut them with --truncate, or leave them out"
+            f"tokens (first: sentence {places[first] + 1}, {n_tokens} tokens); "
+            "pass --truncate, or remove these sentences"
         )
     for i in too_long:
-        if tokenizer.kind == "word":  # decoding would hide which words were unknown
+        if tokenizer.kind == "word":  # decoding would replace unknown words
             texts[i] = " ".join(texts[i].split()[: max_tokens - 1])
         else:
             texts[i] = tokenizer.decode([ids[i]])[0]
@@ -108,20 +108,20 @@ def truncated(
 
 
 def limit_rows(rows: Sequence[Row], n: int) -> list[Row]:
-    """The n rows whose texts have the lowest hashes, in their order; equal texts by position.
+    """The n rows whose texts have the lowest hashes, in input order; ties go by position.
 
-    The same whatever the seed, and a part of that for any larger n.
+    The subset does not depend on a seed; a larger n gives a superset.
     """
     return [rows[i] for i in lowest_hashes([row.text for row in rows], n)]
 
 
 def lowest_hashes(texts: Iterable[str], n: int) -> list[int]:
-    """Positions, ascending, of the n texts with the lowest hashes.
+    """The indices, ascending, of the n texts with the lowest hashes.
 
     Raises:
         UsageError: n < 1.
     """
     if n < 1:
-        raise UsageError(f"a subset of {n} sentences: give 1 or more")
+        raise UsageError(f"a subset of {n} sentences: expected at least 1")
     ranked = ((hash_fraction(text, purpose="limit"), place) for place, text in enumerate(texts))
     return sorted(place for _, place in heapq.nsmallest(n, ranked))

@@ -1,1 +1,7 @@
-"""Files of sentence vectors, written in parts that an interrupted run can resume."""
+"""Files of sentence vectors in many formats; an interrupted run continues where it stopped."""
+
+from textvae.export.assignments import write_assignments
+from textvae.export.streaming import stream_vectors
+from textvae.export.writing import WrittenVectors, write_vectors
+
+__all__ = ["WrittenVectors", "stream_vectors", "write_assignments", "write_vectors"]

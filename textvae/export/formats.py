@@ -1,15 +1,14 @@
-"""Files of sentence vectors: a writer for each format, each reading its blocks as a stream."""
+"""The formats of vector files: a streaming writer for each."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from textvae.errors import UsageError, is_utf8, shown
+from textvae.export.table import ArrayStream, Block, Extent, VectorTable
 from textvae.files.atomic import replacing
 from textvae.files.destination import check_folder
 
@@ -18,128 +17,19 @@ if TYPE_CHECKING:
     import pyarrow
     from numpy.typing import NDArray
 
-    from textvae.data.readers import Row
-
 NEEDS_QUOTES = frozenset('",\r\n')
-PIECE = 32 << 20  # bytes of such an array that are held at once
-LARGEST_CLASSES = 1 << 18  # characters of a list of all labels, each as long as the longest
-LARGEST_TEXTS = 1 << 30  # bytes of an array that gives each text the place of the longest
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """Sentences that follow each other in the input, with their vectors."""
-
-    start: int  # index of the first
-    texts: Sequence[str]
-    labels: Sequence[str | None]
-    vectors: NDArray[Any]  # (N, D) float32 or int8; (N, ceil(D / 8)) uint8 for bits
-    variances: NDArray[np.float32] | None = None  # (N, Z)
-
-    @property
-    def indices(self) -> range:
-        """The index of each sentence in the input."""
-        return range(self.start, self.start + len(self.texts))
-
-
-@dataclass
-class Extent:
-    """How many rows there are, the characters of the longest text and label, and the labels."""
-
-    n: int = 0
-    longest_text: int = 0
-    longest_label: int = 0  # 0: none has a label
-    labels: set[str] = field(default_factory=set)  # the different ones, as long as they are few
-    ends_in_nul: bool = False  # a text or a label
-
-    def watch(self, rows: Iterator[Row]) -> Iterator[Row]:
-        """The rows, counted as they pass."""
-        for row in rows:
-            self.n += 1
-            self.longest_text = max(self.longest_text, len(row.text))
-            if row.label is not None:
-                self.longest_label = max(self.longest_label, len(row.label))
-                if self._are_few():
-                    self.labels.add(row.label)
-            self.ends_in_nul |= row.text.endswith("\0") or (row.label or "").endswith("\0")
-            yield row
-
-    @property
-    def classes(self) -> list[str]:
-        """All labels in the order of their names, if a header can hold them; else none."""
-        return sorted(self.labels) if self._are_few() else []
-
-    def _are_few(self) -> bool:
-        return len(self.labels) * self.longest_label <= LARGEST_CLASSES
-
-
-@dataclass(frozen=True, eq=False)
-class VectorTable:
-    """All that goes into a file: small values at hand, the rows as often as they are asked for."""
-
-    extent: Extent
-    blocks: Callable[[], Iterator[Block]]  # from the first row on, at each call
-    pattern: Block  # a block without rows: widths and types of the arrays
-    constants: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # e.g. scales, offsets
-    facts: Mapping[str, Any] = field(default_factory=dict)  # what the vectors are, for readers
-
-    def arrays(self) -> list[ArrayStream]:
-        """The numbers: vectors, variances where there are any, and the constants."""
-        found = [self._stream("vectors", self.pattern.vectors)]
-        if self.pattern.variances is not None:
-            found.append(self._stream("variances", self.pattern.variances))
-        return found + [_at_once(name, array) for name, array in self.constants.items()]
-
-    def _stream(self, name: str, like: NDArray[Any]) -> ArrayStream:
-        shape = (self.extent.n, like.shape[1])
-        return ArrayStream(
-            name, like.dtype, shape, lambda: (getattr(block, name) for block in self.blocks())
-        )
-
-
-@dataclass(frozen=True)
-class ArrayStream:
-    """An array that comes in pieces along its first axis."""
-
-    name: str
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    pieces: Callable[[], Iterator[NDArray[Any]]]
-
-    def write_npy(self, file: IO[bytes]) -> None:
-        """Write it as NumPy does, little-endian."""
-        from numpy.lib import format as npy
-
-        header = {"descr": self._little().str, "fortran_order": False, "shape": self.shape}
-        npy.write_array_header_1_0(file, header)
-        self.write_values(file)
-
-    def write_values(self, file: IO[bytes]) -> None:
-        """Write the values alone, little-endian."""
-        for piece in self.pieces():
-            file.write(piece.astype(self._little(), order="C", copy=False).tobytes())
-
-    @property
-    def size(self) -> int:
-        """Bytes of all values."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def _little(self) -> np.dtype[Any]:
-        return self.dtype.newbyteorder("<")
-
-
-def _at_once(name: str, array: NDArray[Any]) -> ArrayStream:
-    return ArrayStream(name, array.dtype, array.shape, lambda: iter([array]))
+PIECE = 32 << 20  # bytes of an array of texts that are held at once
+LARGEST_TEXTS = 1 << 30  # bytes of an array of texts, all of the width of the longest
 
 
 def check_destination(
     path: Path, *inputs: str, scales: bool = False, variances: bool = False
 ) -> None:
-    """Raise now what would else be noticed when all vectors are computed.
+    """Raise before the work if the file cannot be written.
 
     Raises:
-        UsageError: the ending of the name is not that of a known format, or of one that has no
-            place for what is asked for; the name is not UTF-8; or the file is one of the `inputs`.
+        UsageError: the name does not end in a known format, or in one that cannot hold scales or
+            variances; it is not valid UTF-8; or the file is one of the `inputs`.
         NotFoundError: the folder does not exist.
     """
     suffix = path.suffix.lower()
@@ -147,13 +37,13 @@ def check_destination(
         raise UsageError(f"--out {path}: the name must end in {', '.join(WRITERS)}")
     if scales and suffix not in WITH_CONSTANTS:
         raise UsageError(
-            f"--quantize int8: a {suffix} file has no place for the scales; name one that ends "
-            f"in {', '.join(WITH_CONSTANTS)}"
+            f"--quantize int8: a {suffix} file has no place for the scales; use "
+            f"{', '.join(WITH_CONSTANTS)}"
         )
     if variances and suffix == ".npy":
         raise UsageError(
-            f"--with-variance: a {suffix} file holds one array; name one that ends "
-            f"in {', '.join(s for s in WRITERS if s != suffix)}"
+            f"--with-variance: a {suffix} file holds one array; use "
+            f"{', '.join(s for s in WRITERS if s != suffix)}"
         )
     if not is_utf8(str(path)):  # which pyarrow does not open
         raise UsageError(f"--out {shown(str(path))}: not valid UTF-8; choose another name")
@@ -161,24 +51,23 @@ def check_destination(
 
 
 def check_extent(path: Path, extent: Extent) -> None:
-    """Raise UsageError where the format would blow texts up beyond all reason, or lose a part."""
+    """Raise UsageError if the format would lose part of a text, or take excessive space."""
     if path.suffix.lower() == ".npz" and extent.ends_in_nul:
         raise UsageError(
-            f"--out {path}: a text or label ends in a NUL character, which an .npz file loses; "
-            "name a .parquet file"
+            f"--out {path}: a text or label ends in a NUL character, which .npz files lose; "
+            "use .parquet"
         )
     longest = max(extent.longest_text, extent.longest_label)
     size = 4 * longest * extent.n
     if path.suffix.lower() == ".npz" and size > LARGEST_TEXTS:
         raise UsageError(
-            f"--out {path}: an .npz file gives each text the place of the longest, here "
-            f"{extent.n:,} times {longest:,} characters, {size / 2**30:,.1f} GiB; name a "
-            ".parquet file"
+            f"--out {path}: in an .npz file each text takes as much space as the longest, here "
+            f"{extent.n:,} times {longest:,} characters, {size / 2**30:,.1f} GiB; use .parquet"
         )
 
 
 def without_place(path: Path, extent: Extent) -> str:
-    """What of texts and labels the format of a file has no place for, in words; empty: nothing."""
+    """The columns that the format cannot hold: `texts`, `texts and labels`, or nothing."""
     suffix = path.suffix.lower()
     if suffix in WITH_TEXTS or not extent.n:
         return ""
@@ -187,7 +76,7 @@ def without_place(path: Path, extent: Extent) -> str:
 
 
 def write_table(path: Path, table: VectorTable) -> None:
-    """Write the file in the format that its name ends in; an error leaves `path` as it was."""
+    """Write the file in the format that its name ends in; after an error, `path` is unchanged."""
     with replacing(path) as file:
         WRITERS[path.suffix.lower()](file, table)
 
@@ -201,7 +90,7 @@ def write_npy(file: IO[bytes], table: VectorTable) -> None:
 
 
 def write_npz(file: IO[bytes], table: VectorTable) -> None:
-    """`.npz`: arrays vectors, texts and, where there are any, labels (none is empty), ..."""
+    """`.npz`: arrays vectors, texts, labels if there are any (an empty string for none), ..."""
     import zipfile
 
     import numpy as np
@@ -251,7 +140,7 @@ def write_csv(file: IO[bytes], table: VectorTable) -> None:
 
 
 def csv_field(value: str | None) -> str:
-    """A field of a CSV record, in quotation marks where it needs them. RFC 4180, section 2."""
+    """A field of a CSV record, in quotation marks if needed. RFC 4180, section 2."""
     if value is None:
         return ""
     if NEEDS_QUOTES.isdisjoint(value):
@@ -266,9 +155,9 @@ def write_jsonl(file: IO[bytes], table: VectorTable) -> None:
 
 
 def json_lines(block: Block) -> Iterator[str]:
-    """A JSON object for each row: index, text, label, vector and, where it is there, variance.
+    """A JSON object for each row: index, text, label, vector and, if computed, variance.
 
-    Vectors have the shortest decimals that give the same float32; what is not finite is null.
+    Numbers have the shortest decimals that give the same float32; null stands for NaN and infinity.
     """
     vectors = decimals(block.vectors, ", ", nonfinite="null")
     if block.variances is not None:
@@ -277,13 +166,13 @@ def json_lines(block: Block) -> Iterator[str]:
     for index, text, label, vector in zip(
         block.indices, block.texts, block.labels, vectors, strict=True
     ):
-        # By hand, because to write floats one by one takes longer than to compute the vectors.
+        # Not with json: writing floats one by one takes longer than computing the vectors.
         text, label = (json.dumps(value, ensure_ascii=False) for value in (text, label))
         yield f'{{"index": {index}, "text": {text}, "label": {label}, "vector": [{vector}]}}'
 
 
 def decimals(values: NDArray[Any], separator: str, *, nonfinite: str | None = None) -> list[str]:
-    """Each row of numbers (N, D) as one string; `nonfinite` stands for what is not finite."""
+    """Each row of numbers (N, D) as one string; `nonfinite` replaces NaN and infinity."""
     import pyarrow
     from pyarrow import compute
 
@@ -300,20 +189,20 @@ def decimals(values: NDArray[Any], separator: str, *, nonfinite: str | None = No
 def write_parquet(file: IO[bytes], table: VectorTable) -> None:
     """`.parquet`: columns index, text, label, vector, variance; a row group for each block.
 
-    The schema's metadata hold, as JSON below `textvae`, what the vectors are, with their scales.
+    The metadata of the schema describe the vectors and hold their scales, as JSON under `textvae`.
     """
     from pyarrow import parquet
 
     constants = {name: array.tolist() for name, array in table.constants.items()}
     schema = parquet_schema(table.pattern, {"textvae": json.dumps({**table.facts, **constants})})
-    # Numbers hardly repeat, so a dictionary of them costs time and brings nothing.
+    # Numbers rarely repeat: a dictionary of them would cost time and save nothing.
     with parquet.ParquetWriter(file, schema, use_dictionary=["label"]) as writer:
         for block in table.blocks():
             writer.write_table(parquet_table(block, schema))
 
 
 def parquet_schema(pattern: Block, metadata: Mapping[str, str]) -> pyarrow.Schema:
-    """The columns of a block; each vector is a list of fixed length, as viewers expect it."""
+    """The columns of a block; a vector is a list of fixed length, which viewers expect."""
     import pyarrow
 
     def lists(array: NDArray[Any]) -> pyarrow.DataType:
@@ -343,9 +232,9 @@ def parquet_table(block: Block, schema: pyarrow.Schema) -> pyarrow.Table:
 
 
 def write_safetensors(file: IO[bytes], table: VectorTable) -> None:
-    """`.safetensors`: the tensors vectors, variances, labels, ...; no text has a place in it.
+    """`.safetensors`: tensors vectors, variances, labels, ...; the format cannot hold texts.
 
-    Labels are places in the list `classes` of the metadata, -1 where there is none.
+    Labels are indices into the list `classes` of the metadata, -1 for none.
     """
     import numpy as np
 
@@ -359,7 +248,7 @@ def write_safetensors(file: IO[bytes], table: VectorTable) -> None:
                 yield np.array([places.get(label, -1) for label in block.labels], dtype=np.int64)
 
         arrays.append(ArrayStream("labels", np.dtype(np.int64), (table.extent.n,), labels))
-    # The widest types first, as the format's own writer does: each tensor is then aligned.
+    # The widest types first, as safetensors itself does, so that each tensor is aligned.
     arrays.sort(key=lambda array: -array.dtype.itemsize)
     header: dict[str, Any] = {"__metadata__": {"textvae": json.dumps(facts)}}
     end = 0
@@ -383,5 +272,5 @@ WRITERS: dict[str, Callable[[IO[bytes], VectorTable], None]] = {
     ".parquet": write_parquet,
     ".safetensors": write_safetensors,
 }
-WITH_CONSTANTS = (".npz", ".parquet", ".safetensors")  # formats that have a place for scales
-WITH_TEXTS = (".npz", ".csv", ".jsonl", ".parquet")  # and for texts and labels
+WITH_CONSTANTS = (".npz", ".parquet", ".safetensors")  # formats that can hold scales
+WITH_TEXTS = (".npz", ".csv", ".jsonl", ".parquet")  # formats that can hold texts and labels

@@ -1,9 +1,8 @@
-"""Finished parts of an embedding, in a folder beside the file that they will become."""
+"""The finished parts of a vector file, in a folder beside it until all are done."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textvae.errors import DataError, UsageError
-from textvae.export.formats import Block, parquet_schema, parquet_table
+from textvae.export.formats import parquet_schema, parquet_table
+from textvae.export.table import Block
 from textvae.files.atomic import half_written, replacing
 from textvae.files.lock import LOCK_FILE
 from textvae.files.untrusted import parse_json, read_text
@@ -22,34 +22,36 @@ if TYPE_CHECKING:
     import pyarrow
     from numpy.typing import NDArray
 
-PART = 16_384  # rows of a part: sorted by length together, and lost at worst by an interruption
+    from textvae.data.reading import Sentences
+
+PART = 16_384  # rows of a part: sorted by length together, and all that an interruption can lose
 RUN_FILE = "run.json"
 FILES = r"run\.json|part-\d{6}\.parquet"
 NAMES = {"sample_seed": "--sample or --seed", "model": "model", "input": "input", "part": "version"}
-NO_PART = (KeyError, TypeError, ValueError, AttributeError)  # by a table of other columns
+NO_PART = (KeyError, TypeError, ValueError, AttributeError)  # from a table of other columns
 
 
 class Parts:
-    """The parts of one run: part k has the rows from k * PART on.
+    """The parts of one run: part k holds the rows from k * PART on.
 
-    Each is a file that is complete or not there. A note of what the run computes lies beside
-    them, so that another run does not take them for its own.
+    Each is a file that is complete or missing. A note of what the run computes lies beside the
+    parts, so that another run does not take them for its own.
 
     Args:
-        destination: the file that they will become.
+        destination: the vector file.
     """
 
     def __init__(self, destination: Path) -> None:
         self.folder = destination.with_name(f".{destination.name}.parts")
 
     def claim(self, run: Mapping[str, Any], *, start_over: bool = False) -> None:
-        """Make the folder that of `run`: all that its vectors depend on, by name.
+        """Take the folder for `run`, which names all that its vectors depend on.
 
-        Parts of the same run stay. Those of an input that can be read but once, which is `None`
-        in the run, are of no use to another run and are removed.
+        Parts of the same run stay. Parts of an input that can be read only once (its `input` is
+        None) are of no use to another run and are removed.
 
         Args:
-            start_over: remove whatever parts there are.
+            start_over: remove all parts.
 
         Raises:
             UsageError: there are parts of another run, which would be lost.
@@ -77,17 +79,17 @@ class Parts:
                 if key not in left or left[key] != mine[key]
             ]
             raise UsageError(
-                f"{self.folder} holds {counted(done, 'sentence')} that an interrupted run with "
-                f"another {' and '.join(names)} has done; repeat that command to go on, or add "
-                "--start-over to drop them"
+                f"{self.folder} holds {counted(done, 'sentence')} of an interrupted run with "
+                f"another {' and '.join(names)}; repeat that command to continue, or pass "
+                "--start-over to discard the partial run"
             )
 
     def count(self, rows: int) -> int:
-        """How many parts so many rows make."""
+        """The number of parts of so many rows."""
         return -(-rows // PART)
 
     def holds(self, number: int, rows: int) -> bool:
-        """Whether a part is there with so many rows."""
+        """True if the part exists and has so many rows."""
         from pyarrow import ArrowException, parquet
 
         try:
@@ -97,7 +99,7 @@ class Parts:
         return found == rows
 
     def rows_done(self) -> int:
-        """Rows of all parts that are there."""
+        """The rows of all existing parts."""
         from pyarrow import ArrowException, parquet
 
         done = 0
@@ -107,7 +109,7 @@ class Parts:
         return done
 
     def write(self, number: int, block: Block, cut: int) -> None:
-        """Write a part, of whose sentences `cut` were cut."""
+        """Write a part; `cut` counts its truncated sentences."""
         from pyarrow import parquet
 
         schema = parquet_schema(block, {"start": str(block.start), "cut": str(cut)})
@@ -131,21 +133,21 @@ class Parts:
             yield self._read(number)
 
     def cut(self, count: int) -> int:
-        """How many sentences of the first `count` parts were cut."""
+        """The number of truncated sentences in the first `count` parts."""
         from pyarrow import parquet
 
         metadata = (parquet.read_schema(self._path(number)).metadata for number in range(count))
         return sum(int(found[b"cut"]) for found in metadata)
 
     def remove(self) -> None:
-        """Remove the parts, and the folder where nothing else lies in it."""
+        """Remove the parts, and the folder if nothing else is in it."""
         for path in [*self._files(), self.folder / LOCK_FILE]:
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
     def are_none(self) -> bool:
-        """Whether the folder is there, and nothing but perhaps its lock in it."""
+        """True if the folder exists and holds no more than its lock."""
         return self.folder.is_dir() and {p.name for p in self.folder.iterdir()} <= {LOCK_FILE}
 
     def _read(self, number: int) -> Block:
@@ -177,7 +179,7 @@ class Parts:
         return [*whole, *half_written(self.folder, FILES)]
 
     def _run(self) -> dict[str, Any] | None:
-        """What the folder says about its run; None where it says nothing."""
+        """The run that the folder belongs to; None if unknown."""
         try:
             found = parse_json(read_text(self.folder / RUN_FILE))
         except (OSError, ValueError):
@@ -185,30 +187,19 @@ class Parts:
         return found if isinstance(found, dict) else None
 
 
-def input_state(file: str) -> list[tuple[str, int, int]] | None:
-    """Path, bytes and time of change of each file of an input; None: it can be read but once."""
+def input_state(sentences: Sentences) -> list[tuple[str, int, int]] | None:
+    """Path, bytes and time of change of each file of an input; None: it can be read only once."""
     from textvae.data.sources import find_sources
 
+    if not isinstance(sentences, str | Path):
+        return None
     state = []
-    for source in find_sources([file]):
+    for source in find_sources([str(sentences)]):
         if source.path is None or not source.path.is_file():
             return None
         found = source.path.stat()
         state.append((str(source.path.resolve()), found.st_size, found.st_mtime_ns))
     return state
-
-
-def folder_digest(folder: Path | None) -> list[str]:
-    """A digest of each file that makes a model what it computes."""
-    from textvae.saving.folder import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
-
-    if folder is None:
-        raise ValueError("a model that was never saved has no files")
-    digests = []
-    for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE):
-        with (folder / name).open("rb") as file:
-            digests.append(hashlib.file_digest(file, "blake2b").hexdigest())
-    return digests
 
 
 def _matrix(column: pyarrow.ChunkedArray) -> NDArray[np.float32]:

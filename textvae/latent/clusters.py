@@ -1,7 +1,7 @@
-"""K-means clusters of sentence vectors, and their agreement with labels.
+"""Clusters of sentence vectors by k-means, and how they agree with labels.
 
-Vectors are not standardized. The prior N(0, I) sets the scale of the latent, on which dimensions
-that the posterior does not use hardly vary; standardized, they would weigh as much as the others.
+The vectors are not standardised. The prior gives the latent its unit, in which a dimension that the
+posterior does not use hardly varies; standardised, it would weigh as much as the others.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 
 from textvae.errors import DataError, UsageError
 
-LARGE = 20_000  # number of vectors above which mini-batches save minutes
+LARGE = 20_000  # vectors above which mini-batches save minutes
 _STARTS = 10
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """K clusters of N vectors, the largest cluster first.
+    """K clusters of N vectors, the largest first.
 
     Args:
         of: the cluster of each vector, (N,).
-        centres: the mean vector of each cluster, (K, D).
-        distances: the distance of each vector to its centre, (N,).
+        centres: the mean of each cluster's vectors, (K, D).
+        distances: of each vector to its centre, (N,).
     """
 
     of: NDArray[np.intp]
@@ -41,11 +41,11 @@ class Clusters:
 
     @property
     def inertia(self) -> float:
-        """The sum of squared distances to the centres."""
+        """Sum of the squared distances."""
         return float(np.square(self.distances).sum())
 
     def nearest(self, cluster: int, n: int, texts: Sequence[str]) -> list[int]:
-        """The indices of the n vectors closest to the centre, without duplicate texts."""
+        """Indices of the n vectors nearest to the centre, in order; equal texts once."""
         members = np.flatnonzero(self.of == cluster)
         found: dict[str, int] = {}
         for place in members[np.argsort(self.distances[members], kind="stable")]:
@@ -56,32 +56,31 @@ class Clusters:
 
 
 def cluster(vectors: NDArray[np.floating], k: int, *, seed: int = 0) -> Clusters:
-    """The best of several k-means runs on vectors (N, D); mini-batch k-means above `LARGE`.
+    """The best of several k-means of vectors (N, D); above `LARGE` vectors, by mini-batches.
 
     Raises:
-        UsageError: k is below 1.
-        DataError: there are fewer than k distinct vectors.
+        UsageError: k below 1.
+        DataError: fewer distinct vectors than k.
     """
     from sklearn.cluster import KMeans, MiniBatchKMeans
     from sklearn.exceptions import ConvergenceWarning
 
     if k < 1:
-        raise UsageError(f"{k} clusters: expected 1 or more")
+        raise UsageError(f"{k} clusters; use 1 or more")
     kind = KMeans if len(vectors) <= LARGE else MiniBatchKMeans
     vectors = np.ascontiguousarray(vectors, dtype=np.float64)
     if k > len(vectors):
         raise DataError(
-            f"{k:,} clusters need at least as many sentences, but there are {len(vectors):,}; "
-            "choose a smaller k"
+            f"{k:,} clusters need as many sentences, not {len(vectors):,}; use a smaller k"
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # raised as an error below
+        warnings.simplefilter("ignore", ConvergenceWarning)  # reported below, as an error
         found = kind(k, n_init=_STARTS, random_state=seed % 2**32).fit(vectors).labels_
     names, of, sizes = np.unique(found, return_inverse=True, return_counts=True)
     if len(names) < k:
         raise DataError(
-            f"only {len(names):,} of {k:,} clusters are not empty: there are too few distinct "
-            "vectors; choose a smaller k"
+            f"only {len(names):,} of {k:,} clusters are not empty, because too few vectors are "
+            "distinct; use a smaller k"
         )
     rank = np.empty(k, dtype=np.intp)
     rank[np.argsort(-sizes, kind="stable")] = np.arange(k)
@@ -91,13 +90,13 @@ def cluster(vectors: NDArray[np.floating], k: int, *, seed: int = 0) -> Clusters
 
 
 def unit(vectors: NDArray[np.floating]) -> NDArray[np.floating]:
-    """The vectors (N, D) scaled to length 1; zero vectors stay zero."""
+    """The vectors (N, D) scaled to length 1; zero vectors stay."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1)
 
 
 def means(vectors: NDArray[np.floating], of: NDArray[np.intp], k: int) -> NDArray[np.float64]:
-    """The mean vector of each cluster, (K, D), for vectors (N, D)."""
+    """The mean of the vectors (N, D) of each cluster, (K, D)."""
     sums = np.zeros((k, vectors.shape[1]))
     np.add.at(sums, of, vectors)
     return sums / np.bincount(of, minlength=k)[:, None]
@@ -105,15 +104,14 @@ def means(vectors: NDArray[np.floating], of: NDArray[np.intp], k: int) -> NDArra
 
 @dataclass(frozen=True)
 class Agreement:
-    """The agreement of clusters with labels, over the labelled sentences.
+    """How clusters agree with labels, over the sentences that have one.
 
     Args:
         majorities: the most frequent label of each cluster and its share; None for a cluster
-            without labelled sentences.
-        purity: share of sentences whose label is the most frequent one of their cluster.
-        nmi: normalized mutual information of clusters and labels, 0 to 1; the normalizer is the
-            mean of their entropies.
-        n_labelled: number of labelled sentences.
+            without labels.
+        purity: share of sentences that have the most frequent label of their cluster.
+        nmi: mutual information of clusters and labels over the mean of their entropies, 0 to 1.
+        n_labelled: number of sentences with a label.
     """
 
     majorities: tuple[tuple[str, float] | None, ...]
@@ -123,7 +121,7 @@ class Agreement:
 
 
 def agreement(clusters: Clusters, labels: Sequence[str | None]) -> Agreement | None:
-    """The agreement of clusters with the labels of their sentences; None if no label is given."""
+    """The agreement of clusters and labels; None if no sentence has a label."""
     from sklearn.metrics import normalized_mutual_info_score
 
     labelled = [place for place, label in enumerate(labels) if label is not None]

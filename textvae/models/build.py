@@ -1,4 +1,4 @@
-"""A fresh model from its configuration: each part by the table of its kind."""
+"""Builds a new model from its configuration, part by part."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def build_model(
     encoder_vocabulary: Vocabulary | None = None,
     encoder_max_tokens: int | None = None,
 ) -> SentenceModel:
-    """A model whose weights are drawn from torch's global generator.
+    """A model with new weights, drawn from torch's global generator.
 
-    The order of the parts decides which weights a seed gives, and so stays as it is.
+    Do not reorder the parts: the order decides which weights a seed gives.
 
     Args:
-        vocabulary: of the decoder's tokenizer.
-        max_tokens: longest sentence, end token included.
-        encoder_vocabulary, encoder_max_tokens: of the encoder; none: as the decoder's.
+        vocabulary: the vocabulary of the decoder's tokenizer.
+        max_tokens: the longest sentence in tokens, end token included.
+        encoder_vocabulary, encoder_max_tokens: the same for the encoder; default: as the decoder.
     """
     if config.model == "lm":
         return SentenceModel(config, NetworkDecoder(config, vocabulary, max_tokens, 0))

@@ -1,4 +1,4 @@
-"""Decoders: log p(x|z) of sentences, and their tokens one by one from z."""
+"""Decoders: log p(x|z) of sentences, and generation from z token by token."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from textvae.randomness.noise import StepNoise
 
 
 class Decoder(Part):
-    """Writes sentences in tokens of its own tokenizer; without a latent, a language model.
+    """Base class of decoders; each has its own tokenizer. Without a latent: a language model.
 
     Args:
-        vocabulary: of its tokenizer.
-        max_tokens: longest sentence, end token included.
+        vocabulary: the vocabulary of the decoder's tokenizer.
+        max_tokens: the longest sentence in tokens, end token included.
         latent_size: Z; 0 without a latent.
     """
 
@@ -36,12 +36,12 @@ class Decoder(Part):
 
     @property
     def device(self) -> torch.device:
-        """Device of the weights."""
+        """The device of the weights."""
         return next(self.parameters()).device
 
     @property
     def memory_width(self) -> int:
-        """Numbers that a token takes in the widest layer: what bounds the size of a call."""
+        """The width of the widest layer, in numbers per token; it limits the size of a batch."""
         return self.vocabulary.size
 
     def token_log_probs(
@@ -51,7 +51,7 @@ class Decoder(Part):
         raise NotImplementedError
 
     def start(self, z: Tensor | None, n: int) -> State:
-        """State of `n` sentences before their first token; z (n, Z), or None."""
+        """The state of `n` sentences before their first token; z (n, Z), or None."""
         raise NotImplementedError
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
@@ -66,7 +66,7 @@ class Decoder(Part):
             return self.token_log_probs(target, z, noise).sum(1)
         leading = z.shape[:-2]
         if noise is not None:
-            raise ValueError("training noise is drawn for one latent a sentence, z (B, Z)")
+            raise ValueError("training noise needs one latent per sentence, z of shape (B, Z)")
         repeated = target.repeat(leading.numel())  # (K * B, T)
         flat = self.token_log_probs(repeated, z.reshape(-1, z.size(-1))).sum(1)
         return flat.view(*leading, len(target))
@@ -74,13 +74,13 @@ class Decoder(Part):
 
 @dataclass(frozen=True, eq=False)  # tensors have no single truth value
 class NetworkState:
-    """The state of a network, and z as it is added to the network's output."""
+    """The state of a network, and the term of z that is added to the network's output."""
 
     network: State
     skipped: Tensor | None
 
     def rows(self, index: Tensor) -> NetworkState:
-        """The state of some of the sentences, by their places (M,)."""
+        """The state of the sentences at the indices `index` (M,)."""
         skipped = None if self.skipped is None else self.skipped[index]
         return NetworkState(self.network.rows(index), skipped)
 
@@ -88,8 +88,8 @@ class NetworkState:
 class NetworkDecoder(Decoder):
     """A GRU, an LSTM or a Transformer between token embeddings and a softmax over the vocabulary.
 
-    The embedding of padding doubles as the blank of word dropout; padding and start are never
-    predicted.
+    Word dropout replaces a token by the padding token. The decoder never predicts padding or the
+    start token.
     """
 
     impossible: Tensor  # (V,): -inf for tokens that are never predicted, else 0
@@ -123,14 +123,14 @@ class NetworkDecoder(Decoder):
         return impossible
 
     def saved(self) -> dict[str, Tensor]:
-        """The tensors of the file, each storage once: a tied output layer is left out."""
+        """The tensors to save, each once: the file does not hold a tied output layer."""
         tensors = super().saved()
         if self.config.tie_weights:
             del tensors["output.weight"]
         return tensors
 
     def finish_loading(self, device: torch.device | str) -> None:
-        """Restore the tied layer and the fixed buffer."""
+        """Restore the tied output layer and the fixed buffer."""
         if self.config.tie_weights:
             self.output.weight = self.embedding.weight
         self.impossible = self._impossible_tokens().to(device)
@@ -138,12 +138,12 @@ class NetworkDecoder(Decoder):
 
     @property
     def device(self) -> torch.device:
-        """Device of the weights."""
+        """The device of the weights."""
         return self.embedding.weight.device
 
     @property
     def memory_width(self) -> int:
-        """Logits of a token, or the units of its feed-forward layer where these are more."""
+        """The size of the vocabulary or of the feed-forward layer, whichever is larger."""
         return max(self.vocabulary.size, 4 * self.config.hidden_size)
 
     # (tokens, z) -> log-likelihood
@@ -158,7 +158,7 @@ class NetworkDecoder(Decoder):
         return -nll.view(B, T).masked_fill(~target.mask, 0.0)
 
     def _teacher_forced(self, target: Tokens, z: Tensor | None, noise: StepNoise | None) -> Tensor:
-        """States (B, T, H) that predict each token from those before it and z."""
+        """States (B, T, H) that predict each token from the previous tokens and z."""
         start = torch.full_like(target.ids[:, :1], self.vocabulary.bos_id)
         inputs = torch.cat([start, target.ids[:, :-1]], dim=1)  # (B, T)
         inputs = drop_words(inputs, self.config.word_dropout, self.vocabulary.pad_id, noise)
@@ -169,13 +169,13 @@ class NetworkDecoder(Decoder):
         return dropout(states, self.config.output_dropout, noise)
 
     def _output_layer(self) -> tuple[Tensor, Tensor]:
-        """Weight (V, E) and bias (V,); tokens that are never predicted have a bias of -inf."""
+        """Weight (V, E) and bias (V,); the bias is -inf for tokens that are never predicted."""
         return self.output.weight, self.output.bias + self.impossible
 
     # z -> tokens, step by step
 
     def start(self, z: Tensor | None, n: int) -> NetworkState:
-        """State of `n` sentences before their first token; z (n, Z), or None."""
+        """The state of `n` sentences before their first token; z (n, Z), or None."""
         skipped = None if self.skip is None or z is None else self.skip(z)
         return NetworkState(self.network.start(z, n), skipped)
 

@@ -1,4 +1,4 @@
-"""The device that a name means on this machine, and the memory of a CPU."""
+"""Choice of the device by name, and a memory setting for CPUs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from textvae.errors import UsageError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that `auto`, cpu, cuda, cuda:1 or mps means on this machine.
+    """The device for a name: auto, cpu, cuda, cuda:1 or mps.
 
     Raises:
-        UsageError: it is not there.
+        UsageError: this machine has no such device.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -24,28 +24,28 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UsageError(f"device {name!r} is unknown; try auto, cpu, cuda or cuda:0") from None
+        raise UsageError(f"unknown device {name!r}; try auto, cpu, cuda or cuda:0") from None
     present = {
         "cpu": 1,
         "cuda": torch.cuda.device_count(),
         "mps": int(torch.backends.mps.is_available()),
     }
     if (device.index or 0) >= present.get(device.type, 0):
-        raise UsageError(f"device {name!r} is not on this machine; try --device auto or cpu")
+        raise UsageError(f"this machine has no device {name!r}; try --device auto or cpu")
     return device
 
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # of mallopt(3)
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # see mallopt(3)
 LARGE = 1 << 30
 
 
 def reuse_freed_memory() -> bool:
-    """Let the process keep large blocks that it freed, instead of returning them to the system.
+    """Keep large freed blocks in the process; True if this setting was made.
 
-    By default glibc hands each freed block of over 32 MiB back, and the next step pays for
-    its pages again: logits over 10,000 words made a training step take 1.8 times as long.
-    It holds for the whole process; False where there is no glibc or where the environment
-    has settings of its own (MALLOC_...).
+    By default glibc returns each freed block of over 32 MiB to the system, and the next training
+    step has to map new pages: with logits over 10,000 words a step took 1.8 times as long. The
+    setting holds for the whole process. False without glibc, or if the environment sets MALLOC_...
+    variables of its own.
     """
     if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
         return False
@@ -53,6 +53,6 @@ def reuse_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except AttributeError:  # another C library
         return False
-    # Older versions refuse a threshold above 32 MiB, but not to do without mmap.
+    # Older versions refuse a threshold above 32 MiB, but accept turning mmap off.
     kept = mallopt(M_MMAP_THRESHOLD, LARGE) or mallopt(M_MMAP_MAX, 0)
     return bool(kept and mallopt(M_TRIM_THRESHOLD, LARGE))

@@ -1,4 +1,4 @@
-"""Dropout of states and of words, by the noise of a training step."""
+"""Dropout of states and of words, driven by the noise of a training step."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from textvae.randomness.noise import StepNoise
 
 
 def dropout(x: Tensor, rate: float, noise: StepNoise | None, *, shared: bool = False) -> Tensor:
-    """Inverted dropout of (B, T, H) states; `shared` keeps one mask for all steps.
+    """States (B, T, H) after inverted dropout; unchanged without noise.
 
-    Srivastava 2014; with one mask a sentence, Gal & Ghahramani 2016. No noise: no dropout.
+    Srivastava 2014. With `shared`, one mask per sentence for all steps: Gal & Ghahramani 2016.
     """
     if rate == 0.0 or noise is None:
         return x
@@ -22,7 +22,7 @@ def dropout(x: Tensor, rate: float, noise: StepNoise | None, *, shared: bool = F
 
 
 def drop_words(ids: Tensor, rate: float, blank: int, noise: StepNoise | None) -> Tensor:
-    """Decoder input (B, T) with a share of the tokens blanked, never the first one.
+    """Decoder input (B, T) with a share of the tokens replaced by `blank`, never the first.
 
     Bowman 2016, section 3.2.
     """
@@ -36,6 +36,6 @@ def drop_words(ids: Tensor, rate: float, blank: int, noise: StepNoise | None) ->
 def regularised_embedding(
     embedding: nn.Embedding, ids: Tensor, config: ModelConfig, noise: StepNoise | None
 ) -> Tensor:
-    """Embedded tokens (B, T, E) after the embedding and the variational dropout."""
+    """Embedded tokens (B, T, E) after embedding dropout and variational dropout."""
     embedded = dropout(embedding(ids), config.embedding_dropout, noise)
     return dropout(embedded, config.variational_dropout, noise, shared=True)

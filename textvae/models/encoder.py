@@ -1,4 +1,4 @@
-"""Encoders: the tokens of a sentence -> one vector, before the bottleneck."""
+"""Encoders: the tokens of a sentence -> one vector, before the latent."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from textvae.randomness.noise import StepNoise
 
 
 class Encoder(Part):
-    """Reads sentences in tokens of its own tokenizer.
+    """Base class of encoders; each has its own tokenizer.
 
     Args:
-        vocabulary: of its tokenizer.
-        max_tokens: longest sentence, end token included.
-        output_size: H, the width of its vectors.
+        vocabulary: the vocabulary of the encoder's tokenizer.
+        max_tokens: the longest sentence in tokens, end token included.
+        output_size: H, the width of the vectors.
     """
 
     def __init__(self, vocabulary: Vocabulary, max_tokens: int, output_size: int) -> None:
@@ -34,7 +34,7 @@ class Encoder(Part):
         raise NotImplementedError
 
     def word_average(self, source: Tokens) -> Tensor:
-        """The mean embedding of the tokens of each sentence, end token apart, shape (B, E).
+        """The mean token embedding of each sentence, without the end token, shape (B, E).
 
         The mean of an empty sentence is zero.
         """
@@ -42,10 +42,10 @@ class Encoder(Part):
 
 
 class NetworkEncoder(Encoder):
-    """Embedded tokens through a GRU, an LSTM or a Transformer, and pooled."""
+    """A GRU, an LSTM or a Transformer over token embeddings, then pooling."""
 
     def __init__(self, config: ModelConfig, vocabulary: Vocabulary, max_tokens: int) -> None:
-        # The networks come first: the order of their weights decides what a seed means.
+        # Do not reorder: the order of the layers decides which weights a seed gives.
         embedding = nn.Embedding(vocabulary.size, config.embedding_size)
         states = ENCODER_NETWORKS[config.encoder](config, max_tokens)
         pooling = Pooling(config.pooling, states.output_size, states.backward_size)
@@ -56,12 +56,12 @@ class NetworkEncoder(Encoder):
         self.pooling = pooling
 
     def forward(self, source: Tokens, noise: StepNoise | None = None) -> Tensor:
-        """The pooled states of each sentence, shape (B, H), or (B, 2H) if read both ways."""
+        """The pooled states of each sentence, shape (B, H); bidirectional: (B, 2H)."""
         embedded = regularised_embedding(self.embedding, source.ids, self.config, noise)
         return self.pooling(self.states(embedded, source), source)
 
     def word_average(self, source: Tokens) -> Tensor:
-        """The mean embedding of the tokens of each sentence, end token apart, shape (B, E)."""
+        """The mean token embedding of each sentence, without the end token, shape (B, E)."""
         words = source.mask & (source.ids != self.vocabulary.eos_id)  # (B, T)
         embedded = self.embedding(source.ids) * words[..., None]  # (B, T, E)
         return (embedded.sum(1) / words.sum(1, keepdim=True).clamp(min=1)).float()

@@ -1,4 +1,4 @@
-"""The networks by the names that a configuration gives them."""
+"""The networks of encoders and decoders, by their names in the configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A part of a model: what an optimizer moves of it, and what a file holds of it."""
+"""A part of a model: its trained parameters, and its tensors in the model file."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from torch import Tensor, nn
 class Part(nn.Module):
     """An encoder, a posterior, a prior or a decoder.
 
-    By default the optimizer moves every parameter and the file holds every tensor. A part with
-    frozen or shared weights overrides `trained` and `saved`.
+    By default every parameter is trained and every tensor is saved. A part with frozen or shared
+    weights overrides `trained` and `saved`.
     """
 
     def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The parameters that training moves, each once, by name."""
+        """The parameters to train, each once, by name."""
         return self.named_parameters()
 
     def saved(self) -> dict[str, Tensor]:
-        """The tensors that a model's file holds, by name; those that `finish_loading` restores
-        are left out."""
+        """The tensors to save, by name, without those that `finish_loading` restores."""
         return self.state_dict()
 
     def finish_loading(self, device: torch.device | str) -> None:
-        """Restore what the file leaves out, after the saved tensors were assigned."""
+        """Restore the tensors that are not saved, after the saved tensors were assigned."""
         for _, parameter in self.trained():
             parameter.requires_grad_(True)
         for module in self.modules():
             if isinstance(module, nn.RNNBase):
-                module.flatten_parameters()  # one block of memory, as cuDNN wants it
+                module.flatten_parameters()  # cuDNN needs one block of memory

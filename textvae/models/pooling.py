@@ -1,4 +1,4 @@
-"""From the states of a sentence to one vector."""
+"""Pooling: the states of a sentence -> one vector."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from textvae.data.batches import Tokens
 
 
 class Pooling(nn.Module):
-    """One vector (B, H) of the states (B, T, H), blind to padding.
+    """Pools states (B, T, H) to one vector per sentence (B, H); ignores padding.
 
-    - last: the state of the end token (of a backward reading, that of the first).
-    - mean, max: over the sentence. Max keeps sentences apart where means of many states
-      are alike (Long 2019).
+    - last: the state of the end token; for backward states, the state of the first token.
+    - mean, max: over the sentence. Max separates sentences whose mean states are similar
+      (Long 2019).
     - attention: a learned weighted mean (Lin 2017, with one head).
     """
 
     def __init__(self, kind: str, width: int, backward_width: int = 0) -> None:
         super().__init__()
         self.kind = kind
-        self.backward_width = backward_width  # of the states of a backward reading, which are last
+        self.backward_width = backward_width  # the last features are the backward states
         self.score = nn.Linear(width, 1) if kind == "attention" else None
 
     def forward(self, states: Tensor, tokens: Tokens) -> Tensor:

@@ -1,6 +1,7 @@
 """Posteriors: the vector of a sentence -> the distribution of its latent, or one point.
 
-Two families cannot collapse into a standard normal prior: one by its means, one by its variances.
+Two families cannot collapse to a standard normal prior: one constrains the means, the other the
+variances.
 """
 
 from __future__ import annotations
@@ -17,23 +18,23 @@ from textvae.gaussian import DiagonalGaussian
 from textvae.models.part import Part
 from textvae.randomness.noise import StepNoise
 
-EPSILON = 1e-5  # added to the variance, as in torch's own batch normalisation
+EPSILON = 1e-5  # added to the variance, as in torch.nn.BatchNorm1d
 MOMENTUM = 0.1  # weight of the newest batch in the running statistics
 
 
 @dataclass(frozen=True, eq=False)  # tensors have no single truth value
 class Point:
-    """The one latent that a deterministic encoder gives a sentence; it has no density."""
+    """The latents of a deterministic encoder, one point per sentence, without a density."""
 
     mean: Tensor  # (B, Z)
 
 
 class Posterior(Part):
-    """What an encoder's vector says of the latent.
+    """Base class of posteriors: an encoder's vector -> the latent.
 
     Attributes:
         latent_size: Z.
-        has_density: True if `forward` gives q(z|x), False if it gives a point.
+        has_density: True if `forward` returns q(z|x), False if it returns a point.
     """
 
     has_density: bool
@@ -48,7 +49,7 @@ class Posterior(Part):
 
 
 class PointPosterior(Posterior):
-    """A linear layer from the vector to the code of an autoencoder."""
+    """The code of an autoencoder: a linear layer over the encoder's vector."""
 
     has_density = False
 
@@ -62,10 +63,10 @@ class PointPosterior(Posterior):
 
 
 class GaussianPosterior(Posterior):
-    """q(z|x), a diagonal Gaussian by a linear layer; Kingma & Welling 2014, section 3.
+    """q(z|x), a diagonal Gaussian from a linear layer. Kingma & Welling 2014, section 3.
 
-    Its means may be batch-normalised (Zhu 2020) and its variances bounded so that its KL to the
-    standard normal keeps a committed rate (Razavi 2019).
+    Options: batch-normalised means (Zhu 2020), and bounded variances, so that the KL to the
+    standard normal never falls below a committed rate (Razavi 2019).
     """
 
     has_density = True
@@ -85,11 +86,11 @@ class GaussianPosterior(Posterior):
         """q(z|x) of each vector."""
         bias: Tensor = self.head.bias
         if self.normalised is not None:
-            # A bias of the means cancels; Adam would still walk it along its rounding errors.
+            # Batch norm cancels the bias of the means; Adam would still move it by rounding errors.
             bias = F.pad(bias[self.latent_size :], (self.latent_size, 0))
         parameters = F.linear(pooled, self.head.weight, bias)
         if self.normalised is not None or self.largest_log_variance is not None:
-            parameters = parameters.to(self.head.weight.dtype)  # bounds that bf16 would not keep
+            parameters = parameters.to(self.head.weight.dtype)  # bf16 is too coarse for the bounds
         mean, log_variance = parameters.chunk(2, dim=-1)
         if self.normalised is not None:
             mean = self.normalised(mean, noise)
@@ -99,22 +100,23 @@ class GaussianPosterior(Posterior):
 
 
 class BatchNormalisedMeans(nn.Module):
-    """Posterior means with the same spread in each dimension, whatever the encoder says.
+    """Posterior means with a fixed standard deviation in each dimension.
 
-    mean = scale * (m - mean of m over the batch) / (its standard deviation) + shift, of what the
-    encoder gives, m; `scale` (gamma) is fixed, `shift` (beta) is learned. Zhu 2020, section 3:
-    then the KL of a batch is on average at least sum_d (scale^2 + shift_d^2) / 2 nats, which is
-    Z * scale^2 / 2 or more, as E[mean^2] = scale^2 + shift^2 in each dimension and no variance
-    makes up for it. (But for an epsilon: an encoder whose m hardly vary is not held up.)
+    For the encoder's output m: mean = scale * (m - batch mean of m) / (batch stddev of m) + shift.
+    `scale` (gamma) is fixed, `shift` (beta) is learned. Zhu 2020, section 3: E[mean^2] = scale^2 +
+    shift^2 in each dimension, and no variance can compensate for it. So the KL of a batch is on
+    average at least sum_d (scale^2 + shift_d^2) / 2 nats, which is Z * scale^2 / 2 or more. The
+    bound fails if m is nearly constant, because of the epsilon under the root.
 
-    With noise, that is in training, the batch is the global one, over all processes; without,
-    running averages stand for it, so that a sentence's result is its own. They begin with the
-    first batch instead of with guesses, as those of Adam do (Kingma & Ba 2015, section 3).
+    With noise (in training) the statistics come from the global batch, over all processes.
+    Without noise, running averages replace them, so that a result depends on its own sentence
+    only. The averages start at the first batch, corrected for bias as in Adam (Kingma & Ba 2015,
+    section 3).
     """
 
     running_mean: Tensor  # (Z,)
     running_variance: Tensor  # (Z,)
-    running_weight: Tensor  # (1,): what the batches so far weigh together, 1 in the long run
+    running_weight: Tensor  # (1,): total weight of the batches so far, tends to 1
 
     def __init__(self, latent_size: int, scale: float) -> None:
         super().__init__()
@@ -136,7 +138,7 @@ class BatchNormalisedMeans(nn.Module):
 
     @torch.no_grad()
     def _remember(self, centre: Tensor, variance: Tensor, total: int) -> None:
-        finite = centre.isfinite().all() & variance.isfinite().all()  # else forgotten
+        finite = centre.isfinite().all() & variance.isfinite().all()  # else the batch is skipped
         one = torch.ones_like(self.running_weight)
         weight = self.running_weight.lerp(one, MOMENTUM)
         newest = MOMENTUM / weight  # 1 for the first batch
@@ -153,18 +155,19 @@ def largest_log_variance(rate: float) -> float:
     """The log of the variance v < 1 with KL(N(0, v) || N(0, 1)) = `rate` nats.
 
     A posterior whose variance stays below v costs at least `rate` nats in that dimension, whatever
-    its mean: the committed rate of a delta-VAE (Razavi 2019, section 2). Theirs has a latent a
-    step; the prior is an AR(1) process and the posterior independent over the steps, so that no
-    member of the family is the prior. With one latent a sentence and both of them independent over
-    its dimensions, being narrower is what keeps a posterior from the prior. It pays even where
-    its mean says nothing; but then a mean that says something costs little more: means of
-    variance 1 - v, which fill the prior, cost (1 - v) / 2 nats and tell -log(v) / 2.
+    its mean: the committed rate of a delta-VAE (Razavi 2019, section 2). Their model has a latent
+    per step, an AR(1) prior and a posterior that is independent over the steps, so that the
+    posterior cannot equal the prior. Here a sentence has one latent, and prior and posterior are
+    both independent over the dimensions; the smaller variance keeps the posterior away from the
+    prior. The rate is paid even if the mean carries no information. Informative means then cost
+    little more: means of variance 1 - v, which fill the prior, cost (1 - v) / 2 nats and carry
+    -log(v) / 2.
 
     >>> round(largest_log_variance(0.25), 6)
     -1.19829
     """
-    low, high = -(2 * rate + 1), 0.0  # the KL is above the rate, and zero
-    for _ in range(200):  # halved until float64 has no number between
+    low, high = -(2 * rate + 1), 0.0  # at `low` the KL exceeds the rate, at `high` it is 0
+    for _ in range(200):  # bisection, to the precision of float64
         middle = (low + high) / 2
         if (math.expm1(middle) - middle) / 2 >= rate:
             low = middle

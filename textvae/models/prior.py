@@ -1,4 +1,4 @@
-"""Priors p(z): sampled from noise, with a density, and with the KL of a posterior to them."""
+"""Priors p(z): samples from noise, the density, and the KL of a posterior to the prior."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from textvae.models.part import Part
 
 
 class Prior(Part):
-    """A distribution of latents (..., Z).
+    """Base class of priors: a distribution of latents (..., Z).
 
-    Its methods take tensors of any device and dtype and answer there; a prior with parameters
-    moves them along, `self.mean.to(z)`. A prior needs `sample` and `log_prob`; `kl` is then an
-    estimate. Parameters are trained with the model. See `register_prior`.
+    A subclass implements `sample` and `log_prob`; `kl` is then an estimate. Parameters are trained
+    with the model. Methods accept tensors of any device and dtype and return the same, so a prior
+    converts its parameters, as in `self.mean.to(z)`. See `register_prior`.
 
     Args:
         latent_size: Z.
-        noise_size: standard normal numbers that a sample is made of.
+        noise_size: how many standard normal numbers a sample needs; default: Z.
     """
 
-    is_fitted = False  # True once a prior was fitted to the codes of sentences
+    is_fitted = False  # True after a prior was fitted to the codes of sentences
 
     def __init__(self, latent_size: int, noise_size: int | None = None) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Prior(Part):
         raise NotImplementedError
 
     def kl_per_dimension(self, q: DiagonalGaussian) -> Tensor | None:
-        """KL(q || p) of each dimension in nats, (..., Z); None if it does not split so."""
+        """KL(q || p) of each dimension in nats, (..., Z); None if it is no sum over dimensions."""
         return None
 
     def exact_kl(self, q: DiagonalGaussian) -> Tensor | None:
@@ -47,11 +47,11 @@ class Prior(Part):
         return None if split is None else split.sum(-1)
 
     def kl(self, q: DiagonalGaussian, z: Tensor) -> Tensor:
-        """KL(q || p) in nats: exact where there is a closed form, else log q(z) - log p(z).
+        """KL(q || p) in nats: exact if there is a closed form, else log q(z) - log p(z).
 
         Args:
             q: posteriors (B, Z).
-            z: a sample of each, (B, Z), or K samples, (K, B, Z); only an estimate needs them.
+            z: one sample of each, (B, Z), or K samples, (K, B, Z); unused if the KL is exact.
 
         Returns:
             Shape (B,). An estimate is the mean over the samples.
@@ -80,7 +80,7 @@ class StandardNormal(Prior):
 
 
 class CodeGaussian(Prior):
-    """The Gaussian, with full covariance, of the codes of an autoencoder; N(0, I) until fitted."""
+    """A Gaussian with full covariance for the codes of an autoencoder; N(0, I) until `fit`."""
 
     mean: Tensor  # (Z,)
     factor: Tensor  # (Z, Z): Cholesky factor of the covariance
@@ -105,28 +105,28 @@ class CodeGaussian(Prior):
 
     @property
     def stddev(self) -> Tensor:
-        """Standard deviation of each dimension, (Z,)."""
+        """The standard deviation of each dimension, (Z,)."""
         return self.factor.square().sum(1).sqrt()
 
     @property
     def is_fitted(self) -> bool:  # type: ignore[override]
-        """True once `fit` has seen codes."""
+        """True after `fit`."""
         standard = torch.eye(self.latent_size, device=self.factor.device)
         return bool(self.mean.any()) or not torch.equal(self.factor, standard)
 
     @torch.no_grad()
     def fit(self, codes: Tensor) -> None:
-        """Take mean and covariance of codes (N, Z)."""
+        """Fit the mean and the covariance to codes (N, Z)."""
         codes = codes.double().cpu()
         centred = codes - codes.mean(0)
         covariance = centred.T @ centred / max(len(codes) - 1, 1)
-        jitter = 1e-6 * (1 + covariance.trace() / self.latent_size)  # for codes that span less
+        jitter = 1e-6 * (1 + covariance.trace() / self.latent_size)  # for codes in a subspace
         covariance += jitter * torch.eye(self.latent_size, dtype=torch.double)
         self.mean.copy_(codes.mean(0))
         self.factor.copy_(torch.linalg.cholesky(covariance))
 
 
-PRIORS: dict[str, type[Prior]] = {"standard": StandardNormal}  # of a vae, by name
+PRIORS: dict[str, type[Prior]] = {"standard": StandardNormal}  # priors of a vae, by name
 
 
 def register_prior(name: str, prior: type[Prior]) -> None:

@@ -20,10 +20,10 @@ def reverse_padded(x: Tensor, lengths: Tensor) -> Tensor:
 
 
 class RecurrentEncoder(nn.Module):
-    """States of a sentence, (B, T, H), or (B, T, 2H) when it is read both ways.
+    """States of a sentence, (B, T, H); bidirectional: (B, T, 2H).
 
-    The backward reading runs over reversed rows instead of packed sequences: the same
-    result, and nothing waits for lengths on the host.
+    The backward network reads reversed rows instead of packed sequences: the result is the same,
+    and the device never waits for lengths from the host.
     """
 
     def __init__(self, config: ModelConfig, max_positions: int = 0) -> None:
@@ -54,9 +54,9 @@ class RecurrentEncoder(nn.Module):
 
 
 class RecurrentDecoder(nn.Module):
-    """Next-token states from the tokens before and z, in the first state and at every step.
+    """Next-token states from the previous tokens and z.
 
-    Bowman 2016 gives z to the first state; He 2019 also to each input.
+    z sets the first state (Bowman 2016) and is appended to each input (He 2019).
     """
 
     def __init__(self, config: ModelConfig, latent_size: int, max_positions: int = 0) -> None:
@@ -82,7 +82,7 @@ class RecurrentDecoder(nn.Module):
         return self._advance(embedded, state)[0]
 
     def start(self, z: Tensor | None, n: int) -> TensorState:
-        """State of `n` sentences before their first token."""
+        """The state of `n` sentences before their first token."""
         count = 2 if self.has_cell else 1
         if self.first_state is None or z is None:
             weight = next(self.rnn.parameters())
@@ -93,7 +93,7 @@ class RecurrentDecoder(nn.Module):
         return TensorState((*parts, z))
 
     def step(self, embedded: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
-        """State (N, H) that predicts the token after `embedded` (N, E), and the next state."""
+        """Output (N, H) that predicts the token after `embedded` (N, E), and the next state."""
         output, state = self._advance(embedded[:, None], state)
         return output[:, 0], state
 

@@ -1,8 +1,8 @@
-"""The model of sentences: an encoder, a posterior, a prior and a decoder, joined.
+"""The model of sentences: an encoder, a posterior, a prior and a decoder.
 
-A VAE has all four. An autoencoder has a point for a posterior, and the Gaussian of its codes for
-a prior. A language model is a decoder alone. Losses, figures and decoding are compositions of the
-parts and live elsewhere.
+A VAE has all four. An autoencoder's posterior is a point, and its prior is a Gaussian fitted to
+its codes. A language model has only a decoder. Losses, metrics and decoding combine the parts in
+other packages.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from textvae.models.posterior import Point, Posterior
 from textvae.models.prior import Prior
 from textvae.randomness.noise import StepNoise
 
-Layer = Literal["latent", "encoder"]  # where the vector of a sentence is taken
+Layer = Literal["latent", "encoder"]  # the layer that gives the vector of a sentence
 
 
 class SentenceModel(nn.Module):
-    """A sentence VAE, autoencoder or language model, by the parts that it has.
+    """A sentence VAE, an autoencoder or a language model, depending on its parts.
 
-    A model holds no state of training: noise comes as an argument, weights of losses stay
-    in the objective. In float32 results do not depend on the rest of the batch, except for
-    batch-normalised posteriors in training, that is with noise.
+    A model holds no training state: noise is an argument, and the objective holds the weights of
+    the loss. In float32 a result does not depend on the rest of the batch. The exception is a
+    batch-normalised posterior in training (with noise).
 
     Args:
         config: the architecture.
-        decoder: the part that every model has.
-        encoder, posterior, prior: of a model with a latent; all of them or none.
+        decoder: every model has one.
+        encoder, posterior, prior: for a model with a latent; give all three or none.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class SentenceModel(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        # In the order of the computation, which is that of the weights in an optimizer.
+        # Do not reorder: the order of the parts is the order of the weights in the optimizer.
         self.encoder = encoder
         self.posterior = posterior
         self.prior = prior
@@ -59,7 +59,7 @@ class SentenceModel(nn.Module):
 
     @property
     def kind(self) -> str:
-        """`vae`, `ae` or `lm`, for people; code asks the parts."""
+        """`vae`, `ae` or `lm`, for messages; code asks the parts."""
         return self.config.model
 
     @property
@@ -69,7 +69,7 @@ class SentenceModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Device of the weights."""
+        """The device of the weights."""
         return self.decoder.device
 
     # tokens -> latent
@@ -86,7 +86,7 @@ class SentenceModel(nn.Module):
         return q
 
     def latent(self, source: Tokens, noise: StepNoise | None = None) -> DiagonalGaussian | Point:
-        """The posterior of each sentence, or its point, shape (B, Z).
+        """The posterior of each sentence, or the autoencoder's point, shape (B, Z).
 
         Raises:
             UsageError: the model is a language model.
@@ -103,7 +103,7 @@ class SentenceModel(nn.Module):
         return self.latent(source, noise).mean
 
     def pooled(self, source: Tokens) -> Tensor:
-        """The encoder's vector of each sentence, before the bottleneck, (B, H).
+        """The encoder's vector of each sentence, before the latent, (B, H).
 
         Raises:
             UsageError: the model is a language model.
@@ -111,7 +111,7 @@ class SentenceModel(nn.Module):
         return self._reader()[0](source).float()
 
     def word_average(self, source: Tokens) -> Tensor:
-        """The mean of the encoder's token embeddings of each sentence, end token apart, (B, E).
+        """The mean token embedding of each sentence in the encoder, without the end token, (B, E).
 
         Raises:
             UsageError: the model is a language model.
@@ -123,23 +123,23 @@ class SentenceModel(nn.Module):
             raise UsageError("a language model has no latent; train a vae or an ae")
         return self.encoder, self.posterior
 
-    # what is trained, and what is stored
+    # parameters to train, tensors to save
 
     def parts(self) -> Iterator[tuple[str, Part]]:
-        """The parts that the model has, by name."""
+        """The parts of the model, by name."""
         for name in ("encoder", "posterior", "prior", "decoder"):
             part: Part | None = getattr(self, name)
             if part is not None:
                 yield name, part
 
     def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The parameters that training moves, by `part.name`."""
+        """The parameters to train, by `part.name`."""
         for part, module in self.parts():
             for name, parameter in module.trained():
                 yield f"{part}.{name}", parameter
 
     def saved(self) -> dict[str, Tensor]:
-        """The tensors that the model's file holds, by `part.name`."""
+        """The tensors to save, by `part.name`."""
         return {
             f"{part}.{name}": tensor
             for part, module in self.parts()
@@ -147,6 +147,6 @@ class SentenceModel(nn.Module):
         }
 
     def finish_loading(self, device: torch.device | str) -> None:
-        """Restore what the file leaves out, after the saved tensors were assigned."""
+        """Restore the tensors that are not saved, after the saved tensors were assigned."""
         for _, part in self.parts():
             part.finish_loading(device)

@@ -1,9 +1,8 @@
-"""-log softmax of linear logits at the target, without ever holding all the logits.
+"""-log softmax of linear logits at the target, without holding all logits in memory.
 
-A batch of long sentences over a large vocabulary has more logits than anything else that
-training keeps: 64 sentences of 84 tokens over 10,000 words are 54 million, and a plain
-cross entropy holds them four times. Above a limit they are made in parts, and once more
-for the gradient.
+Logits take more memory than anything else in training: 64 sentences of 84 tokens over 10,000 words
+have 54 million, and a plain cross entropy holds four copies. Above a limit the logits are computed
+in parts, and recomputed for the gradient.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LARGEST = 2**25  # logits held at a time: 128 MiB in float32
+LARGEST = 2**25  # logits in memory at a time: 128 MiB in float32
 
 
 def linear_nll(
@@ -24,9 +23,9 @@ def linear_nll(
 
     Args:
         states: (N, E).
-        weight, bias: (V, E) and (V,); a bias of -inf rules a token out.
+        weight, bias: (V, E) and (V,); a bias of -inf excludes a token.
         targets: (N,) token ids.
-        largest: logits N * V from which on they are made in parts.
+        largest: with more logits (N * V) than this, they are computed in parts.
     """
     if len(states) * len(weight) <= largest:
         logits = F.linear(states, weight, bias)
@@ -42,7 +41,7 @@ def linear_nll(
 
 
 class _LinearNLL(torch.autograd.Function):
-    """The same in parts of so many rows; the gradient (softmax - one-hot) makes them again."""
+    """`linear_nll` in parts of `rows` rows; backward (softmax - one-hot) recomputes the logits."""
 
     @staticmethod
     def forward(
@@ -60,7 +59,7 @@ class _LinearNLL(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         states, weight, bias, targets = ctx.saved_tensors
-        wide = torch.promote_types(weight.dtype, torch.float32)  # sums over the parts
+        wide = torch.promote_types(weight.dtype, torch.float32)  # for sums over the parts
         of_states = torch.empty_like(states)
         of_weight = torch.zeros_like(weight, dtype=wide)
         of_bias = torch.zeros_like(bias, dtype=wide)

@@ -11,18 +11,18 @@ S = TypeVar("S", bound="State")
 
 
 class State(Protocol):
-    """All that a decoder remembers of N sentences, one row each."""
+    """The state of a decoder for N sentences, one row per sentence."""
 
     def rows(self: S, index: Tensor) -> S:
-        """The state of some of the sentences, by their places (M,); a place may repeat."""
+        """The state of the sentences at the indices `index` (M,), which may repeat."""
 
 
 @dataclass(frozen=True, eq=False)  # tensors have no single truth value
 class TensorState:
-    """A state that is a tuple of tensors, the sentences in axis 0 of each."""
+    """A state made of tensors; axis 0 of each is the sentences."""
 
     tensors: tuple[Tensor, ...]
 
     def rows(self, index: Tensor) -> TensorState:
-        """The state of some of the sentences, by their places (M,)."""
+        """The state of the sentences at the indices `index` (M,)."""
         return TensorState(tuple(tensor[index] for tensor in self.tensors))

@@ -1,4 +1,4 @@
-"""A pre-norm Transformer with scaled-dot-product attention, as encoder and as decoder."""
+"""Pre-norm Transformer encoder and decoder with scaled dot-product attention."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXPANSION = 4  # width of the feed-forward layer, in hidden sizes
 
 
 def rotate(x: Tensor, first: int) -> Tensor:
-    """Queries or keys (B, heads, T, D) turned by their positions first, first + 1, ...
+    """Queries or keys (B, heads, T, D), rotated by their positions first, first + 1, ...
 
     Rotary positions, Su 2021, eq. 34.
     """
@@ -28,7 +28,7 @@ def rotate(x: Tensor, first: int) -> Tensor:
 
 
 class Block(nn.Module):
-    """Attention, then a feed-forward layer, each on normalised input and added back."""
+    """Attention, then a feed-forward layer, each with layer norm before and a residual."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -47,8 +47,8 @@ class Block(nn.Module):
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Output (B, T, H) and the keys and values (B, heads, past + T, D).
 
-        With a `mask` of the tokens that may be seen, attention looks both ways; without
-        one it is causal, after `past`.
+        With a `mask` (True: visible) attention is bidirectional. Without a mask it is causal and
+        also sees `past`.
         """
         B, T, H = x.size()
         qkv = self.qkv(self.attention_norm(x)).view(B, T, 3, self.heads, H // self.heads)
@@ -58,7 +58,7 @@ class Block(nn.Module):
             q, k = rotate(q, seen), rotate(k, seen)
         if past is not None:
             k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
-        # A single query after a past sees all of it; otherwise the past is empty.
+        # A single query sees all of its past; with several queries the past is empty.
         attended = F.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, is_causal=mask is None and T > 1
         )
@@ -68,7 +68,7 @@ class Block(nn.Module):
 
 
 class TransformerEncoder(nn.Module):
-    """States of a sentence, (B, T, H), each seeing the whole sentence."""
+    """States of a sentence, (B, T, H), with bidirectional attention."""
 
     def __init__(self, config: ModelConfig, max_positions: int) -> None:
         super().__init__()
@@ -91,9 +91,10 @@ class TransformerEncoder(nn.Module):
 
 
 class TransformerDecoder(nn.Module):
-    """Next-token states from the tokens before and z: a prefix of memory tokens, and added.
+    """Next-token states from the previous tokens and z.
 
-    The memory follows Optimus (Li 2020, section 3.2), which also adds z to the embeddings.
+    z becomes a prefix of memory tokens and is added to the embeddings, as in Optimus (Li 2020,
+    section 3.2).
     """
 
     def __init__(self, config: ModelConfig, latent_size: int, max_positions: int) -> None:
@@ -119,7 +120,7 @@ class TransformerDecoder(nn.Module):
         return states[:, self.memory_tokens :]
 
     def start(self, z: Tensor | None, n: int) -> TensorState:
-        """State of `n` sentences before their first token: keys and values a layer, and z's."""
+        """The state of `n` sentences before their first token: keys and values per layer, and z."""
         if self.memory is None or self.added is None or z is None:
             weight = self.widen.weight
             empty = weight.new_zeros(n, self.heads, 0, weight.size(0) // self.heads)
@@ -128,7 +129,7 @@ class TransformerDecoder(nn.Module):
         return TensorState((*cache, self.added(z)))
 
     def step(self, embedded: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
-        """State (N, H) that predicts the token after `embedded` (N, E), and the next state."""
+        """Output (N, H) that predicts the token after `embedded` (N, E), and the next state."""
         keys_values = 2 * len(self.blocks)
         cache, added = state.tensors[:keys_values], state.tensors[keys_values:]
         x = self.widen(embedded)
@@ -156,7 +157,7 @@ class TransformerDecoder(nn.Module):
 
 
 def learned_positions(config: ModelConfig, count: int) -> nn.Parameter | None:
-    """One vector a position, shape (count, H); None where positions are rotary."""
+    """One vector per position, shape (count, H); None if positions are rotary."""
     if config.positions == "rotary":
         return None
     return nn.Parameter(nn.init.normal_(torch.empty(count, config.hidden_size), std=0.02))

@@ -1,4 +1,4 @@
-"""The adversary of an adversarial autoencoder: it tells codes from samples of the prior."""
+"""The adversary of an adversarial autoencoder: a discriminator of codes and prior samples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HIDDEN = 512
 
 
 class Discriminator(nn.Module):
-    """Logit (B,) that z (B, Z) was drawn from the prior: one hidden layer, as in Shen 2020."""
+    """The logit (B,) that z (B, Z) comes from the prior; one hidden layer, as in Shen 2020."""
 
     def __init__(self, latent_size: int) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Discriminator(nn.Module):
 
 
 def discriminator_loss(discriminator: Discriminator, z: Tensor, prior: Tensor) -> Tensor:
-    """-log D(prior) - log(1 - D(z)) of each sentence, (B,): its gradient does not reach z.
+    """-log D(prior) - log(1 - D(z)) of each sentence, (B,), without a gradient for z.
 
     Goodfellow 2014, eq. 1; Makhzani 2016, section 2.
     """
@@ -31,9 +31,9 @@ def discriminator_loss(discriminator: Discriminator, z: Tensor, prior: Tensor) -
 
 
 def encoder_loss(discriminator: Discriminator, z: Tensor) -> Tensor:
-    """-log D(z) of each sentence, (B,): its gradient reaches z and not the discriminator.
+    """-log D(z) of each sentence, (B,), with a gradient for z but not for the discriminator.
 
-    Goodfellow 2014, section 3: it does not saturate while the discriminator wins.
+    The non-saturating loss of Goodfellow 2014, section 3.
     """
     frozen = {name: value.detach() for name, value in discriminator.named_parameters()}
     return F.softplus(-functional_call(discriminator, frozen, (z,)))

@@ -1,4 +1,4 @@
-"""The bag-of-words loss: z alone, without the words before, must tell the words of a sentence."""
+"""The bag-of-words loss: z alone must predict the words of a sentence, in any order."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from textvae.data.batches import Tokens
 
 
 class BagOfWords(nn.Module):
-    """A linear layer from z to the vocabulary; a part of the loss, not of the model.
+    """A linear layer from z to the vocabulary; belongs to the loss, not to the model.
 
-    Zhao 2017, section 3.2, whose network has a hidden layer.
+    Zhao 2017, section 3.2; the network there also has a hidden layer.
     """
 
     def __init__(self, latent_size: int, vocab_size: int) -> None:

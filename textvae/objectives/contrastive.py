@@ -1,4 +1,4 @@
-"""The contrastive loss: two readings of a sentence are nearer to each other than to others."""
+"""The contrastive loss: two encodings of a sentence should be closer than different sentences."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch import Tensor
 
 
 def contrastive_nll(a: Tensor, b: Tensor, temperature: float) -> Tensor:
-    """-log of the share of b_i among b_1 .. b_B for each a_i, in nats, shape (B,).
+    """-log p(b_i | a_i) of each sentence in nats, shape (B,): the NLL of the matching code.
 
-    The weight of b_j is exp(cos(a_i, b_j) / temperature). With a and b (B, Z) the codes of the
-    same sentences under two draws of dropout or noise it is the unsupervised loss of Gao 2021,
-    eq. 4; at most log B where the codes tell nothing apart, and 0 for a single sentence.
+    p(b_j | a_i) is proportional to exp(cos(a_i, b_j) / temperature). If a and b (B, Z) encode the
+    same sentences with two draws of dropout or noise, this is the unsupervised loss of Gao 2021,
+    eq. 4. The loss is log B if all codes are alike, and 0 for a single sentence.
     """
-    # Cosines that are divided by 0.05 lose too many digits in bf16.
+    # bf16 is too coarse for cosines divided by 0.05.
     with torch.autocast(a.device.type, enabled=False):
         cosines = F.normalize(a.float(), dim=-1) @ F.normalize(b.float(), dim=-1).T  # (B, B)
         own = torch.arange(len(a), device=a.device)

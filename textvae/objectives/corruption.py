@@ -1,8 +1,8 @@
-"""Corrupted sentences for the encoder to read, while the decoder is asked for the clean ones.
+"""Noise for denoising: the encoder reads corrupted sentences, the decoder predicts clean ones.
 
-Denoising autoencoders, Vincent 2008; of text, Lample 2018 and Shen 2020 (section 4), whose four
-kinds of noise these are. The end token and padding are never touched, and nothing waits for
-the host: shapes stay as they are, whatever is dropped.
+Denoising autoencoders: Vincent 2008. The four kinds of noise for text: Lample 2018 and Shen 2020
+(section 4). The end token and padding never change. Shapes stay the same even if tokens are
+dropped, so the device never waits for the host.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from textvae.randomness.noise import StepNoise
 
 @dataclass(frozen=True, eq=False)  # tensors have no single truth value
 class Corruption:
-    """Shuffled, then dropped, blanked and substituted tokens, in that order, as configured.
+    """Shuffles, drops, blanks and substitutes tokens, in this order, as configured.
 
     Args:
-        objective: the rates, and how far a token moves.
-        pad_id: what stands behind the end, and in the place of a blank (as in word dropout).
-        ordinary: the tokens that one may become, all but special ones, shape (N,), int64, where
-            the sentences are.
+        objective: the rates, and how far a token may move.
+        pad_id: the padding token, also used as the blank (as in word dropout).
+        ordinary: the tokens to substitute, all except special tokens, shape (N,), int64, on the
+            device of the sentences.
 
     Raises:
-        ConfigError: tokens shall be substituted and there is none to become.
+        ConfigError: substitution is on, but the vocabulary has only special tokens.
     """
 
     objective: ObjectiveConfig
@@ -39,12 +39,12 @@ class Corruption:
     def __post_init__(self) -> None:
         if self.objective.noise_substitute and not len(self.ordinary):
             raise ConfigError(
-                f"noise_substitute {self.objective.noise_substitute:g}: the vocabulary has no "
-                "token but special ones; use a larger vocab_size, or leave it out"
+                f"noise_substitute {self.objective.noise_substitute:g}: the vocabulary has only "
+                "special tokens; use a larger vocab_size, or set noise_substitute to 0"
             )
 
     def __call__(self, source: Tokens, noise: StepNoise) -> Tokens:
-        """The corrupted sentences, (B, T) as before; without any rate the very same, undrawn."""
+        """The corrupted sentences, (B, T); if all rates are 0, `source` itself, without a draw."""
         rates = self.objective
         source = shuffled(source, rates.noise_shuffle, noise)
         source = dropped(source, rates.noise_drop, self.pad_id, noise)
@@ -53,10 +53,10 @@ class Corruption:
 
 
 def shuffled(source: Tokens, places: float, noise: StepNoise) -> Tokens:
-    """Sentences whose tokens are sorted by i + u, u uniform in [0, places + 1), i their place.
+    """Sentences with their tokens sorted by i + u: i is the position, u uniform in [0, places + 1).
 
-    Lample 2018, section 2.3. A token passes another only if it stood less than places + 1
-    behind or ahead, so none moves more than `places`, rounded up.
+    Lample 2018, section 2.3. Two tokens change order only if their distance is less than
+    places + 1, so no token moves by more than `places`, rounded up.
     """
     if places == 0.0:
         return source
@@ -64,21 +64,21 @@ def shuffled(source: Tokens, places: float, noise: StepNoise) -> Tokens:
     reach = places + 1
     here = torch.arange(steps, device=source.ids.device)
     moved = torch.where(words(source), reach * noise.uniform_over_time(steps), reach)
-    order = (here + moved).argsort(dim=1, stable=True)  # (B, T); the end stays behind the words
+    order = (here + moved).argsort(dim=1, stable=True)  # (B, T); the end token stays last
     return Tokens(source.ids.gather(1, order), source.lengths)
 
 
 def dropped(source: Tokens, rate: float, pad_id: int, noise: StepNoise) -> Tokens:
-    """Sentences without a share of their tokens; of those that have any, one at least stays."""
+    """Sentences with a share of their tokens dropped; at least one token stays."""
     if rate == 0.0:
         return source
     word = words(source)
     steps = source.ids.size(1)
     here = torch.arange(steps, device=source.ids.device)
     uniform = noise.uniform_over_time(steps).masked_fill(~word, -1.0)
-    survives = here == uniform.argmax(1, keepdim=True)  # where no draw reaches the rate
+    survives = here == uniform.argmax(1, keepdim=True)  # the token with the largest draw
     kept = source.mask & ((uniform >= rate) | survives | ~word)
-    order = (~kept).to(torch.uint8).argsort(dim=1, stable=True)  # what is kept comes first
+    order = (~kept).to(torch.uint8).argsort(dim=1, stable=True)  # kept tokens first
     lengths = kept.sum(1)
     ids = source.ids.gather(1, order)
     return Tokens(torch.where(here < lengths[:, None], ids, pad_id), lengths)
@@ -93,16 +93,16 @@ def blanked(source: Tokens, rate: float, blank: int, noise: StepNoise) -> Tokens
 
 
 def substituted(source: Tokens, rate: float, ordinary: Tensor, noise: StepNoise) -> Tokens:
-    """Sentences with a share of their tokens replaced, by each of `ordinary` (N,) as often."""
+    """Sentences with a share of their tokens replaced by uniform draws from `ordinary` (N,)."""
     if rate == 0.0:
         return source
     choose, pick = noise.uniform_over_time(source.ids.size(1), 2).unbind(2)  # each (B, T)
     last = len(ordinary) - 1
-    others = ordinary[(pick * len(ordinary)).long().clamp(max=last)]  # rounding may reach the end
+    others = ordinary[(pick * len(ordinary)).long().clamp(max=last)]  # rounding may give N
     return Tokens(torch.where(words(source) & (choose < rate), others, source.ids), source.lengths)
 
 
 def words(source: Tokens) -> Tensor:
-    """True at every token but the end token, shape (B, T)."""
+    """True at every token except the end token and padding, shape (B, T)."""
     places = torch.arange(source.ids.size(1), device=source.ids.device)
     return places < source.lengths[:, None] - 1

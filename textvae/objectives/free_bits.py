@@ -1,4 +1,4 @@
-"""Free bits: nats of KL that cost nothing, so that the latent is worth using."""
+"""Free bits: the loss does not penalise the KL below a floor, so that the latent is used."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def free_bits_kl(
     total: int,
     sum_over_processes: Callable[[Tensor], Tensor] = lambda x: x,
 ) -> Tensor:
-    """Penalised KL of each sentence, shape (B,), of KL a dimension (B, Z), in nats.
+    """The penalised KL of each sentence, shape (B,), from the KL per dimension (B, Z), in nats.
 
-    - dimension: sum_d max(floor, KL_d(x)), sentence by sentence (Li 2019, section 3.2).
+    - dimension: sum_d max(floor, KL_d(x)) (Li 2019, section 3.2).
     - total: max(floor, KL(x)).
-    - batch: sum_d max(floor, mean over the batch of KL_d) (Kingma 2016, eq. 15); a
-      dimension whose mean is below the floor feels no pull.
+    - batch: sum_d max(floor, mean over the batch of KL_d) (Kingma 2016, eq. 15); a dimension
+      with a mean below the floor gets no gradient.
 
-    `total` is the number of sentences of the global batch, over all processes.
+    `total` is the number of sentences in the global batch, over all processes.
     """
     if floor == 0.0:
         return kl.sum(1)

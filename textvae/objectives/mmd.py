@@ -1,4 +1,4 @@
-"""Maximum mean discrepancy: how far the codes of a batch are from samples of the prior."""
+"""Maximum mean discrepancy: the distance between the codes of a batch and prior samples."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 def mmd(z: Tensor, prior: Tensor) -> Tensor:
     """MMD^2 between the distributions of z (B, Z) and of `prior` (B, Z), a scalar without unit.
 
-    The unbiased estimate (Gretton 2012, eq. 3): 0 in expectation where the distributions are
-    equal, so often below 0. It is 0 for a single sentence. The kernel is the sum over scales s of
-    the inverse multiquadratics C / (C + |x - y|^2), C = 2 Z s, as Tolstikhin 2018, section 4, has
-    it for a standard normal prior.
+    The unbiased estimate (Gretton 2012, eq. 3): its expectation is 0 for equal distributions, so
+    the value is often negative. It is 0 for a single sentence. The kernel is the sum over scales s
+    of the inverse multiquadratics C / (C + |x - y|^2) with C = 2 Z s, as in Tolstikhin 2018,
+    section 4, for a standard normal prior.
     """
     B = len(z)
     if B < 2:
         return z.sum() * 0
-    # Distances lose too many digits in bf16.
+    # bf16 is too coarse for distances.
     with torch.autocast(z.device.type, enabled=False):
         z, prior = z.float(), prior.float()
         within = kernel(z, z).fill_diagonal_(0) + kernel(prior, prior).fill_diagonal_(0)
@@ -27,7 +27,7 @@ def mmd(z: Tensor, prior: Tensor) -> Tensor:
 
 
 def kernel(x: Tensor, y: Tensor) -> Tensor:
-    """The kernel of each pair, (N, M), of x (N, Z) and y (M, Z)."""
+    """The kernel of each pair, (N, M), for x (N, Z) and y (M, Z)."""
     squares = x.square().sum(1)[:, None] + y.square().sum(1) - 2 * x @ y.T
     distance = squares.clamp(min=0)
     widths = [2 * x.size(1) * scale for scale in SCALES]

@@ -1,4 +1,4 @@
-"""Target KL: a controller that finds the weight at which the KL is what the user asked for."""
+"""Target KL: a controller that finds the weight at which the KL meets a given target."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import math
 import torch
 from torch import Tensor
 
-START = 0.1  # weight: low, so that z is in use before it is rationed
-INTEGRAL = 0.05  # growth of the log weight in a step, at a KL of twice the target
-TREND = 2e-4  # the same of that growth: a decoder that learns needs ever more weight
+START = 0.1  # weight: low, so that the decoder uses z before the KL is penalised
+INTEGRAL = 0.05  # growth of the log weight per step, at a KL of twice the target
+TREND = 2e-4  # growth of the trend per step: the weight must rise as the decoder learns
 LARGEST_TREND = 0.02
-NEAR = 0.2  # smoothed error within which there is a trend to be learnt
-PROPORTIONAL = 2.0  # of the log weight, at a smoothed KL of twice the target
-SMOOTHING = 0.95  # share that the smoothed error keeps of itself in a step
-AVERAGING = 0.97  # the same of the average that is compared with the validation KL
-LARGEST_ERROR = 1.0  # beyond it, the far end of a start, an error counts no more
-WEIGHTS = (1e-4, 1e3)  # where the weight stays
-FLOOR_SHARE = 0.5  # of the target that free bits may keep from the controller
-CORRECTION = 0.5  # share of the way to the measured ratio, whose two sides are not simultaneous
+NEAR = 0.2  # the trend is updated while the smoothed error is below this
+PROPORTIONAL = 2.0  # added to the log weight, at a smoothed KL of twice the target
+SMOOTHING = 0.95  # decay of the smoothed error per step
+AVERAGING = 0.97  # decay of the average KL that is compared with the validation KL
+LARGEST_ERROR = 1.0  # errors are clipped here; larger ones occur at the start
+WEIGHTS = (1e-4, 1e3)  # bounds of the weight
+FLOOR_SHARE = 0.5  # share of the target that free bits may take
+CORRECTION = 0.5  # step towards the measured ratio; its two KLs are not simultaneous
 LARGEST_CORRECTION = math.log(2.0)
-TOLERANCE = 0.05  # relative, of the validation KL
-PREFERENCE = 10.0  # nats of reconstruction that a nat off the target is worth, beyond half of it
+TOLERANCE = 0.05  # relative error of the validation KL
+PREFERENCE = 10.0  # nats of rec that offset a nat off the target, beyond TOLERANCE / 2
 
 
 class TargetKL:
-    """The weight of the KL, moved each step by how far the KL is from its target.
+    """A controller that moves the KL weight each step by the distance of the KL from its target.
 
     With the relative error e = KL / target - 1 of a batch, bounded by 1, the log weight is
 
@@ -33,19 +33,19 @@ class TargetKL:
         v_t = sum_s<=t TREND * e_s, over those s where the smoothed e_s is within NEAR.
 
     ControlVAE (Shao 2020, eq. 6 and 9) controls the weight itself, by the first sum and a bounded
-    function of e_t. Of the logarithm the same gains serve weights of 0.01 and of 10, and a weight
-    is never negative. The sum forgets nothing, so the KL ends at the target whatever weight that
-    takes; the trend v keeps it there while the weight has to grow. The gains hold for trainings
-    that take 5 to 100 steps to follow a change of the weight.
+    function of e_t. Control of the logarithm works with the same gains for weights of 0.01 and of
+    10, and the weight is never negative. The sum does not decay, so the KL reaches the target
+    whatever weight this needs. The trend v keeps the KL there while the weight has to grow. The
+    gains suit trainings in which the KL follows a change of the weight within 5 to 100 steps.
 
-    What is to be held is the KL of validation, where no noise of training plays: after each
-    evaluation the target of the batches is corrected by the ratio of both.
+    The target is for the validation KL, which has no training noise: after each evaluation the
+    target of the batches is corrected by the ratio of the two KLs.
 
-    All of it is one tensor on the device of the model: no step waits for the host.
+    The state is one tensor on the device of the model, so no step waits for the host.
 
     Args:
-        target: nats a sentence.
-        device: where the state is kept.
+        target: nats per sentence.
+        device: the device of the state.
 
     >>> controller = TargetKL(8.0, torch.device("cpu"))
     >>> before = controller.weight()
@@ -86,7 +86,7 @@ class TargetKL:
         self._state = torch.where(kl.isnan(), self._state, moved_on)
 
     def correct(self, valid_kl: float) -> None:
-        """Take in the KL of validation, in nats: its ratio to that of the last batches."""
+        """Correct the target of the batches by their ratio to the validation KL, in nats."""
         *_, total, mass, before = self._state
         ratio = (total / mass / max(valid_kl, 1e-6)).log()
         limits = -LARGEST_CORRECTION, LARGEST_CORRECTION
@@ -95,34 +95,37 @@ class TargetKL:
         self._state = torch.cat([self._state[:-1], correction[None]])
 
     def state(self) -> list[float]:
-        """All that a resumed run needs; this is where the host waits for the device."""
+        """The state for a resumed run; this call waits for the device."""
         values: list[float] = self._state.tolist()
         return values
 
     def restore(self, values: list[float]) -> None:
-        """The inverse of `state`.
+        """Set the state to the result of an earlier `state`.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the list has another length.
         """
         if len(values) != len(self._state):
-            raise ValueError(f"target_kl has {len(values)} numbers, not {len(self._state)}")
+            raise ValueError(
+                f"the state of target_kl has {len(values)} numbers, expected {len(self._state)}"
+            )
         self._state = self._state.new_tensor(values)
 
 
 def floor_under(target: float, free_bits: float, *, dimensions: int) -> float:
-    """Free bits that leave a target within reach: those asked for, or half the target at most.
+    """Free bits, limited so that all floors together take at most half of the target.
 
-    `dimensions` is the number of floors that add up: Z, or 1 where the total has one. The half
-    that is kept from the controller keeps every unit alive.
+    `dimensions` is the number of floors that add up: Z, or 1 if the floor is on the total. The
+    half below the floors keeps every dimension active.
     """
     return min(free_bits, FLOOR_SHARE * target / dimensions)
 
 
 def bound_at_target(rec: float, kl: float, target: float) -> float:
-    """What the best evaluation has least of: the bound at the target, more where the KL is off it.
+    """The score that selects the best checkpoint (lower is better): the bound at the target KL.
 
-    The bound itself would prefer whatever lies nearest to the KL of an unweighted VAE.
+    A KL off the target adds a penalty. The plain bound would select the checkpoint whose KL is
+    closest to that of an unweighted VAE.
     """
     off = max(0.0, abs(kl - target) - TOLERANCE / 2 * target)
     return rec + target + PREFERENCE * off

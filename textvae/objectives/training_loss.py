@@ -1,4 +1,4 @@
-"""The training loss of each kind of model: what a step minimises, and the sums it reports."""
+"""The training loss of each kind of model, and the sums that a step reports."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ Sums = dict[str, Tensor]
 
 
 class TrainingLoss(nn.Module):
-    """Loss of a batch, divided by the sentences of the global batch.
+    """The loss of a batch, divided by the number of sentences in the global batch.
 
-    A module, so that a data-parallel wrapper sees one forward pass. The losses of all
-    processes add up to the loss of the whole batch; `mmd` and `contrastive` compare the codes of
-    one process, with as many samples of the prior and with each other, and count by its share of
-    the sentences.
+    The loss is a module, so that a data-parallel wrapper sees one forward pass. It owns the
+    networks that only training needs: the bag of words and the discriminator.
 
-    What only training needs, the bag of words and the discriminator, belongs to the loss.
+    The losses of all processes add up to the loss of the global batch. `mmd` and `contrastive`
+    compare codes within a process (with prior samples, and with each other); each process counts
+    by its share of the sentences.
 
     Args:
-        model: the model that is trained.
-        objective: the terms of the loss; the weight of the KL comes with each step.
-        sum_over_processes: adds a tensor over all processes; the identity for one.
-        ordinary_ids: tokens of the encoder that noise may substitute for others; none: all but
-            its special tokens.
+        model: the model to train.
+        objective: the terms of the loss; the weight of the KL is an argument of each step.
+        sum_over_processes: sums a tensor over all processes; the identity for one process.
+        ordinary_ids: the encoder's tokens that noise may substitute; default: all except special
+            tokens.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class TrainingLoss(nn.Module):
             self.discriminator = Discriminator(model.latent_size)
 
     def _check_free_bits(self) -> None:
-        """Raise ConfigError where free bits of a dimension meet a KL that has no dimensions."""
+        """Raise ConfigError for free bits per dimension with a KL that does not split."""
         prior, posterior = self.model.prior, self.model.posterior
         mode = self._objective.free_bits_mode
         if prior is None or posterior is None or not posterior.has_density:
@@ -95,17 +95,20 @@ class TrainingLoss(nn.Module):
     def forward(
         self, batch: Batch, noise: StepNoise, kl_weight: float | Tensor | None
     ) -> tuple[Tensor, Sums]:
-        """(loss, sums): the sums over local sentences of `rec`, for a vae `kl`, and other terms.
+        """(loss, sums); the sums over local sentences: `rec`, for a vae `kl`, and other terms.
 
-        vae: mean of -log p(x|z) + weight * KL, z one sample of q(z|x) (Kingma & Welling
-        2014, eq. 7), the KL floored by free bits; with several samples the importance-weighted
-        bound. Without a weight (None) it is trained as an autoencoder: z the posterior mean,
-        no KL, and nothing else that draws z to the prior. ae and lm: mean of -log p(x|z),
-        -log p(x). Nats, but for `mmd`. The encoder reads a corrupted source where the objective
-        has noise for it.
+        - vae: the mean of -log p(x|z) + weight * KL, with z one sample of q(z|x) (Kingma &
+          Welling 2014, eq. 7) and the KL floored by free bits; with several samples, the
+          importance-weighted bound. If `kl_weight` is None, the vae is trained as an autoencoder:
+          z is the posterior mean, without a KL or any other term that pulls z to the prior.
+        - ae: the mean of -log p(x|z).
+        - lm: the mean of -log p(x).
 
-        With an adversary, the loss holds the discriminator's own, `discriminator` of the sums;
-        no gradient of it reaches the model.
+        All terms except `mmd` are in nats. The encoder reads a corrupted source if the objective
+        has noise.
+
+        With an adversary, the loss includes the discriminator's own loss, `discriminator` in the
+        sums, which has no gradient for the model.
         """
         if self.model.posterior is None:
             rec = -self.model.decoder.log_likelihood(batch.target, None, noise)  # (B,)
@@ -129,7 +132,7 @@ class TrainingLoss(nn.Module):
     def _encode(
         self, batch: Batch, noise: StepNoise, *, sampled: bool
     ) -> tuple[DiagonalGaussian | Point, Tensor]:
-        """The posterior, and latents: (B, Z), or (K, B, Z) of K > 1 samples."""
+        """The posterior, and latents (B, Z), or (K, B, Z) for K > 1 samples."""
         q = self.model.latent(self._corrupted(batch, noise), noise)
         if not (sampled and isinstance(q, DiagonalGaussian)):
             return q, q.mean
@@ -142,7 +145,7 @@ class TrainingLoss(nn.Module):
         return batch.source if self._corruption is None else self._corruption(batch.source, noise)
 
     def _reconstruction(self, batch: Batch, z: Tensor, noise: StepNoise) -> Tensor:
-        """-log p(x|z), (B,) or (K, B); the samples of a sentence share the decoder's noise."""
+        """-log p(x|z), (B,) or (K, B); all samples of a sentence share the decoder's noise."""
         decoder = self.model.decoder
         if z.dim() == 2:
             return -decoder.log_likelihood(batch.target, z, noise)
@@ -151,9 +154,9 @@ class TrainingLoss(nn.Module):
         return -decoder.log_likelihood(target, z.flatten(0, 1), noise.repeat(K)).view(K, B)
 
     def _kl(self, q: DiagonalGaussian, z: Tensor) -> Tensor:
-        """KL of each sentence to the prior in nats, a dimension (B, Z), or as a whole (B, 1)."""
+        """KL of each sentence to the prior in nats, per dimension (B, Z), or in total (B, 1)."""
         prior = self.model.prior
-        assert prior is not None  # of every model with a posterior
+        assert prior is not None  # every model with a posterior has one
         kl = prior.kl_per_dimension(q)
         return prior.kl(q, z)[:, None] if kl is None else kl
 
@@ -166,7 +169,7 @@ class TrainingLoss(nn.Module):
         kl: Tensor,
         kl_weight: float | Tensor | None,
     ) -> Tensor:
-        """The loss of a vae without its auxiliary terms, of each sentence, (B,)."""
+        """The loss of a vae for each sentence, without auxiliary terms, (B,)."""
         if kl_weight is None:
             return rec
         if z.dim() == 3 and self.model.prior is not None:
@@ -182,9 +185,9 @@ class TrainingLoss(nn.Module):
         return rec + kl_weight * penalty
 
     def _prior_samples(self, noise: StepNoise) -> Tensor:
-        """A sample of the prior for each sentence, (B, Z), in float32."""
+        """One sample of the prior per sentence, (B, Z), in float32."""
         prior = self.model.prior
-        assert prior is not None  # of every model with a posterior
+        assert prior is not None  # every model with a posterior has one
         normal = noise.normal(prior.noise_size)
         with torch.no_grad(), torch.autocast(normal.device.type, enabled=False):
             return prior.sample(normal)
@@ -192,9 +195,9 @@ class TrainingLoss(nn.Module):
     def _terms(
         self, batch: Batch, z: Tensor, mean: Tensor, noise: StepNoise, *, regular: bool
     ) -> Iterator[tuple[str, float, Tensor]]:
-        """(name, weight, value of each sentence) of the auxiliary terms, z and its mean (B, Z).
+        """(name, weight, values (B,)) of each auxiliary term, for z (B, Z) and its mean (B, Z).
 
-        While z is not `regular`, nothing draws it to the prior; the discriminator learns on.
+        Without `regular`, no term pulls z to the prior; the discriminator still learns.
         """
         objective = self._objective
         if self.bag_of_words is not None:

@@ -1,1 +1,1 @@
-"""A model as a folder: writing it, reading it, and what makes it the same model."""
+"""Model folders: writing, reading, and the fingerprint of a model."""

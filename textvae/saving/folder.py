@@ -1,4 +1,4 @@
-"""A model is a folder: config.json, model.safetensors and tokenizer.json. No pickle, no code."""
+"""Model folders: config.json, model.safetensors and tokenizer.json. No pickle, no code."""
 
 from __future__ import annotations
 
@@ -22,6 +22,13 @@ from textvae.config import DataConfig
 from textvae.data.tokenizers import Tokenizer
 from textvae.errors import ModelFormatError, NotFoundError, TextVAEError, is_utf8, shown
 from textvae.files.atomic import flush, half_written, replacing
+from textvae.files.names import (
+    CONFIG_FILE,
+    ENCODER_TOKENIZER_FILE,
+    METRICS_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+)
 from textvae.files.tensor_header import TensorFacts, read_header
 from textvae.files.untrusted import inside, parse_json, reason, shown_name
 from textvae.models.build import build_model
@@ -30,22 +37,17 @@ from textvae.models.encoder import Encoder
 from textvae.models.sentence import SentenceModel
 from textvae.saving import version_1
 from textvae.saving.manifest import (
-    ENCODER_TOKENIZER_FILE,
     FORMAT_VERSION,
     MODEL_TYPE,
     MOST_DESCRIPTION,
-    TOKENIZER_FILE,
     PartFacts,
     read_description,
     read_manifest,
 )
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 SAVE_ID = "save_id"  # in config.json and in the metadata of the weights
-READINGS = 100  # of a folder whose files are being replaced
+READINGS = 100  # attempts to read a folder whose files are being replaced
 LONGEST_WRITING = 10.0  # seconds
-METRICS_FILE = "metrics.jsonl"
 REAL_NUMBERS = ("F16", "BF16", "F32", "F64")  # as safetensors calls them
 
 
@@ -54,9 +56,9 @@ class LoadedModel:
     """The contents of a model folder."""
 
     model: SentenceModel
-    tokenizer: Tokenizer  # of the decoder
+    tokenizer: Tokenizer  # the decoder's tokenizer
     data: DataConfig  # how text is prepared before the tokenizer
-    encoder_tokenizer: Tokenizer  # the same object where the encoder shares it
+    encoder_tokenizer: Tokenizer  # the same object if the encoder shares the tokenizer
 
 
 def save_model(
@@ -67,14 +69,14 @@ def save_model(
     *,
     encoder_tokenizer: Tokenizer | None = None,
 ) -> None:
-    """Write the files of a model, all of them or none.
+    """Write the files of a model, all or none.
 
-    They are written beside their places and then renamed, the weights first; a mark of the others
-    in the weights tells a reader which files belong together.
+    The files are written to temporary names and then renamed, the weights first. The weights and
+    config.json carry the same `save_id`, so that a reader knows which files belong together.
 
     Args:
-        tokenizer: of the decoder.
-        encoder_tokenizer: where the encoder has its own; it then has a file of its own, too.
+        tokenizer: the decoder's tokenizer.
+        encoder_tokenizer: the encoder's own tokenizer, stored in a separate file; default: shared.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = {TOKENIZER_FILE: tokenizer.to_bytes()}
@@ -98,23 +100,23 @@ def save_model(
         def replaced(name: str) -> IO[bytes]:
             return opened.enter_context(replacing(folder / name, follow=False))
 
-        config_file = replaced(CONFIG_FILE)  # its place is taken last
+        config_file = replaced(CONFIG_FILE)  # renamed last
         written = {name: replaced(name) for name in files}
         weights_file = replaced(WEIGHTS_FILE)
         config_file.write(json.dumps(description, indent=2).encode() + b"\n")
         for name, file in written.items():
             file.write(files[name])
         weights_file.write(weights_bytes(model, {SAVE_ID: mark}))
-        # Now, so that the renaming takes no time; the description last, whose age tells a reader
-        # that files are being replaced.
+        # Flushed now, so that the renames are quick; config.json last, because its age tells a
+        # reader that files are being replaced.
         for file in (weights_file, *written.values(), config_file):
             flush(file)
-    if ENCODER_TOKENIZER_FILE not in files:  # of an earlier model
+    if ENCODER_TOKENIZER_FILE not in files:  # left from an earlier model
         (folder / ENCODER_TOKENIZER_FILE).unlink(missing_ok=True)
 
 
 def described(part: Encoder | Decoder, tokenizer_file: str) -> dict[str, Any]:
-    """What config.json says of a part that has a tokenizer."""
+    """The entry in config.json for a part with a tokenizer."""
     ids = part.vocabulary
     return {
         "tokenizer": tokenizer_file,
@@ -127,19 +129,20 @@ def described(part: Encoder | Decoder, tokenizer_file: str) -> dict[str, Any]:
 
 
 def load_model(folder: Path, *, device: torch.device | str = "cpu") -> LoadedModel:
-    """The model of a folder, in evaluation mode, on `device`.
+    """The model in a folder, in evaluation mode, on `device`.
 
-    Sizes are checked against the weights' own header before anything is allocated. Nothing
-    outside the folder is read, whatever its files name or link to, and nothing in it is run.
-    Files that are replaced meanwhile, as by a training, are read again until all are of one save.
+    Sizes are checked against the header of the weights before any memory is allocated. Loading
+    reads nothing outside the folder, whatever its files name or link to, and never executes code.
+    If files are replaced while they are read, for example by a training run, they are read again
+    until all come from the same save.
 
     Raises:
-        NotFoundError: no folder, or one of its files is missing.
-        ModelFormatError: a file is damaged, of a newer format, does not fit the others, or is a
-            link that leads out of the folder; or the folder's name is not UTF-8.
-        DataError: the tokenizer is none that can be used.
+        NotFoundError: the folder or one of its files is missing.
+        ModelFormatError: a file is damaged, has a newer format, does not match the other files, or
+            is a link that leads out of the folder; or the folder's name is not UTF-8.
+        DataError: the tokenizer cannot be used.
     """
-    if not is_utf8(str(folder)):  # which safetensors does not open
+    if not is_utf8(str(folder)):  # safetensors cannot open it
         raise ModelFormatError(f"{shown(str(folder))}: not valid UTF-8; rename the folder")
     names = (CONFIG_FILE, TOKENIZER_FILE, ENCODER_TOKENIZER_FILE, WEIGHTS_FILE)
     places = [folder / name for name in names]
@@ -154,18 +157,20 @@ def load_model(folder: Path, *, device: torch.device | str = "cpu") -> LoadedMod
                 problem = None
             except (TextVAEError, FileNotFoundError) as error:
                 problem = error
-            writing = is_being_written(folder)  # before the other look: the last file ends both
+            writing = is_being_written(folder)  # before `unchanged`: one rename ends both
             if unchanged(places, files):
                 if problem is None:
                     return loaded
                 if not writing:
                     raise problem
         time.sleep(0.01)
-    raise problem or ModelFormatError(f"{folder}: its files are replaced faster than they are read")
+    raise problem or ModelFormatError(
+        f"{folder}: the files change while they are read; stop the program that writes them"
+    )
 
 
 def is_being_written(folder: Path) -> bool:
-    """Whether a config.json was begun in the last seconds; what a crash left behind is older."""
+    """True if a temporary config.json is a few seconds old; one left by a crash is older."""
     for path in half_written(folder, re.escape(CONFIG_FILE)):
         with suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime < LONGEST_WRITING:
@@ -174,13 +179,13 @@ def is_being_written(folder: Path) -> bool:
 
 
 def unchanged(places: Sequence[Path], files: Sequence[IO[bytes]]) -> bool:
-    """Whether the files at `places` are still those that were opened; none came, none went.
+    """True if the files at `places` are still those that were opened, none added or removed.
 
-    An open file keeps its number, so that no new one can be mistaken for it.
+    An open file keeps its inode number, so no new file can have the same number.
     """
     try:
         now = [place.stat() for place in places if place.is_file()]
-    except FileNotFoundError:  # between the two looks
+    except FileNotFoundError:  # removed between the two calls
         return False
     return [(s.st_dev, s.st_ino) for s in now] == [
         (s.st_dev, s.st_ino) for s in (os.fstat(file.fileno()) for file in files)
@@ -188,22 +193,22 @@ def unchanged(places: Sequence[Path], files: Sequence[IO[bytes]]) -> bool:
 
 
 def check_one_save(folder: Path) -> None:
-    """Raise ModelFormatError where config.json is not of the save that the weights are of.
+    """Raise ModelFormatError if config.json and the weights come from different saves.
 
-    Folders from before there was a sign of it, and other programs' weights, have none to compare.
+    Old folders and weights from other programs have no `save_id`, so they are not checked.
     """
     own = read_description(folder / CONFIG_FILE).get(SAVE_ID)
     with safe_open(folder / WEIGHTS_FILE, framework="pt") as file:
         theirs = (file.metadata() or {}).get(SAVE_ID)
     if own is not None and theirs is not None and own != theirs:
         raise ModelFormatError(
-            f"{folder}: {WEIGHTS_FILE} was not saved with this {CONFIG_FILE}; the files belong to "
-            "different models, or the program ended while it wrote them: save the model again"
+            f"{folder}: {WEIGHTS_FILE} and {CONFIG_FILE} come from different saves (different "
+            "models, or an interrupted save); save the model again"
         )
 
 
 def read_model(folder: Path, device: torch.device | str) -> LoadedModel:
-    """The model of the files as they stand; see `load_model`."""
+    """The model in a folder, read once; see `load_model`."""
     for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE):
         require_file(folder, name)
     described = read_description(folder / CONFIG_FILE)
@@ -238,31 +243,30 @@ def read_model(folder: Path, device: torch.device | str) -> LoadedModel:
 
 
 def require_file(folder: Path, name: str) -> None:
-    """Raise NotFoundError where a model folder lacks a file, ModelFormatError where a link to it
-    leads out of the folder."""
+    """Raise NotFoundError if a file is missing, ModelFormatError if it links out of the folder."""
     if not own_file(folder, name).is_file():
         begun = own_file(folder, METRICS_FILE).is_file()
         raise NotFoundError(
             f"{folder} is not a textvae model: it has no {name}"
-            + (", a training has saved none there yet" if begun else "")
+            + ("; the training run there has not saved a model yet" if begun else "")
         )
 
 
 def check_tokenizer(folder: Path, part: str, facts: PartFacts, tokenizer: Tokenizer) -> None:
-    """Raise ModelFormatError where config.json and a tokenizer disagree."""
+    """Raise ModelFormatError if config.json and a tokenizer disagree."""
     for name in ("vocab_size", "pad_id", "bos_id", "eos_id"):
         said, actual = getattr(facts, name), getattr(tokenizer, name)
         if said != actual:
             raise ModelFormatError(
-                f"{folder}: {name} of the {part} is {said} in {CONFIG_FILE}, {actual} in "
+                f"{folder}: {name} of the {part} is {said} in {CONFIG_FILE} but {actual} in "
                 f"{facts.tokenizer}; the files belong to different models"
             )
 
 
 class WithoutInitialisation(TorchFunctionMode):
-    """Leaves new parameters as they are: their values are about to be read from a file.
+    """Skips the initialisation of new parameters, because their values are read from a file.
 
-    Random initialisation on the meta device would also import a second's worth of compilers.
+    Random initialisation on the meta device would also import compilers, which takes a second.
     """
 
     def __torch_function__(
@@ -279,26 +283,26 @@ class WithoutInitialisation(TorchFunctionMode):
 
 
 def own_file(folder: Path, name: str) -> Path:
-    """Where a file of a model's folder is, whether or not it exists.
+    """The path of a file in a model folder; the file may not exist.
 
     Raises:
-        ModelFormatError: it is a link that leads out of the folder.
+        ModelFormatError: the file is a link that leads out of the folder.
     """
     try:
         return inside(folder, name)
     except ValueError as error:
         raise ModelFormatError(
-            f"{folder}: {error}; put the file itself there, if you trust it"
+            f"{folder}: {error}; if you trust the file, copy it into the folder"
         ) from None
 
 
 def read_metrics(folder: Path) -> Iterator[dict[str, Any]]:
-    """The records of metrics.jsonl, none where there is no such file.
+    """The records of metrics.jsonl; none if the file does not exist.
 
-    A last line without its end is still being written, and left out.
+    A last line without a line end is still being written and is skipped.
 
     Raises:
-        ModelFormatError: a line is no record.
+        ModelFormatError: a line is not a JSON object, or too long.
     """
     path = own_file(folder, METRICS_FILE)
     if not path.is_file():
@@ -312,7 +316,7 @@ def read_metrics(folder: Path) -> Iterator[dict[str, Any]]:
                 if not isinstance(record, dict):
                     raise ValueError("expected an object")
             except ValueError as error:
-                raise ModelFormatError(f"{path}, line {number}: no record: {error}") from None
+                raise ModelFormatError(f"{path}, line {number}: not a record: {error}") from None
             yield record
         if len(line) == MOST_DESCRIPTION:
             raise ModelFormatError(
@@ -321,16 +325,16 @@ def read_metrics(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def write_weights(path: Path, model: SentenceModel) -> None:
-    """Write the model's weights, beside and then renamed."""
+    """Write the model's weights atomically."""
     with replacing(path, follow=False) as file:
         file.write(weights_bytes(model))
 
 
 def weights_bytes(model: SentenceModel, metadata: Mapping[str, str] | None = None) -> bytes:
-    """The contents of a weights file: the tensors that each part saves, by `part.name`."""
+    """The contents of a weights file: the saved tensors of each part, by `part.name`."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.saved().items()}
     content = save(tensors, metadata={"format": "pt", **(metadata or {})})
-    # It writes metadata in any order; here the same model is the same bytes.
+    # safetensors writes metadata in any order; sorted, the same model gives the same bytes.
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
@@ -345,12 +349,12 @@ def read_weights(
     *,
     stored_name: Callable[[str], str] = str,
 ) -> dict[str, torch.Tensor]:
-    """The tensors of a weights file on `device`, checked against what `model` needs.
+    """The tensors of a weights file on `device`, checked against the tensors of `model`.
 
-    Only names and shapes of `model` are looked at, so it may be on the meta device.
+    Only the names and shapes in `model` are used, so it may be on the meta device.
 
     Args:
-        stored_name: the name in the file of each of the model's tensors.
+        stored_name: maps the name of a tensor in the model to its name in the file.
     """
     expected = {name: list(value.shape) for name, value in model.saved().items()}
     stored = {name: stored_name(name) for name in expected}
@@ -365,7 +369,9 @@ def read_weights(
         raise ModelFormatError(f"{path}: damaged weights: {reason(error)}") from None
     for name, value in tensors.items():
         if list(value.shape) != expected[name]:
-            raise ModelFormatError(f"{path}: it was replaced while it was read; read it again")
+            raise ModelFormatError(
+                f"{path}: the file changed while it was read; load the model again"
+            )
         if not value.isfinite().all():
             raise ModelFormatError(
                 f"{path}: damaged weights: {stored[name]} has values that are not finite"
@@ -376,21 +382,21 @@ def read_weights(
 def describe_mismatch(
     expected: dict[str, list[int]], found: Mapping[str, TensorFacts]
 ) -> str | None:
-    """The first way in which weights differ from what the configuration asks for, if any."""
+    """The first difference between the weights and the configuration; None if they match."""
     for name, shape in expected.items():
         if name not in found:
-            return f"weights lack {name}, which {CONFIG_FILE} asks for"
+            return f"weights lack {name}, which {CONFIG_FILE} requires"
         if found[name].shape != shape:
-            return f"{name} has shape {found[name].shape}, {CONFIG_FILE} asks for {shape}"
+            return f"{name} has shape {found[name].shape}, {CONFIG_FILE} requires {shape}"
         if found[name].dtype not in REAL_NUMBERS:
-            return f"{name} does not hold real numbers, but {shown(found[name].dtype)}"
+            return f"{name} has dtype {shown(found[name].dtype)}, expected a floating-point dtype"
     extra = next((name for name in found if name not in expected), None)
     if extra is None:
         return None
-    return f"weights hold {shown_name(extra)}, which {CONFIG_FILE} does not ask for"
+    return f"weights hold {shown_name(extra)}, which {CONFIG_FILE} does not mention"
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write text beside its place, then rename, so that no reader sees half of it."""
+    """Write text to a temporary name, then rename, so that no reader sees a partial file."""
     with replacing(path, follow=False) as file:
         file.write(text.encode())

@@ -1,24 +1,32 @@
-"""What makes two models the same: a digest of all that their vectors depend on."""
+"""The fingerprint of a model: a digest of everything that its vectors depend on."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 from textvae.config import DataConfig
 from textvae.data.tokenizers import Tokenizer
+from textvae.errors import UsageError
+from textvae.files.names import (
+    CONFIG_FILE,
+    ENCODER_TOKENIZER_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+)
 from textvae.models.sentence import SentenceModel
 
 
 def fingerprint(model: SentenceModel, encoder_tokenizer: Tokenizer, data: DataConfig) -> str:
-    """A digest of architecture, encoder weights, tokenizer and preparation of the text; 32 digits.
+    """A digest of architecture, encoder weights, tokenizer and text preparation; 32 hex digits.
 
-    Models of one fingerprint give a sentence the same vector, wherever they are stored. The digest
-    of a model does not change with the version of the format that it is stored in.
+    Models with the same fingerprint give a sentence the same vector, wherever they are stored. The
+    digest does not depend on the format version of the folder.
     """
     reader = model.encoder if model.encoder is not None else model.decoder
     described = {
-        # Without defaults, so that a setting which a later version adds changes nothing here.
+        # Without defaults, so that a setting added later does not change the digest.
         "architecture": model.config.model_dump(mode="json", exclude_defaults=True),
         "lowercase": data.lowercase,
         "normalization": data.normalization,
@@ -32,3 +40,20 @@ def fingerprint(model: SentenceModel, encoder_tokenizer: Tokenizer, data: DataCo
             digest.update(f"{name} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def folder_digests(folder: Path | None) -> list[str]:
+    """A digest of each file of a model folder that determines what the model computes.
+
+    Raises:
+        UsageError: the model was never saved.
+    """
+    if folder is None:
+        raise UsageError("the model was never saved; save it with save_pretrained, then load it")
+    digests = []
+    for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, ENCODER_TOKENIZER_FILE):
+        if name == ENCODER_TOKENIZER_FILE and not (folder / name).is_file():
+            continue
+        with (folder / name).open("rb") as file:
+            digests.append(hashlib.file_digest(file, "blake2b").hexdigest())
+    return digests

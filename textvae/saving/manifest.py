@@ -1,4 +1,4 @@
-"""config.json: what a model is, part by part, read and checked."""
+"""config.json: the description of a model and its parts, read and checked."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from textvae.config import DataConfig, ModelConfig, describe_validation
 from textvae.errors import ModelFormatError, shown
+from textvae.files.names import TOKENIZER_FILE
 from textvae.files.untrusted import parse_json, read_text
 
 MODEL_TYPE = "textvae"
 FORMAT_VERSION = 2
-TOKENIZER_FILE, ENCODER_TOKENIZER_FILE = "tokenizer.json", "encoder_tokenizer.json"
-MOST_DESCRIPTION = 1 << 20  # bytes of config.json, and of a line of metrics
+MOST_DESCRIPTION = 1 << 20  # limit in bytes for config.json, and for a line of metrics
 
 Id = Annotated[int, Field(ge=0)]
 
 
 class Described(BaseModel):
-    """A table of config.json: of the types that it has, never "8" for 8; values never change."""
+    """A table of config.json: immutable, read with strict types ("8" is no valid 8)."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class TextFacts(Described):
-    """How text is prepared before a tokenizer reads it."""
+    """How text is prepared before tokenization."""
 
     lowercase: bool
     normalization: str
 
 
 class PartFacts(Described):
-    """An encoder or a decoder: its tokenizer, and the longest sentence."""
+    """The tokenizer of an encoder or a decoder, and the longest sentence."""
 
     tokenizer: Literal["tokenizer.json", "encoder_tokenizer.json"]
     vocab_size: Id
@@ -44,7 +44,7 @@ class PartFacts(Described):
 
 
 class Manifest(Described):
-    """What a model folder says of its model."""
+    """The description of a model in its folder."""
 
     format_version: int
     architecture: ModelConfig
@@ -55,21 +55,21 @@ class Manifest(Described):
     @model_validator(mode="after")
     def _the_parts_are_those_of_the_model(self) -> Manifest:
         if (self.encoder is None) != (self.architecture.model == "lm"):
-            raise ValueError("a language model has no encoder, and every other model has one")
+            raise ValueError("a language model must not have an encoder, all other models must")
         if self.decoder.tokenizer != TOKENIZER_FILE:
             raise ValueError(f"decoder.tokenizer must be {TOKENIZER_FILE}")
         return self
 
     @property
     def data(self) -> DataConfig:
-        """How text is prepared, and cut for the decoder."""
+        """How text is prepared, and truncated for the decoder."""
         return DataConfig.model_validate(
             {**self.text.model_dump(), "max_tokens": self.decoder.max_tokens}
         )
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """The contents of config.json, of a format this program knows."""
+    """The contents of config.json, if its format version is supported."""
     try:
         description = parse_json(read_text(path, MOST_DESCRIPTION))
     except (OSError, ValueError) as error:
@@ -79,8 +79,8 @@ def read_description(path: Path) -> dict[str, Any]:
     version = description.get("format_version")
     if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise ModelFormatError(
-            f"{path}: format {shown(version)}, this program reads up to {FORMAT_VERSION}; "
-            "install a newer textvae"
+            f"{path}: format {shown(version)}, but this textvae reads formats up to "
+            f"{FORMAT_VERSION}; install a newer textvae"
         )
     return description
 
@@ -89,13 +89,13 @@ def read_manifest(path: Path, description: dict[str, Any]) -> Manifest:
     """The description of config.json, checked.
 
     Raises:
-        ModelFormatError: something is missing, of a wrong type or outside what is allowed.
+        ModelFormatError: a value is missing, has a wrong type or is out of range.
     """
     own = {key: value for key, value in description.items() if key in Manifest.model_fields}
     try:
         manifest = Manifest.model_validate(own, strict=True)
         limits = [manifest.decoder, *([] if manifest.encoder is None else [manifest.encoder])]
-        for part in limits:  # the limits of text are those of a configuration
+        for part in limits:  # with the same limits as a configuration
             DataConfig.model_validate(
                 {**manifest.text.model_dump(), "max_tokens": part.max_tokens}, strict=True
             )

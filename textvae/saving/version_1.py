@@ -1,10 +1,10 @@
-"""Reading model folders of format version 1, in which a model was not divided into parts."""
+"""Reads model folders of format version 1, where a model was not divided into parts."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# Where the tensors of a part stood.
+# Prefixes of tensor names: now -> in version 1.
 _FORMER = {
     "posterior.": "encoder.",
     "prior.mean": "code_mean",
@@ -15,7 +15,7 @@ _FORMER = {
 
 
 def weight_name(name: str) -> str:
-    """The name that version 1 gave a tensor.
+    """The name of a tensor in version 1.
 
     >>> weight_name("decoder.network.rnn.bias_hh_l0"), weight_name("decoder.output.bias")
     ('decoder.rnn.bias_hh_l0', 'output.bias')
@@ -27,7 +27,7 @@ def weight_name(name: str) -> str:
 
 
 def description(found: dict[str, Any]) -> dict[str, Any]:
-    """The contents of a config.json of version 1 as version 2 has them, unchecked."""
+    """A config.json of version 1, converted to version 2; not checked yet."""
     own = dict(found)
     both = {"tokenizer": "tokenizer.json"}
     both |= {

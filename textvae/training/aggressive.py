@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from textvae.errors import shown
-from textvae.training.processes import Processes
-from textvae.training.updates import Part
-from textvae.training.window import Window
+from textvae.training.optimizer import Part
+from textvae.training.processes import Processes, RunningSums
 
 WINDOW = 10  # encoder updates whose loss is compared with that of as many before
 MOST = 100  # encoder updates before one of the decoder
@@ -30,7 +29,7 @@ def _are_sums(value: object) -> bool:
     )
 
 
-_STATE: dict[str, Callable[[Any], bool]] = {  # what each of its parts has to be
+_STATE: dict[str, Callable[[Any], bool]] = {  # a test of each of its values
     "active": lambda value: isinstance(value, bool),
     "mi": lambda value: value is None or _is_real(value),
     "updates": lambda value: type(value) is int and 0 <= value <= MOST,
@@ -43,11 +42,11 @@ _STATE: dict[str, Callable[[Any], bool]] = {  # what each of its parts has to be
 class Aggressive:
     """Which half of the model a step trains, until mutual information stops rising.
 
-    He 2019, algorithm 1: the encoder alone is updated until the loss of WINDOW updates, a token,
-    no longer falls (MOST at the most), then once the decoder alone. Every update is a step with
-    the next batch of the epoch, so horizon, schedules and budget count all of them. The phase ends
-    at the first evaluation whose `mi` is not above that of the one before, section 4.2; those
-    while the weight of the KL still rises do not count.
+    He 2019, algorithm 1: the encoder alone is updated until the loss per token of WINDOW updates no
+    longer falls (at most MOST updates), then the decoder alone, once. Every update is a step with
+    the next batch of the epoch, so limits and schedules count all of them. The phase ends at the
+    first evaluation whose `mi` is not above that of the evaluation before, section 4.2;
+    evaluations while the weight of the KL still rises do not count.
 
     Args:
         device: where sums are kept.
@@ -61,11 +60,11 @@ class Aggressive:
         self._updates = 0  # of the encoder, in this round
         self._before: float | None = None  # loss a token of the WINDOW updates before
         self._decoder_is_due = False
-        self._window = Window(device, processes)
+        self._window = RunningSums(device, processes)
 
     @property
     def part(self) -> Part:
-        """What the step at hand trains."""
+        """The part of the model that the next step trains."""
         if not self._active:
             return "model"
         return "decoder" if self._decoder_is_due else "encoder"
@@ -91,7 +90,7 @@ class Aggressive:
         self._decoder_is_due |= self._updates >= MOST
 
     def judge(self, mi: float) -> bool:
-        """Take in the mutual information of an evaluation; True where it ends the phase."""
+        """Take in the mutual information of an evaluation; True if it ends the phase."""
         if not self._active:
             return False
         self._active = self._mi is None or mi > self._mi
@@ -99,7 +98,7 @@ class Aggressive:
         return not self._active
 
     def state(self) -> dict[str, Any]:
-        """All that a resumed run needs; this is where the host waits for the device."""
+        """All that a resumed run needs; the host waits for the device."""
         return {
             "active": self._active,
             "mi": self._mi,
@@ -113,7 +112,7 @@ class Aggressive:
         """The inverse of `state`; the sums go to the main process.
 
         Raises:
-            ValueError: it is none.
+            ValueError: `state` is not one of these.
         """
         if not state:
             return
@@ -123,4 +122,4 @@ class Aggressive:
         self._updates, self._before = state["updates"], state["before"]
         self._decoder_is_due = state["decoder_is_due"]
         sums = state["window"] if self._processes.is_main else None
-        self._window = Window(self._device, self._processes, sums)
+        self._window = RunningSums(self._device, self._processes, sums)

@@ -1,4 +1,4 @@
-"""The model card: what a model is, was trained on, scored, and writes."""
+"""The model card: architecture, training data, scores and samples of a model."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from textvae.data.tokenizers import Tokenizer
 from textvae.decoding.generation import generate
 from textvae.decoding.settings import Sampling
 from textvae.models.sentence import SentenceModel
-from textvae.training.checkpoints import TrainingState
 from textvae.training.reporting import best_record
+from textvae.training.state import TrainingState
 
 NAMES = {"vae": "Sentence VAE", "ae": "Sentence autoencoder", "lm": "Language model"}
 FIGURES = ("nll_elbo", "nll_iw", "rec", "kl", "z_gain", "mi", "active_units")
@@ -119,7 +119,7 @@ def method_of(config: Config) -> str:
 
 
 def kl_of(objective: ObjectiveConfig) -> str:
-    """What is done about the KL, in words."""
+    """How the KL is weighted, in words."""
     if objective.importance_samples > 1:
         return f"importance-weighted bound of {objective.importance_samples} samples"
     said = f"weight of the KL {objective.kl_schedule} to {objective.beta:g}"

@@ -1,4 +1,4 @@
-"""What the processes of one run tell each other; with one process, nothing."""
+"""Communication between the processes of one run; with one process, there is none."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Processes:
         self.is_main: bool = accelerator.is_main_process
 
     def agree(self, mine: bool, step: int) -> bool:
-        """What the main process says; with several, asked every few steps only."""
+        """The main process's answer; several processes ask at some steps only, else it is False."""
         if self.count == 1:
             return mine
         return step % STEPS_BETWEEN_VOTES == 0 and self.from_main(mine)
@@ -38,7 +38,7 @@ class Processes:
         return received[0]
 
     def sum(self, values: Tensor) -> Tensor:
-        """`values` added up over all processes, each of which must ask; gradients flow to all."""
+        """The sum of `values` over all processes, which must all call; gradients flow to all."""
         if self.count == 1:
             return values
         return SumOverProcesses.apply(values, self._reduce)  # type: ignore[no-untyped-call]
@@ -47,12 +47,12 @@ class Processes:
         return self._accelerator.reduce(values, reduction="sum")
 
     def wait(self) -> None:
-        """Go on when all have come this far."""
+        """Wait until every process has come this far."""
         self._accelerator.wait_for_everyone()
 
 
 class SumOverProcesses(torch.autograd.Function):
-    """A sum over processes. What one of them holds moves the losses of all, so gradients add up."""
+    """A sum over processes. A value on one process affects the loss on all, so gradients add up."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
@@ -64,3 +64,43 @@ class SumOverProcesses(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         """The sum of the gradients."""
         return ctx.reduce(gradients[0].contiguous()), None
+
+
+class RunningSums:
+    """Named sums over steps and processes, kept on the device so that no step waits for the host.
+
+    Args:
+        device: where the sums are kept.
+        processes: whose sums are added up.
+        sums: the sums so far, of a resumed run.
+    """
+
+    def __init__(
+        self, device: torch.device, processes: Processes, sums: dict[str, float] | None = None
+    ) -> None:
+        self._device = device
+        self._processes = processes
+        self._sums = {key: self._accumulator(value) for key, value in (sums or {}).items()}
+
+    def add(self, values: dict[str, Tensor | float]) -> None:
+        """Add the sums of one step."""
+        for key, value in values.items():
+            if key not in self._sums:
+                self._sums[key] = self._accumulator(0.0)
+            self._sums[key] += value
+
+    def total(self) -> dict[str, float]:
+        """The sums over all processes; the host waits for the device."""
+        keys = self._processes.from_main(list(self._sums))
+        if not keys:
+            return {}
+        mine = torch.stack([self._sums.get(key, self._accumulator(0.0)) for key in keys])
+        return dict(zip(keys, self._processes.sum(mine).tolist(), strict=True))
+
+    def clear(self) -> None:
+        """Start again from nothing."""
+        self._sums = {}
+
+    def _accumulator(self, value: float) -> Tensor:
+        dtype = torch.float32 if self._device.type == "mps" else torch.float64
+        return torch.tensor(value, dtype=dtype, device=self._device)

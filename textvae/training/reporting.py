@@ -1,23 +1,17 @@
-"""What a training run says while it runs, and to whom."""
+"""Reporters, which listen to a training run, and the record of its saved model."""
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Protocol
 
-from textvae.files.atomic import naming
-
-METRICS_FILE = "metrics.jsonl"
 LOGGER = logging.getLogger("textvae")
 LOGGER.addHandler(logging.NullHandler())  # a library is quiet until someone listens
 
 
 class Reporter(Protocol):
-    """Whoever listens to a training run: a terminal, a log, a notebook."""
+    """A listener of a training run: a terminal, a log, a notebook."""
 
     def message(self, text: str) -> None:
         """A line of information."""
@@ -29,7 +23,7 @@ class Reporter(Protocol):
         """The facts of the run, once, before the first step."""
 
     def log(self, record: dict[str, Any]) -> None:
-        """A record of the kind that metrics.jsonl holds, `event` train or valid."""
+        """A record of metrics.jsonl, with `event` train or valid."""
 
     def close(self) -> None:
         """The run has ended."""
@@ -54,61 +48,8 @@ class LoggingReporter:
         pass
 
 
-class MetricsFile:
-    """metrics.jsonl: a line each log and evaluation, written at once and whole.
-
-    Args:
-        path: the file.
-        keep_bytes: what a resumed run keeps of it; what came after its checkpoint goes.
-    """
-
-    def __init__(self, path: Path, keep_bytes: int) -> None:
-        self._path = path
-        with naming(path):
-            self._file = open(path, "ab", buffering=0)  # a buffer would try again what failed
-            self.truncate(keep_bytes)
-
-    def truncate(self, keep_bytes: int) -> None:
-        """Forget what came after the first so many bytes."""
-        if self._file.tell() > keep_bytes:
-            self._file.truncate(keep_bytes)
-            self._file.seek(keep_bytes)
-
-    def records_after(self, start: int) -> list[dict[str, Any]]:
-        """The records after the first so many bytes."""
-        with naming(self._path), open(self._path, "rb") as file:
-            file.seek(start)
-            return [json.loads(line) for line in file]
-
-    def write(self, record: dict[str, Any]) -> None:
-        """Append one record, or nothing of it where it cannot be written."""
-        line, before = json.dumps(record, allow_nan=False).encode() + b"\n", self._file.tell()
-        with naming(self._path):
-            try:
-                written = 0
-                while written < len(line):
-                    written += self._file.write(line[written:])
-            except BaseException:
-                self.truncate(before)
-                raise
-
-    def flush(self) -> None:
-        """Have the system write it to the disk."""
-        with naming(self._path):
-            os.fsync(self._file.fileno())
-
-    @property
-    def bytes_written(self) -> int:
-        """Length of the file."""
-        return self._file.tell()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
 def best_record(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """The evaluation of the weights that were saved last; empty where there was none."""
+    """The evaluation of the weights that were saved last; empty if there was none."""
     best: dict[str, Any] = {}
     for record in records:
         if record.get("event") == "valid" and record.get("best"):

@@ -1,0 +1,156 @@
+"""`textvae evaluate` and `compare`, from the files to what is printed."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from running import ONE_LINE_ERROR
+
+from textvae.config import ObjectiveConfig
+from textvae.evaluation.absence import why_no_likelihood
+
+
+def test_evaluate_prints_one_report(textvae, tiny_vae, corpus, tmp_path) -> None:
+    out = tmp_path / "report.json"
+    common = ("evaluate", tiny_vae, corpus, "--samples", 10, "--limit", 20)
+    ran = textvae(*common, "--json", "--out", out, "--seed", 5)
+    assert ran.code == 0
+    (report,) = ran.rows
+    assert json.loads(out.read_text()) == report
+    given = {"model": str(tiny_vae), "samples": 10, "n_sentences": 20, "seed": 5}
+    assert given.items() <= report.items()
+    assert report["nll_elbo"] == pytest.approx(report["rec"] + report["kl"])
+    table = textvae(*common)
+    assert re.search(r"^nll_iw +\d+\.\d{4} ± \d", table.out, re.MULTILINE)
+    (full,) = textvae(*common, "--json", "--per-sentence").rows
+    assert len(full["sentences"]) == 20
+    mean = np.mean([sentence["nll_iw"] for sentence in full["sentences"]])
+    assert mean == pytest.approx(full["nll_iw"])
+
+
+def test_evaluate_refuses_what_is_too_long_unless_told_to_cut(textvae, tiny_vae, tmp_path) -> None:
+    file = tmp_path / "long.txt"
+    file.write_text("the dog likes rain .\n" + "the cook " * 20 + "\n")
+    refused = textvae("evaluate", tiny_vae, file, "--samples", 2)
+    assert (refused.code, refused.out) == (4, "")
+    assert "--truncate" in refused.err
+    cut = textvae("evaluate", tiny_vae, file, "--samples", 2, "--truncate", "--json")
+    assert cut.code == 0
+    assert "1 sentence was too long and truncated" in cut.err
+
+
+def test_evaluate_judges_samples_with_a_scorer(textvae, tiny_vae, tiny_lm, corpus) -> None:
+    common = ("evaluate", tiny_vae, corpus, "--samples", 2, "--limit", 20, "--json")
+    (report,) = textvae(*common, "--quality", 20).rows
+    assert {"self_bleu", "distinct_2", "copied"} <= report.keys()
+    assert textvae(*common, "--scorer", tiny_lm).code == 2
+    wrong = textvae(*common, "--quality", 20, "--scorer", tiny_vae)
+    assert wrong.code == 2
+    assert "is of the kind vae" in wrong.err
+
+
+def test_compare_prints_the_reports_of_evaluate_and_paired_differences(
+    textvae, tiny_vae, tiny_ae, tiny_lm, corpus, tmp_path
+) -> None:
+    out = tmp_path / "comparison.json"
+    settings = ("--samples", 3, "--limit", 20, "--seed", 5, "--json")
+    ran = textvae("compare", tiny_lm, tiny_vae, tiny_ae, "--on", corpus, *settings, "--out", out)
+    assert ran.code == 0
+    (report,) = ran.rows
+    assert json.loads(out.read_text()) == report
+    alone = [
+        textvae("evaluate", model, corpus, *settings).rows[0]
+        for model in (tiny_lm, tiny_vae, tiny_ae)
+    ]
+    assert report["models"] == alone
+    vae, ae = report["differences"]
+    assert [vae["model"], ae["model"]] == [str(tiny_vae), str(tiny_ae)]
+    assert vae["minus"] == ae["minus"] == str(tiny_lm)
+    assert vae["nll_iw"] == pytest.approx(alone[1]["nll_iw"] - alone[0]["nll_iw"])
+    assert list(ae) == ["model", "minus", "n_sentences"]  # no figure of a lm is one of an ae
+    stdin = textvae("compare", tiny_lm, tiny_vae, "--on", "-", *settings, stdin=corpus.read_text())
+    assert stdin.rows[0]["differences"] == [vae]
+
+
+def test_compare_prints_one_table_and_says_on_stderr_which_model_it_measures(
+    textvae, tiny_vae, tiny_ae, tiny_lm, corpus
+) -> None:
+    common = ("--on", corpus, "--samples", 2, "--limit", 10)
+    ran = textvae("compare", tiny_lm, tiny_vae, tiny_ae, *common)
+    assert ran.code == 0
+    heading, *rows = [re.split(r"  +", line) for line in ran.out.splitlines()]
+    assert heading[:3] == ["model", "nll_iw", "Δ nll_iw"]
+    assert [row[0] for row in rows] == [str(tiny_lm), str(tiny_vae), str(tiny_ae)]
+    lm, vae, ae = (dict(zip(heading, row, strict=True)) for row in rows)
+    assert re.fullmatch(r"-?\d+\.\d{3} ± \d+\.\d{3}", vae["Δ nll_iw"])
+    assert lm["Δ nll_iw"] == lm["rec"] == ae["nll_iw"] == ae["kl"] == "-"
+    assert float(ae["rec"]) > 0
+    assert [line for line in ran.err.splitlines() if "warning" not in line] == [
+        f"{model}: model {number} of 3"
+        for number, model in enumerate((tiny_lm, tiny_vae, tiny_ae), 1)
+    ]
+    quiet = textvae("compare", tiny_ae, "--quiet", *common)
+    assert quiet.err == ""
+    assert quiet.out.split()[:2] == ["model", "rec"]
+
+
+def test_compare_judges_samples_too(textvae, tiny_vae, tiny_ae, corpus) -> None:
+    common = ("--on", corpus, "--samples", 1, "--limit", 5, "--quality", 4, "--json")
+    (report,) = textvae("compare", tiny_vae, tiny_ae, *common).rows
+    assert all({"self_bleu", "distinct_2", "copied"} <= one.keys() for one in report["models"])
+    assert textvae("compare", tiny_vae, *common, "--scorer", tiny_ae).code == 2
+
+
+def test_compare_finds_out_what_is_missing_before_it_measures(
+    textvae, tiny_vae, corpus, tmp_path
+) -> None:
+    for code, arguments in (
+        (3, [tiny_vae, tmp_path / "nowhere", "--on", corpus]),
+        (3, [tiny_vae, "--on", tmp_path / "nowhere.txt"]),
+        (3, [tiny_vae, "--on", corpus, "--out", tmp_path / "nowhere" / "x.json"]),
+        (2, [tiny_vae, f"{tiny_vae}/", "--on", corpus]),
+    ):
+        ran = textvae("compare", *arguments)
+        assert (ran.code, ran.out) == (code, "")
+        assert ONE_LINE_ERROR.match(ran.err)  # and not a word of a model being measured
+    assert f"as {tiny_vae}" in ran.err
+
+
+def test_evaluate_judges_paths_and_refines_posteriors(
+    textvae, tiny_vae, tiny_ae, tiny_lm, corpus
+) -> None:
+    common = (corpus, "--samples", 2, "--limit", 10, "--json")
+    judged = textvae(
+        "evaluate", tiny_vae, *common, "--interpolations", 4, "--refine", 2, "--scorer", tiny_lm
+    )
+    (report,) = judged.rows
+    assert (report["path_pairs"], report["refine_steps"]) == (4, 2)
+    assert {"path_distinct_se", "ppl_path", "ppl_path_real", "amortization_gap"} <= report.keys()
+    assert not {"self_bleu", "ppl_reverse"} & report.keys()  # which --quality asks for
+    (ae,) = textvae("evaluate", tiny_ae, *common, "--interpolations", 4).rows
+    assert "path_distinct" in ae
+    assert "ppl_path" not in ae
+    for model, option in (
+        (tiny_lm, "--interpolations"),
+        (tiny_lm, "--refine"),
+        (tiny_ae, "--refine"),
+    ):
+        refused = textvae("evaluate", model, *common, option, 4)
+        assert (refused.code, refused.out) == (2, "")
+        assert ONE_LINE_ERROR.match(refused.err)
+        assert option in refused.err
+
+
+def test_an_autoencoder_says_why_it_has_no_likelihood(textvae, tiny_ae, tiny_vae, corpus) -> None:
+    for command in (("evaluate", tiny_ae, corpus, "--limit", 5), ("info", tiny_ae)):
+        ran = textvae(*command, "--json")
+        assert re.search("a point, not a density: .*nll_iw", ran.err)
+        assert not {"nll_iw", "nll_elbo", "kl", "mi", "active_units"} & ran.rows[0].keys()
+        assert textvae(*command, "--json", "--quiet").err == ""
+    assert "density" not in textvae("info", tiny_vae).err
+    adversarial = ObjectiveConfig(adversarial_weight=1.0)
+    assert "adversarial autoencoder" in (why_no_likelihood("ae", adversarial) or "")
+    assert why_no_likelihood("vae", adversarial) is None  # whose encoder has a density

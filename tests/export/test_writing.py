@@ -1,0 +1,86 @@
+"""`textvae.export.write_vectors`: the files of the command, and what it says of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from vector_files import BLOCK, FORMATS, stopping_after
+
+from textvae import TextVAE
+from textvae.api import Watcher
+from textvae.errors import DataError, NotFoundError, UsageError
+from textvae.export import parts, stream_vectors, write_vectors
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_the_file_is_that_of_the_command(
+    embeds, tiny_vae: Path, reviews: Path, suffix: str
+) -> None:
+    printed, written = (reviews.with_name(f"{name}{suffix}") for name in ("printed", "written"))
+    options = ("--sample", "--seed", 3, "--device", "cpu")
+    assert embeds(tiny_vae, reviews, *options, "--out", printed).code == 0
+    warnings: list[str] = []
+    vae = TextVAE.from_pretrained(tiny_vae, device="cpu")
+    found = write_vectors(
+        vae, reviews, written, sample_seed=3, watcher=Watcher(warn=warnings.append)
+    )
+    assert written.read_bytes() == printed.read_bytes()
+    assert found is not None
+    assert (found.path, found.rows, found.dimensions, found.cut) == (written, 24, 4, 1)
+    assert found.left_out == {".npy": "texts and labels", ".safetensors": "texts"}.get(suffix, "")
+    assert warnings == ["1 sentence exceeded 16 tokens and was truncated"]
+
+
+def test_an_interrupted_call_continues(
+    tiny_vae: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "PART", BLOCK)
+    vae, out = TextVAE.from_pretrained(tiny_vae), reviews.with_name("v.npy")
+    notes: list[str] = []
+    watcher = Watcher(note=notes.append, warn=lambda text: None)
+    with monkeypatch.context() as patch:
+        stopping_after(2, patch)
+        with pytest.raises(KeyboardInterrupt):
+            write_vectors(vae, reviews, out, watcher=watcher)
+    with pytest.raises(UsageError, match="--start-over"):
+        write_vectors(vae, reviews, out, layer="encoder", watcher=watcher)
+    with monkeypatch.context() as patch:
+        computed = stopping_after(-1, patch)
+        write_vectors(vae, reviews, out, watcher=watcher)
+    assert computed == [2, 3]
+    assert "14 sentences are done and kept" in notes[0]
+    assert "continuing: 14 of 24" in notes[1]
+
+
+def test_sentences_in_memory_are_written_and_streamed(tiny_vae: Path, tmp_path: Path) -> None:
+    vae, out = TextVAE.from_pretrained(tiny_vae), tmp_path / "v.jsonl"
+    texts = ["us !", "", "the dog likes rain ."]
+    write_vectors(vae, iter(texts), out)
+    lines = list(stream_vectors(vae, iter(texts)))
+    assert out.read_text().splitlines() == lines
+    vectors = [json.loads(line)["vector"] for line in lines]
+    np.testing.assert_allclose(vectors, vae.encode(texts), atol=1e-6)
+
+
+def test_contradictions_are_typed_errors(tiny_vae: Path, tiny_lm: Path, tmp_path: Path) -> None:
+    vae, lm = TextVAE.from_pretrained(tiny_vae), TextVAE.from_pretrained(tiny_lm)
+    unsaved = TextVAE(vae.model, vae.tokenizer, vae.config)
+    for error, model, name, settings in (
+        (UsageError, vae, "v.pickle", {}),
+        (UsageError, vae, "v.npy", {"with_variance": True}),
+        (UsageError, vae, "v.csv", {"quantize": "int8"}),
+        (UsageError, vae, "v.npz", {"with_variance": True, "normalize": True}),
+        (UsageError, vae, "v.npz", {"sample_seed": 0, "layer": "encoder"}),
+        (UsageError, lm, "v.npy", {}),
+        (UsageError, unsaved, "v.npy", {}),
+        (NotFoundError, vae, "no/v.npy", {}),
+        (DataError, vae, "v.npy", {"sentences": [None]}),
+    ):
+        with pytest.raises(error):
+            write_vectors(model, settings.pop("sentences", ["us !"]), tmp_path / name, **settings)
+    with pytest.raises(UsageError, match="scales"):
+        stream_vectors(vae, ["us !"], quantize="int8")
+    assert list(tmp_path.iterdir()) == []

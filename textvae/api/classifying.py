@@ -1,0 +1,132 @@
+"""Labels of sentences, predicted by a classifier of a model's vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from textvae.api.encoding import require_latent, warn_of_cut
+from textvae.api.protocol import TextModel
+from textvae.data import reading
+from textvae.data.reading import Sentences, name_of
+from textvae.data.rows import Row
+from textvae.errors import DataError
+from textvae.models.sentence import Layer
+from textvae.progress import Watcher
+
+if TYPE_CHECKING:
+    from textvae.classification.classifier import SentenceClassifier
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The most probable label of a sentence, and the probability of each label."""
+
+    index: int
+    text: str
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The prediction as `textvae classify --json` prints it."""
+        return dict(vars(self))
+
+
+def classify(
+    vae: TextModel,
+    sentences: Sentences,
+    classifier: SentenceClassifier | str | Path,
+    *,
+    name: str | None = None,
+    text_column: str | None = None,
+    watcher: Watcher | None = None,
+) -> list[Prediction]:
+    """The most probable label of each sentence, and the probability of each label.
+
+    >>> vae.classify(["the soup was cold ."], "sentiment.safetensors")  # doctest: +SKIP
+
+    Args:
+        sentences: a file, glob, `-` (stdin), `hf:` name, or sentences.
+        classifier: from `probe`, or its file.
+
+    Raises:
+        DataError: the classifier belongs to another model.
+        NotFoundError, ModelFormatError: its file is missing or damaged.
+    """
+    return list(
+        iter_classify(
+            vae, sentences, classifier, name=name, text_column=text_column, watcher=watcher
+        )
+    )
+
+
+def iter_classify(
+    vae: TextModel,
+    sentences: Sentences,
+    classifier: SentenceClassifier | str | Path,
+    *,
+    name: str | None = None,
+    text_column: str | None = None,
+    watcher: Watcher | None = None,
+) -> Iterator[Prediction]:
+    """The predictions of `classify`, one by one, in bounded memory.
+
+    Classifier and source are checked at the call, not with the first prediction.
+    """
+    require_latent(vae, "classify", name)
+    linear = checked_classifier(vae, classifier, name)
+    watcher = watcher or Watcher()
+    rows = reading.prepared_rows(
+        sentences, vae.config.data, text_column=text_column, remarks=watcher.remarks
+    )
+    rows = reading.warn_if_empty(rows, name_of(sentences), watcher.warn)
+    chunks = reading.in_chunks(rows)
+    return _predictions(vae, linear, chunks, watcher)
+
+
+def _predictions(
+    vae: TextModel,
+    linear: SentenceClassifier,
+    chunks: Iterator[tuple[int, list[Row]]],
+    watcher: Watcher,
+) -> Iterator[Prediction]:
+    n_cut = 0
+    for start, chunk in chunks:
+        texts = [row.text for row in chunk]
+        found = vae.embed(texts, layer=linear.layer, normalize=linear.normalize)
+        n_cut += found.cut
+        probabilities = linear.probabilities(found.vectors).tolist()
+        for index, (text, row) in enumerate(zip(texts, probabilities, strict=True), start):
+            best = max(range(len(row)), key=row.__getitem__)
+            by_label = dict(zip(linear.classes, row, strict=True))
+            yield Prediction(index, text, linear.classes[best], row[best], by_label)
+    warn_of_cut(n_cut, vae.max_tokens, watcher.warn)
+
+
+def checked_classifier(
+    vae: TextModel, classifier: SentenceClassifier | str | Path, name: str | None = None
+) -> SentenceClassifier:
+    """The classifier, read from its file if a name is given.
+
+    Raises:
+        NotFoundError, ModelFormatError: as `read_classifier`.
+        DataError: it belongs to another model.
+    """
+    from textvae.classification.classifier import read_classifier
+    from textvae.saving.identity import fingerprint
+
+    path = "this classifier"
+    if isinstance(classifier, str | Path):
+        path = str(classifier)
+        sizes = {layer: vae.vector_size(layer) for layer in get_args(Layer)}
+        classifier = read_classifier(Path(classifier), vector_size=sizes)
+    if classifier.fingerprint != fingerprint(vae.model, vae.encoder_tokenizer, vae.config.data):
+        model = name or str(vae.folder or "MODEL")
+        raise DataError(
+            f"{path} belongs to another model than {model}; train one for {model} with "
+            f"textvae probe {model} TRAIN --folds 10 --save FILE"
+        )
+    return classifier

@@ -1,0 +1,91 @@
+"""Vectors and reconstructions of many sentences, a chunk at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textvae.api.protocol import TextModel
+from textvae.data import reading
+from textvae.data.rows import Row
+from textvae.errors import UsageError
+from textvae.models.sentence import Layer
+from textvae.progress import Progress, Say, Watcher
+from textvae.wording import counted
+
+
+def require_latent(vae: TextModel, what: str, name: str | None = None) -> None:
+    """Raise UsageError where the model is a language model: it has no latent to do `what` by."""
+    if vae.kind == "lm":
+        name = name or str(vae.folder or "this")
+        raise UsageError(f"{name} is a language model: it has no latent to {what} by")
+
+
+def warn_of_cut(n: int, max_tokens: int, warn: Say) -> None:
+    """Warn of the number of truncated sentences, if any."""
+    if n:
+        were = "was" if n == 1 else "were"
+        warn(f"{counted(n, 'sentence')} exceeded {max_tokens} tokens and {were} truncated")
+
+
+def encode_all(
+    vae: TextModel,
+    texts: Sequence[str],
+    watcher: Watcher,
+    *,
+    layer: Layer = "latent",
+    normalize: bool = False,
+    phase: str = "encoding",
+) -> NDArray[np.float32]:
+    """The vectors of all texts, (N, D); warns of the texts that exceed the model's limit."""
+    n_cut = 0
+
+    def encode(chunk: Sequence[str]) -> NDArray[np.float32]:
+        nonlocal n_cut
+        found = vae.embed(chunk, layer=layer, normalize=normalize)
+        n_cut += found.cut
+        return found.vectors
+
+    vectors = _by_chunks(encode, texts, watcher.progress, phase)
+    warn_of_cut(n_cut, vae.max_tokens, watcher.warn)
+    return vectors
+
+
+def average_all(
+    vae: TextModel, texts: Sequence[str], progress: Progress, *, phase: str = "word vectors"
+) -> NDArray[np.float32]:
+    """The average of the vectors of each text's words, (N, E)."""
+    return _by_chunks(vae.word_average, texts, progress, phase)
+
+
+def reconstruct_all(
+    vae: TextModel, rows: Iterator[Row], watcher: Watcher, *, sample_seed: int | None = None
+) -> Iterator[tuple[str, str]]:
+    """(text, reconstruction) of each row, in bounded memory; greedy, from the posterior mean.
+
+    Args:
+        sample_seed: decode a sample of each posterior, that of (sample_seed, index), instead.
+    """
+    n_cut = 0
+    for start, chunk in reading.in_chunks(rows):
+        texts = [row.text for row in chunk]
+        found = vae.embed(texts, sample_seed=sample_seed, first=start)
+        n_cut += found.cut
+        yield from zip(texts, vae.decode(found.vectors), strict=True)
+    warn_of_cut(n_cut, vae.max_tokens, watcher.warn)
+
+
+def _by_chunks(
+    encode: Callable[[Sequence[str]], NDArray[np.float32]],
+    texts: Sequence[str],
+    progress: Progress,
+    phase: str,
+) -> NDArray[np.float32]:
+    """The rows that `encode` gives for all texts, (N, D)."""
+    parts = [encode([])]
+    for start in range(0, len(texts), reading.CHUNK):
+        parts.append(encode(texts[start : start + reading.CHUNK]))
+        progress(phase, min(start + reading.CHUNK, len(texts)), len(texts))
+    return np.concatenate(parts)

@@ -1,0 +1,137 @@
+"""The figures of one model on held-out sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from textvae.api.protocol import TextModel
+from textvae.api.scorers import (
+    check_judged,
+    check_scorer,
+    negated,
+    quality_of,
+    scorer_trainer,
+)
+from textvae.data.reading import Sentences, name_of, prepared_rows, require_text
+from textvae.progress import Say, Watcher
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures of a model on sentences.
+
+    Args:
+        figures: under the JSON keys of `textvae evaluate`, in their order; a figure that is not
+            defined for the model is absent.
+        sentences: the figures of each sentence, where asked for.
+        why_no_likelihood: the reason why `nll_iw` and its like are absent; None where they are not.
+    """
+
+    figures: dict[str, Any]
+    sentences: list[dict[str, Any]] | None = None
+    why_no_likelihood: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report that `textvae evaluate --json` prints."""
+        report = dict(self.figures)
+        return report if self.sentences is None else report | {"sentences": self.sentences}
+
+    @classmethod
+    def from_report(cls, report: dict[str, Any], why_no_likelihood: str | None) -> Evaluation:
+        """The evaluation that a report of `textvae.evaluation` describes."""
+        figures = {key: value for key, value in report.items() if key != "sentences"}
+        return cls(figures, report.get("sentences"), why_no_likelihood)
+
+    def warn(self, warn: Say, name: str = "") -> None:
+        """Warn of an estimate that has not converged and of truncated sentences."""
+        of = f"{name}: " if name else ""
+        if self.figures.get("converged") is False:
+            warn(f"{of}nll_iw has not converged; use more --samples")
+        if n := self.figures.get("n_truncated"):
+            were = "sentence was" if n == 1 else "sentences were"
+            warn(f"{of}{n:,} {were} too long and truncated")
+
+
+def evaluate(
+    vae: TextModel,
+    sentences: Sentences,
+    *,
+    name: str | None = None,
+    samples: int = 100,
+    limit: int | None = None,
+    truncate: bool = False,
+    per_sentence: bool = False,
+    quality: int | None = None,
+    scorer: TextModel | None = None,
+    interpolations: int | None = None,
+    refine: int | None = None,
+    text_column: str | None = None,
+    seed: int = 0,
+    watcher: Watcher | None = None,
+) -> Evaluation:
+    """The figures of a model on held-out sentences, as `textvae evaluate` prints them.
+
+    >>> vae.evaluate("test.txt").figures["nll_iw"]  # doctest: +SKIP
+
+    Args:
+        sentences: a file, glob, `-` (stdin), `hf:` name, or sentences.
+        name: stands under `model`; None: the folder.
+        samples: K, importance samples a sentence.
+        limit: evaluate a fixed subset of so many, by a hash of the text.
+        truncate: truncate sentences beyond the model's limit, instead of raising.
+        per_sentence: give the figures of each sentence too.
+        quality: judge so many samples from the prior too.
+        scorer: a language model of the training set, to judge samples and paths.
+        interpolations: judge the paths between so many random pairs of the sentences too.
+        refine: improve each posterior by so many gradient steps too.
+        text_column: column of the text; None: as in training.
+        watcher: receives notes, warnings and progress.
+
+    Raises:
+        UsageError: figures that the model cannot have; a scorer that is no language model, or
+            has nothing to judge.
+        DataError: no sentence with a text, or sentences beyond the limit unless `truncate`.
+    """
+    check_judged(scorer, {"quality": quality, "interpolations": interpolations})
+    if scorer is not None:
+        check_scorer(scorer)
+    # Here and not above: sacrebleu, which not every user of a model needs.
+    from textvae.evaluation.absence import why_no_likelihood
+    from textvae.evaluation.paths import Interpolations
+    from textvae.evaluation.report import evaluate as measure
+
+    watcher = watcher or Watcher()
+    judged = paths = None
+    if quality is not None:
+        trainer = None
+        if scorer is not None:
+            trainer = scorer_trainer(scorer, type(scorer).train, watcher.note)
+        judged = quality_of(vae, quality, scorer, trainer, watcher.warn)
+    if interpolations is not None:
+        paths = Interpolations(interpolations, scorer=None if scorer is None else negated(scorer))
+    rows = prepared_rows(
+        sentences, vae.config.data, text_column=text_column, remarks=watcher.remarks
+    )
+    report = measure(
+        vae.model,
+        vae.tokenizer,
+        require_text(rows, name_of(sentences)),
+        name=str(vae.folder or "") if name is None else name,
+        samples=samples,
+        seed=seed,
+        limit=limit,
+        truncate=truncate,
+        refine_steps=refine or 0,
+        interpolations=paths,
+        quality=judged,
+        per_sentence=per_sentence,
+        encoder_tokenizer=vae.encoder_tokenizer,
+        progress=watcher.progress,
+    )
+    reason = why_no_likelihood(vae.kind, vae.config.objective)
+    evaluation = Evaluation.from_report(report, reason)
+    if reason is not None:
+        watcher.note(reason)
+    evaluation.warn(watcher.warn)
+    return evaluation

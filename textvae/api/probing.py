@@ -1,0 +1,327 @@
+"""Linear classifiers on frozen sentence vectors, by number of labelled sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from textvae.api.encoding import average_all, encode_all, require_latent
+from textvae.api.protocol import TextModel
+from textvae.data.reading import Sentences
+from textvae.errors import UsageError
+from textvae.models.sentence import Layer
+from textvae.progress import Progress, Watcher
+from textvae.wording import counted, human
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from textvae.classification.classifier import SentenceClassifier
+    from textvae.classification.probes import Representation, Run
+    from textvae.classification.task import Task
+
+ALL: Literal["all"] = "all"
+Size: TypeAlias = int | Literal["all"]  # how many labelled sentences
+SIZES: tuple[Size, ...] = (50, 250, 500, 1000, 5000, ALL)
+SEEDS = 5
+MAJORITY, TFIDF, WORDS = "majority class", "TF-IDF", "word average"
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """How well one kind of vectors predicts the labels, at one number of labelled sentences.
+
+    Args:
+        vectors: `majority class`, `TF-IDF`, `word average`, or the name of a model.
+        layer, normalize: of a model's vectors; None of a baseline.
+        labels: how many labelled sentences, or `all`.
+        runs: one for each draw of the labelled sentences, or for each fold.
+    """
+
+    vectors: str
+    layer: Layer | None
+    normalize: bool | None
+    labels: Size
+    runs: tuple[Run, ...]
+
+    @property
+    def name(self) -> str:
+        """Vectors, layer and length: unique, even for a model named like a baseline."""
+        return _row_name(self.vectors, self.layer, self.normalize)
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Means over the runs: n_labels, accuracy, macro_f1, their deviations `KEY_sd`, n_runs."""
+        from textvae.classification.probes import summary
+
+        return summary(self.runs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as `textvae probe --json` prints it."""
+        kind: dict[str, Any] = {"vectors": self.vectors}
+        if self.layer is not None:
+            kind |= {"layer": self.layer, "normalize": self.normalize}
+        runs = [asdict(run) for run in self.runs]
+        return {**kind, "labels": self.labels, **self.figures, "runs": runs}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The results of linear classifiers on several kinds of vectors.
+
+    Args:
+        train, test: names of the sources; `test` is None where `folds` are tested.
+        n_duplicates: test texts that also stand in training, whether they were left out or not.
+        fit_classifier: trains the classifier of all training sentences, for `TextVAE.classify`.
+    """
+
+    model: str
+    train: str
+    test: str | None
+    folds: int | None
+    n_train: int
+    n_test: int
+    n_duplicates: int
+    without_duplicates: bool
+    classes: list[str]
+    layer: Layer
+    normalize: bool
+    seed: int
+    results: tuple[ProbeResult, ...]
+    fit_classifier: Callable[[], SentenceClassifier] = field(repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report that `textvae probe --json` prints."""
+        return {
+            "model": self.model,
+            "train": self.train,
+            **({"test": self.test} if self.folds is None else {"folds": self.folds}),
+            "n_train": self.n_train,
+            "n_test": self.n_test,
+            "n_duplicates": self.n_duplicates,
+            "without_duplicates": self.without_duplicates,
+            "classes": self.classes,
+            "layer": self.layer,
+            "normalize": self.normalize,
+            "seed": self.seed,
+            "results": [result.to_dict() for result in self.results],
+        }
+
+
+def probe(
+    vae: TextModel,
+    train: Sentences,
+    test: Sentences | None = None,
+    *,
+    name: str | None = None,
+    against: Mapping[str, TextModel] | None = None,
+    labels: Sequence[Size] | None = None,
+    seeds: int | None = None,
+    folds: int | None = None,
+    layer: Layer = "latent",
+    normalize: bool = False,
+    without_duplicates: bool = False,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    seed: int = 0,
+    watcher: Watcher | None = None,
+) -> Probe:
+    """How well linear classifiers on a model's vectors predict labels, beside baselines.
+
+    >>> found = vae.probe("train.tsv", "test.tsv", labels=[100, "all"])  # doctest: +SKIP
+    >>> found.results[-1].figures["accuracy"]  # doctest: +SKIP
+    >>> found.fit_classifier().save("sentiment.safetensors")  # doctest: +SKIP
+
+    Args:
+        train, test: labelled sentences: a file, or rows (`textvae.api.Row`); or `folds`.
+        against: other models by name.
+        labels: numbers of labelled sentences; None: 50 to 5,000 and all, with `folds` all.
+        seeds: draws of each number; None: 5.
+        folds: cross-validate `train`.
+        layer, normalize: as in `encode`.
+        without_duplicates: leave out test texts that also occur in training.
+
+    Raises:
+        UsageError: neither `test` nor `folds`, or both; a language model.
+        DataError: no labels, or a column that does not hold classes.
+    """
+    from textvae.classification.task import check_design, read_task
+    from textvae.classification.task import without_duplicates as dropped
+
+    check_design(train, test, folds, seeds)
+    watcher = watcher or Watcher()
+    name = str(vae.folder or "model") if name is None else name
+    models = _models(vae, name, against or {})
+    if labels is None:
+        labels = SIZES if folds is None else (ALL,)
+    task = read_task(
+        train,
+        test,
+        folds,
+        text_column=text_column or vae.config.data.text_column,
+        label_column=label_column,
+        seed=seed,
+        warn=watcher.warn,
+        remarks=watcher.remarks,
+    )
+    sizes = _usable_sizes(labels, task, watcher)
+    _note_duplicates(task, without_duplicates, watcher)
+    if without_duplicates:
+        task = dropped(task)
+    words = average_all(vae, task.texts, watcher.progress)
+    vectors = {
+        own: encode_all(model, task.texts, watcher, layer=layer, normalize=normalize, phase=own)
+        for own, model in models.items()
+    }
+    kinds = _kinds_of_vectors(list(models), layer, normalize)
+    draws = range(seed, seed + (1 if folds is not None else seeds or SEEDS))
+    results = _results(kinds, task, words, vectors, sizes, draws, watcher.progress)
+
+    def fit_classifier() -> SentenceClassifier:
+        return _classifier_of(vae, vectors[name], task, layer, normalize, seed)
+
+    return Probe(
+        model=name,
+        train=_shown(train),
+        test=None if test is None else _shown(test),
+        folds=folds,
+        n_train=task.n_train,
+        n_test=sum(len(split.test) for split in task.splits),
+        n_duplicates=task.n_duplicates,
+        without_duplicates=without_duplicates,
+        classes=task.classes,
+        layer=layer,
+        normalize=normalize,
+        seed=seed,
+        results=results,
+        fit_classifier=fit_classifier,
+    )
+
+
+def _shown(source: Sentences) -> str:
+    return str(source) if isinstance(source, str | Path) else "texts"
+
+
+def _models(vae: TextModel, name: str, against: Mapping[str, TextModel]) -> dict[str, TextModel]:
+    """All models by name.
+
+    Raises:
+        UsageError: a name occurs twice, or a model is a language model.
+    """
+    if name in against:
+        raise UsageError(f"{name} is named twice; name each model once")
+    models = {name: vae, **against}
+    for own, model in models.items():
+        require_latent(model, "probe", own)
+    return models
+
+
+def _usable_sizes(labels: Sequence[Size], task: Task, watcher: Watcher) -> list[int | None]:
+    """The numbers of labels that there are sentences for, ascending; None, at the end, is all.
+
+    Raises:
+        UsageError: a number below 1, or none that there are enough sentences for.
+    """
+    from textvae.classification import probes
+
+    numbers = sorted({size for size in labels if size != ALL})
+    if any(size < 1 for size in numbers):
+        raise UsageError(f"--labels {numbers[0]}: expected numbers above 0 and `all`")
+    sizes: list[int | None] = [*numbers, *([None] if ALL in labels else [])]
+    kept, left_out = probes.usable_sizes(sizes, task.splits)
+    if left_out:
+        n = counted(min(len(split.train) for split in task.splits), "sentence")
+        said = ", ".join(map(human, left_out))
+        if not kept:
+            raise UsageError(f"--labels {said}: only {n} to train on; use fewer, or `all`")
+        watcher.note(f"left out: {said} labels; only {n} to train on")
+    return kept
+
+
+def _note_duplicates(task: Task, dropped: bool, watcher: Watcher) -> None:
+    """Say how many test texts stand among the training texts."""
+    if task.n_duplicates:
+        n, texts = human(task.n_duplicates), counted(task.n_test, "test text")
+        what = "left out" if dropped else "--without-duplicates leaves them out"
+        occur = "occurs" if task.n_duplicates == 1 else "occur"
+        watcher.note(f"{n} of {texts} also {occur} in training: {what}")
+
+
+_Kind: TypeAlias = tuple[str, Layer | None, bool | None]  # vectors, layer, normalize
+
+
+def _kinds_of_vectors(models: Sequence[str], layer: Layer, normalize: bool) -> dict[str, _Kind]:
+    """The kinds of vectors by their names in the table: the baselines, then the models."""
+    kinds: list[_Kind] = [(name, None, None) for name in (MAJORITY, TFIDF, WORDS)]
+    kinds += [(name, layer, normalize) for name in models]
+    return {_row_name(*kind): kind for kind in kinds}
+
+
+def _results(
+    kinds: Mapping[str, _Kind],
+    task: Task,
+    words: NDArray[np.float32],
+    vectors: Mapping[str, NDArray[np.float32]],
+    sizes: Sequence[int | None],
+    draws: Sequence[int],
+    progress: Progress,
+) -> tuple[ProbeResult, ...]:
+    """The result of each kind of vectors at each number of labelled sentences."""
+    from textvae.classification import probes
+
+    features = _representations(kinds, task, words, vectors)
+    runs = probes.probe(features, task.codes, task.splits, sizes, draws, progress)
+    return tuple(
+        ProbeResult(*kinds[row], labels=ALL if size is None else size, runs=tuple(found))
+        for (row, size), found in runs.items()
+    )
+
+
+def _row_name(vectors: str, layer: Layer | None, normalize: bool | None) -> str:
+    return f"{vectors}{f', {layer}' if layer else ''}{', length 1' if normalize else ''}"
+
+
+def _representations(
+    kinds: Mapping[str, _Kind],
+    task: Task,
+    words: NDArray[np.float32],
+    vectors: Mapping[str, NDArray[np.float32]],
+) -> dict[str, Representation]:
+    """The features of each kind of vectors."""
+    from textvae.classification import probes
+
+    baselines = {
+        MAJORITY: probes.majority,
+        TFIDF: probes.tfidf(task.texts),
+        WORDS: probes.standardised(words),
+    }
+    return {
+        row: baselines[row] if layer is None else probes.standardised(vectors[name])
+        for row, (name, layer, _) in kinds.items()
+    }
+
+
+def _classifier_of(
+    vae: TextModel,
+    vectors: NDArray[np.float32],
+    task: Task,
+    layer: Layer,
+    normalize: bool,
+    seed: int,
+) -> SentenceClassifier:
+    """The classifier of all training sentences."""
+    from textvae.classification.classifier import train_classifier
+    from textvae.saving.identity import fingerprint
+
+    return train_classifier(
+        vectors[: task.n_train],
+        task.codes[: task.n_train],
+        task.classes,
+        layer=layer,
+        normalize=normalize,
+        fingerprint=fingerprint(vae.model, vae.encoder_tokenizer, vae.config.data),
+        seed=seed,
+    )

@@ -1,0 +1,112 @@
+"""Language models that score the samples and paths of another model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from textvae.api.protocol import TextModel
+from textvae.config import Config, DataConfig
+from textvae.data.readers import hash_fraction, open_rows
+from textvae.errors import NotFoundError, UsageError
+from textvae.evaluation.perplexity import Scorer
+from textvae.files.names import TOKENIZER_FILE
+from textvae.progress import Say
+
+if TYPE_CHECKING:
+    from textvae.evaluation.samples import Quality
+
+Trainer = Callable[..., TextModel]  # of texts, with config=..., as `TextVAE.train`
+
+
+def check_judged(scorer: object, judged: Mapping[str, int | None]) -> None:
+    """Raise UsageError where a scorer has nothing to judge; `judged` has numbers by option."""
+    if scorer is not None and all(number is None for number in judged.values()):
+        options = " or ".join(f"--{option} N" for option in judged)
+        raise UsageError(f"--scorer has nothing to judge; add {options}")
+
+
+def check_scorer(lm: TextModel, name: object = None) -> None:
+    """Raise UsageError where the scorer is not a language model."""
+    if lm.kind != "lm":
+        name = name or lm.folder or "given"
+        raise UsageError(f"--scorer {name} is of the kind {lm.kind}; train one with --model lm")
+
+
+def quality_of(
+    vae: TextModel,
+    samples: int,
+    lm: TextModel | None,
+    train_scorer: Callable[[Sequence[str]], Scorer] | None,
+    warn: Say,
+) -> Quality:
+    """The settings for judging `samples` samples: training texts and, with an lm, its scores.
+
+    Args:
+        train_scorer: that of `scorer_trainer`, which several models can share.
+    """
+    from textvae.evaluation.samples import Quality  # and sacrebleu with it
+
+    texts = training_texts(vae.config.data, warn)
+    if lm is None:
+        return Quality(samples, training_texts=texts)
+    return Quality(
+        samples,
+        training_texts=texts,
+        scorer=negated(lm),
+        train_scorer=train_scorer,
+        real_texts=texts,
+    )
+
+
+def scorer_trainer(lm: TextModel, train: Trainer, note: Say) -> Callable[[Sequence[str]], Scorer]:
+    """A function that trains language models as `lm` was; it keeps the last two.
+
+    Models with one training set are compared with the same real sentences again and again.
+    """
+
+    @lru_cache(maxsize=2)  # the samples of a model, and the real sentences
+    def trained(sentences: tuple[str, ...]) -> Scorer:
+        like_what = "" if lm.folder is None else f", as {lm.folder} was"
+        note(f"training a language model on {len(sentences):,} sentences{like_what}")
+        return negated(train(sentences, config=configuration_like(lm)))
+
+    return lambda sentences: trained(tuple(sentences))
+
+
+def negated(lm: TextModel) -> Scorer:
+    """-log p(x) of texts under `lm`, in nats; a text beyond its limit is scored truncated.
+
+    A text that a model wrote may have more tokens when it is read again, or for another tokenizer.
+    """
+    return lambda texts: -lm.log_likelihood(texts, truncate=True)
+
+
+def training_texts(data: DataConfig, warn: Say) -> list[str] | None:
+    """The texts that a model was trained on; None, with a warning, if they are not there."""
+    try:
+        if not data.train or "-" in data.train:
+            raise NotFoundError("the model does not say which file it was trained on")
+        rows = open_rows(
+            data.train,
+            text_column=data.text_column,
+            lowercase=data.lowercase,
+            normalization=data.normalization,
+        )
+        held_out = 0.0 if data.valid else data.valid_fraction
+        return [row.text for row in rows if hash_fraction(row.text) >= held_out]
+    except NotFoundError as error:
+        warn(f"{error}; figures that need the training text are left out")
+        return None
+
+
+def configuration_like(lm: TextModel) -> Config:
+    """The configuration of a training as `lm`'s, with its tokenizer, on texts in memory."""
+    data = lm.config.data.model_copy(update={"train": (), "valid": ()})
+    tokenizer: Any = lm.config.tokenizer
+    if lm.folder is not None:
+        tokenizer = tokenizer.model_copy(
+            update={"tokenizer": str(lm.folder / TOKENIZER_FILE), "vocab_size": None}
+        )
+    return lm.config.model_copy(update={"data": data, "tokenizer": tokenizer})

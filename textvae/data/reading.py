@@ -1,0 +1,111 @@
+"""Sentences from a file or from memory, as rows, prepared as a model's training text was."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from textvae.config import DataConfig
+from textvae.data.readers import clean_rows, open_rows
+from textvae.data.rows import Row, checked_row
+from textvae.errors import DataError, UsageError
+from textvae.progress import Remarks, Say
+from textvae.wording import counted
+
+CHUNK = 1024  # rows read, computed and written at once
+
+# The name of a file, a glob, `-` (stdin), an `hf:` name; or sentences, with labels as rows.
+Sentences: TypeAlias = str | Path | Iterable[str | Row]
+
+
+def rows_from(
+    sentences: Sentences,
+    *,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    remarks: Remarks | None = None,
+) -> Iterator[Row]:
+    """The rows as they stand in the source, one for each line; nothing is dropped.
+
+    `remarks` gets what is recognized in a file.
+
+    Raises:
+        NotFoundError: a file or column that is not there.
+        DataError: a file that cannot be read, or a value that is no text.
+        UsageError: a table instead of one of its columns.
+    """
+    if isinstance(sentences, str | Path):
+        return open_rows(
+            [str(sentences)], text_column=text_column, label_column=label_column, remarks=remarks
+        )
+    if isinstance(sentences, Mapping) or hasattr(sentences, "columns"):  # a frame
+        raise UsageError("expected sentences, got a table; give one of its columns")
+    return (
+        checked_row(f"texts[{place}]", row.text, row.label, row.log_prob)
+        if isinstance(row, Row)
+        else checked_row(f"texts[{place}]", row)
+        for place, row in enumerate(sentences)
+    )
+
+
+def prepared(rows: Iterator[Row], data: DataConfig) -> Iterator[Row]:
+    """The rows with their texts prepared as the model's training text was."""
+    return clean_rows(rows, lowercase=data.lowercase, normalization=data.normalization)
+
+
+def prepared_rows(
+    sentences: Sentences,
+    data: DataConfig,
+    *,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    remarks: Remarks | None = None,
+) -> Iterator[Row]:
+    """The rows of `rows_from`, prepared; without a text column, that of the training is read."""
+    rows = rows_from(
+        sentences,
+        text_column=text_column or data.text_column,
+        label_column=label_column,
+        remarks=remarks,
+    )
+    return prepared(rows, data)
+
+
+def name_of(sentences: Sentences) -> str:
+    """What messages call the source of sentences."""
+    if isinstance(sentences, str | Path):
+        return "stdin" if str(sentences) == "-" else str(sentences)
+    return "texts"
+
+
+def in_chunks(rows: Iterator[Row], size: int | None = None) -> Iterator[tuple[int, list[Row]]]:
+    """(index of the first row, rows), `size` rows at a time; by default `CHUNK`."""
+    start = 0
+    while chunk := list(itertools.islice(rows, size or CHUNK)):
+        yield start, chunk
+        start += len(chunk)
+
+
+def warn_if_empty(rows: Iterator[Row], name: str, warn: Say) -> Iterator[Row]:
+    """The rows; at the end, a warning where there was none."""
+    n = 0
+    for n, row in enumerate(rows, start=1):  # noqa: B007  # counted
+        yield row
+    if n == 0:
+        warn(f"{name}: no sentence in it")
+
+
+def require_text(rows: Iterator[Row], name: str) -> Iterator[Row]:
+    """The rows, at least one of which has a text.
+
+    Raises:
+        DataError: at the end, where none has.
+    """
+    n, has_text = 0, False
+    for n, row in enumerate(rows, start=1):  # noqa: B007  # counted
+        has_text = has_text or bool(row.text.strip())
+        yield row
+    if not has_text:
+        raise DataError(f"{name}: no sentence to evaluate: {counted(n, 'line')}, none with text")

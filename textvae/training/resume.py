@@ -1,0 +1,70 @@
+"""Resuming a run: what must be as it was, and how to tell a person to resume.
+
+The state itself is read by `checkpoints` and described in `state`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from textvae.config import Config
+from textvae.config.schema import FIXED_ON_RESUME, SECTIONS
+from textvae.data.tokenizers import Tokenizer
+from textvae.errors import DataError, NotFoundError, UsageError
+from textvae.files.names import EXPERIMENT_FILE
+from textvae.saving.folder import own_file
+from textvae.training.state import START_AGAIN, TrainingState
+
+
+def check_unchanged(out: Path, config: Config) -> None:
+    """Raise UsageError if `config` changes a field that is fixed for the run in `out`."""
+    own = Config.resolve(file=out / EXPERIMENT_FILE)
+    for section, fields in SECTIONS.items():
+        before, after = getattr(own, section), getattr(config, section)
+        for name, field in fields.model_fields.items():
+            if FIXED_ON_RESUME not in field.metadata:
+                continue
+            if getattr(after, name) != getattr(before, name):
+                raise UsageError(
+                    f"--resume: {name} is {getattr(after, name)}, the run in {out} has "
+                    f"{getattr(before, name)}; leave it out, or start a new run in another --out"
+                )
+
+
+def check_text(
+    out: Path, state: TrainingState, corpus: str, tokenizer: str, warn: Callable[[str], None]
+) -> None:
+    """Compare the text and tokenizer of a resumed run, by fingerprint, with those it had.
+
+    Raises:
+        DataError: the tokenizer is another one, so the weights mean nothing for its ids.
+    """
+    if state.tokenizer != tokenizer:
+        raise DataError(
+            f"{out}: its tokenizer is not the one that this run started with; restore its "
+            f"tokenizer.json or the text, or {START_AGAIN}"
+        )
+    if state.corpus != corpus:
+        warn(
+            "the text differs from the text that this run started with; the run continues with the "
+            "new text and its own tokenizer, and no longer equals one uninterrupted run"
+        )
+
+
+def tokenizer_of(out: Path, name: str) -> Tokenizer | None:
+    """The tokenizer in a file of a model's folder; None if there is none that can be read."""
+    try:
+        return Tokenizer.load(own_file(out, name))
+    except (NotFoundError, DataError):  # the same text gives the same one again
+        return None
+
+
+def how_to_resume(config: Config, out: Path) -> str:
+    """The command that resumes the run in a folder; for sentences in memory, a call in Python."""
+    if not config.data.train:
+        return f"TextVAE.train(THE_SAME_TEXT, out={str(out)!r}, resume=True)"
+    piped = "-" in (*config.data.train, *config.data.valid)
+    again = " < THE_SAME_TEXT" if piped else ""
+    return f"textvae train --resume --out {shlex.quote(str(out))}{again}"
