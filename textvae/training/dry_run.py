@@ -31,7 +31,8 @@ def dry_run(config: Config, *, say: Say = silent, warn: Say = silent) -> dict[st
     """Parameters, tokens an epoch, speed, memory and time of the training of `config`.
 
     The text is read and encoded as for a training, and stays in the cache. Some steps are run, and
-    their weights thrown away. `say` and `warn` get lines about the text. Memory is that of the process, or the peak of the GPU.
+    their weights thrown away. `say` and `warn` get lines about the text. Memory is that of the
+    process, or the peak of the GPU.
     """
     corpora = load_corpora(config.data, config.tokenizer, say=say, warn=warn)
     with (
