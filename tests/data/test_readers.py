@@ -27,6 +27,7 @@ from textvae.data.readers import Row, open_rows, read_sentences
 from textvae.data.rows import hash_fraction
 from textvae.data.sources import Source, find_sources
 from textvae.errors import DataError, NotFoundError, TextVAEError, UsageError
+from textvae.progress import Remarks
 
 ROWS = [Row('say "hi" , ok', "pos", -1.5), Row("天气 很好 😀", "neg", -2.0)]
 FILES = {
@@ -415,12 +416,30 @@ def test_a_data_set_folder_by_hf_name(tmp_path: Path, monkeypatch: pytest.Monkey
     (folder / "test.jsonl").write_text('{"text": "c", "label": "y"}\n')
     assert list(open_rows([f"hf:{folder}"])) == [Row("a", "x"), Row("b")]
     assert list(open_rows([f"hf:{folder}::test"])) == [Row("c", "y")]
+    said: list[str] = []
+    (folder / "other.jsonl").write_text('{"Text": "a", "n": 1}\n')
+    (folder / "train.jsonl").unlink()
+    (folder / "test.jsonl").unlink()
+    assert list(open_rows([f"hf:{folder}"], remarks=Remarks(said.append))) == [Row("a")]
+    assert said == [f"hf:{folder}: the text is in column 'Text'"]
     with pytest.raises(NotFoundError, match=r"hf:.*cannot be loaded: .*[Uu]nknown split"):
         list(open_rows([f"hf:{folder}::dev"]))
     with pytest.raises(NotFoundError, match="cannot be loaded"):
         list(open_rows([f"hf:{tmp_path}/nothing"]))
     with pytest.raises(UsageError, match="expected hf:NAME"):
         list(open_rows(["hf:a:b:c:d"]))
+
+
+def test_a_class_label_of_minus_one_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
+    )
+    rows = {"text": ["a", "b", "c"], "label": [1, -1, 0]}
+    monkeypatch.setattr(
+        "textvae.data.hub._load", lambda spec: datasets.Dataset.from_dict(rows, features)
+    )
+    assert list(open_rows(["hf:any"])) == [Row("a", "pos"), Row("b"), Row("c", "neg")]
 
 
 def test_hash_fraction_is_stable_even_and_independent_between_purposes() -> None:

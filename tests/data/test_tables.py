@@ -7,6 +7,8 @@ import io
 import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,7 +81,7 @@ def test_a_first_line_declares_the_separator(
 
 def test_a_declaration_settles_what_is_ambiguous(tmp_path: Path) -> None:
     content = "text;a|text|b\nx;y|z|w\n"
-    with pytest.raises(DataError, match="semicolons or vertical bars; declare .* `sep=;`"):
+    with pytest.raises(DataError, match=r"semicolons or vertical bars; declare .* `sep=;`"):
         read(tmp_path / "a.csv", content)
     rows, _ = read(tmp_path / "a.csv", f"sep=|\n{content}")
     assert rows == [Row("z")]
@@ -91,7 +93,7 @@ def test_a_declaration_settles_what_is_ambiguous(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("text;label\nthe soup, cold;a\nwe ran\n", r":3: the header has 2 .* semicolons, .* has 1"),
-        ("text;label\nthe soup was cold\n", r":2: .*if the file has one column, put the header"),
+        ("text;label\nthe soup was cold\n", r":2: .*if the file has one column, choose it"),
         ("sentence;kind\na;b\n", "its columns are sentence, kind; choose one"),
         ("the soup was cold,a\nwe ran,b\n", "no column 'text'; .*put a header line"),
         ("we left; it rained\nhe sat; she ran\n", "no column 'text'; its columns are we left,"),
@@ -102,9 +104,35 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, content: str, message: str
         read(tmp_path / "a.csv", content)
 
 
-def test_a_header_in_quotation_marks_is_one_column(tmp_path: Path) -> None:
-    rows, said = read(tmp_path / "a.csv", '"text;label"\nthe soup\n', text_column="text;label")
-    assert (rows, said) == ([Row("the soup")], "")
+def test_a_name_with_separators_is_one_column_if_asked_for(tmp_path: Path) -> None:
+    for name, content in (
+        ("a.csv", '"text;label"\nthe soup\n'),
+        ("a.csv", "text;label\nthe soup\n"),
+        ("a.jsonl", '{"text;label": "the soup"}\n'),
+    ):
+        rows, said = read(tmp_path / name, content, text_column="text;label")
+        assert (rows, said) == ([Row("the soup")], "")
+
+
+def test_a_table_that_another_program_read_wrongly_is_refused(tmp_path: Path) -> None:
+    """As pandas and datasets read semicolons as one column, and write it to another format."""
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"text;label": ["the soup;a"]}), stream)
+    for name, content in (
+        ("a.parquet", stream.getvalue()),
+        ("a.jsonl", '{"text;label": "the soup;a"}'),
+        ("a.json", '[{"text;label": "the soup;a"}]'),
+    ):
+        with pytest.raises(DataError, match="'text;label' looks like several, separated by semi"):
+            read(tmp_path / name, content)
+
+
+def test_an_unused_duplicate_in_parquet_does_no_harm(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    columns = [pa.array(values) for values in (["x"], ["the soup"], ["y"], ["a"])]
+    pq.write_table(pa.Table.from_arrays(columns, ["id", "text", "id", "label"]), stream)
+    rows, said = read(tmp_path / "a.parquet", stream.getvalue())
+    assert (rows, said) == ([Row("the soup", "a")], "")
 
 
 def test_the_separator_of_the_name_comes_first(tmp_path: Path) -> None:
@@ -241,7 +269,7 @@ def test_what_is_unused_does_no_harm(tmp_path: Path) -> None:
     for content in ("text,text\na,b\n", "text,label,label\na,b,c\n"):
         with pytest.raises(DataError, match="duplicate column"):
             read(tmp_path / "a.csv", content)
-    with pytest.raises(DataError, match=":2: expected 2 fields .* found 3; .* quotation marks"):
+    with pytest.raises(DataError, match=r":2: expected 2 fields .* found 3; .* quotation marks"):
         read(tmp_path / "a.csv", "label,text\na,when it rains,\n")
 
 

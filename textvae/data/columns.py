@@ -10,6 +10,7 @@ from textvae.errors import DataError, NotFoundError, shown
 from textvae.progress import Remarks
 
 TEXT, LABEL, LOG_PROB = "text", "label", "log_prob"
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "TABs", "|": "vertical bars"}
 _LISTED, _LONG_NAME = 9, 50  # columns listed in a message; characters of a name shown unquoted
 
 
@@ -66,6 +67,7 @@ class Choice:
                     f"{where}: no column 'text'; {listing}; choose one with --text-column{hint}"
                 )
             text = candidates[0]
+            _check_is_one(text, where)
         columns = Columns(text, label, None if log_prob in (text, label) else log_prob)
         for name in (columns.text, columns.label, columns.log_prob):
             if name is not None and names.count(name) > 1:
@@ -87,6 +89,18 @@ class Choice:
             said.append(f"the log probabilities are in column {shown(columns.log_prob)}")
         if said:
             remarks.note(name, "; ".join(said))
+
+
+def _check_is_one(name: str, where: str) -> None:
+    """Raise DataError if a name that nobody asked for looks like those of several columns."""
+    for separator in SEPARATORS:
+        parts = [part.strip(' "').casefold() for part in name.split(separator)]
+        if len(parts) > 1 and (TEXT in parts or LABEL in parts):
+            raise DataError(
+                f"{where}: the column {shown(name)} looks like several, separated by "
+                f"{SEPARATORS[separator]}; read the table with this separator, or choose the "
+                "column with --text-column"
+            )
 
 
 def found(wanted: str, names: Sequence[str]) -> str | None:

@@ -8,12 +8,20 @@ from itertools import chain
 from typing import Any
 
 from textvae.data.arrays import array_items
-from textvae.data.columns import LABEL, LOG_PROB, TEXT, Choice, Columns, value_of
+from textvae.data.columns import (
+    LABEL,
+    LOG_PROB,
+    SEPARATORS,
+    TEXT,
+    Choice,
+    Columns,
+    value_of,
+)
 from textvae.data.lines import lines_of, read_lines, text_chunks
 from textvae.data.parquet import parquet_rows
 from textvae.data.rows import Row, checked_row
 from textvae.data.sources import Source
-from textvae.data.tables import SEPARATORS, table_rows
+from textvae.data.tables import table_rows
 from textvae.errors import DataError, shown
 from textvae.files.untrusted import without_doubles
 from textvae.progress import Remarks

@@ -30,8 +30,8 @@ def read_hub_rows(spec: str, choice: Choice, remarks: Remarks) -> Iterator[Row]:
             number += 1
             record = dict(zip(wanted, values, strict=True))
             label = value_of(record, columns.label)
-            if names and isinstance(label, int) and 0 <= label < len(names):
-                label = names[label]
+            if names and isinstance(label, int) and label < len(names):
+                label = names[label] if label >= 0 else None  # -1: as test sets say "missing"
             where = f"{spec}: row {number}"
             log_prob = value_of(record, columns.log_prob)
             yield checked_row(where, record[columns.text], label, log_prob)

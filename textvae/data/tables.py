@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
-from textvae.data.columns import TEXT, Choice, Columns
+from textvae.data.columns import SEPARATORS, TEXT, Choice, Columns
 from textvae.data.lines import read_lines
 from textvae.data.records import Lines, Records, records_of
 from textvae.data.rows import Row, checked_row
@@ -22,7 +22,6 @@ from textvae.errors import DataError, shown
 from textvae.progress import Remarks
 from textvae.wording import counted
 
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "TABs", "|": "vertical bars"}
 _OWN = {".csv": ",", ".tsv": "\t"}
 _DECLARATION = re.compile(r'"?sep=([^"\w\s]|\t)"?[\r\n]*', re.IGNORECASE)
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 200, 1 << 20
@@ -133,10 +132,11 @@ def _check_header(
         and name.strip() not in cells
     ):
         return
+    quoted = f" {shlex.quote(name)}" if len(name) <= _LONGEST_NAME and name.isprintable() else ""
     raise DataError(
         f"{where}: the first line, {shown(name)}, may be the name of the column or the first "
-        f"sentence; if it is the name, choose it with --text-column {shlex.quote(name)}; if it is "
-        "a sentence, put a line `text` before it, or name the file .txt"
+        f"sentence; if it is the name, choose it with --text-column{quoted}; if it is a sentence, "
+        "put a line `text` before it, or name the file .txt"
     )
 
 
@@ -179,7 +179,7 @@ def _recognized(sample: Sequence[tuple[int, str]], choice: Choice, own: str, sou
         raise DataError(
             f"{source.name}:{line}: the header has {len(headers[separator])} columns, separated by "
             f"{_called(separator)}, but this line has {n_fields}; mend the line, or, if the file "
-            "has one column, put the header line in quotation marks"
+            "has one column, choose it with --text-column"
         )
     return own
 
