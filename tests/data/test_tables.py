@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from pathlib import Path
 
@@ -246,6 +247,21 @@ def test_a_name_as_written_goes_before_one_in_another_case(tmp_path: Path) -> No
     assert (rows, said) == ([Row("a b")], "a.csv: the text is in column 'TEXT'")
     with pytest.raises(TextVAEError, match="no column 'text'; its columns are Text, TEXT"):
         read(tmp_path / "a.csv", "Text,TEXT\na,b\n")
+
+
+def test_a_similar_name_of_another_type_is_passed_over(tmp_path: Path) -> None:
+    """So that a file which was read before there were similar names is read as it was."""
+    table = pa.table({"Text": [1], "review": ["the soup"], "Label": [["a", "b"]]})
+    stream = io.BytesIO()
+    pq.write_table(table, stream)
+    rows, said = read(tmp_path / "a.parquet", stream.getvalue())
+    assert (rows, said) == ([Row("the soup")], "a.parquet: the text is in column 'review'")
+    record = table.to_pylist()[0]
+    assert read(tmp_path / "a.jsonl", json.dumps(record))[0] == [Row("the soup")]
+    rows, _ = read(tmp_path / "a.csv", "text,LOG_PROB\nthe soup,high\n")
+    assert rows == [Row("the soup")]
+    rows, _ = read(tmp_path / "a.csv", "text, log_prob\nthe soup, -1.5\n")
+    assert rows == [Row("the soup", None, -1.5)]
 
 
 def test_blanks_after_all_separators_belong_to_them(tmp_path: Path) -> None:

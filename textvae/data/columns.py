@@ -34,7 +34,13 @@ class Choice:
     label: str | None = None
 
     def among(
-        self, names: Sequence[str], textual: Sequence[str], where: str, *, hint: str = ""
+        self,
+        names: Sequence[str],
+        textual: Sequence[str],
+        where: str,
+        *,
+        plain: Sequence[str] | None = None,
+        hint: str = "",
     ) -> Columns:
         """The columns to read of a file with columns `names`.
 
@@ -42,6 +48,7 @@ class Choice:
             names: all columns.
             textual: the columns that may hold the text.
             where: file (and line) for messages.
+            plain: the columns of strings and numbers, which may hold a label; None: all.
             hint: what else to try if the text column is unclear.
 
         Raises:
@@ -50,14 +57,14 @@ class Choice:
             DataError: a column that is read occurs twice.
         """
         listing = _listing(names)
-        text = found(self.text or TEXT, names)
-        label = found(self.label or LABEL, names)
-        for wanted, name in ((self.text, text), (self.label, label)):
-            if wanted is not None and name is None:
+        for wanted in (self.text, self.label):
+            if wanted is not None and found(wanted, names, names) is None:
                 raise NotFoundError(f"{where}: no column {shown(wanted)}; {listing}")
+        text = found(self.text or TEXT, names, names if self.text else textual)
+        label = found(self.label or LABEL, names, names if self.label or plain is None else plain)
         if self.label is None and label == text:
             label = None
-        log_prob = found(LOG_PROB, names)
+        log_prob = found(LOG_PROB, names, [name for name in names if name.strip() == LOG_PROB])
         if text is None:
             candidates = [name for name in textual if name not in (label, log_prob)]
             if len(candidates) > 1:
@@ -76,7 +83,7 @@ class Choice:
 
     def has_text(self, names: Sequence[str]) -> bool:
         """True if the text column is among `names`."""
-        return found(self.text or TEXT, names) is not None
+        return found(self.text or TEXT, names, names) is not None
 
     def tell(self, columns: Columns, remarks: Remarks, name: str, *more: str) -> None:
         """Name the columns that nobody asked for in so many letters, and `more` of the table."""
@@ -103,12 +110,12 @@ def _check_is_one(name: str, where: str) -> None:
             )
 
 
-def found(wanted: str, names: Sequence[str]) -> str | None:
-    """The name among `names` that is `wanted`, or the only one that differs in case or outer
-    white space; None if there is none."""
+def found(wanted: str, names: Sequence[str], similar: Sequence[str]) -> str | None:
+    """`wanted` if it is among `names`; else the one of `similar` that differs only in case or outer
+    white space; None if there is none, or several."""
     if wanted in names:
         return wanted
-    alike = [name for name in names if name.strip().casefold() == wanted.strip().casefold()]
+    alike = [name for name in similar if name.strip().casefold() == wanted.strip().casefold()]
     return alike[0] if len(alike) == 1 else None
 
 

@@ -114,7 +114,8 @@ def _object_rows(
             continue
         if columns is None:
             textual = [name for name, value in record.items() if isinstance(value, str)]
-            columns = choice.among(list(record), textual, where)
+            plain = [name for name, value in record.items() if not isinstance(value, list | dict)]
+            columns = choice.among(list(record), textual, where, plain=plain)
             choice.tell(columns, remarks, source.name)
             # Later objects may have a label even if the first one has none.
             label = columns.label or (LABEL if columns.text != LABEL else None)

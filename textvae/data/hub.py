@@ -20,7 +20,8 @@ def read_hub_rows(spec: str, choice: Choice, remarks: Remarks) -> Iterator[Row]:
     """
     dataset = _load(spec)
     textual = [name for name, feature in dataset.features.items() if _holds_text(feature)]
-    columns = choice.among(dataset.column_names, textual, spec)
+    plain = [name for name, feature in dataset.features.items() if hasattr(feature, "dtype")]
+    columns = choice.among(dataset.column_names, textual, spec, plain=plain)
     choice.tell(columns, remarks, spec)
     wanted = [n for n in (columns.text, columns.label, columns.log_prob) if n is not None]
     names = getattr(dataset.features.get(columns.label), "names", None)  # of a ClassLabel

@@ -41,7 +41,8 @@ def parquet_rows(source: Source, choice: Choice, remarks: Remarks) -> Iterator[R
             check_expansion(source.name, packed, sum(group.total_byte_size for group in groups))
             schema = file.schema_arrow
             textual = [field.name for field in schema if _holds_text(field.type)]
-            columns = choice.among(schema.names, textual, source.name)
+            plain = [field.name for field in schema if _holds_labels(field.type)]
+            columns = choice.among(schema.names, textual, source.name, plain=plain)
             choice.tell(columns, remarks, source.name)
             wanted = [n for n in (columns.text, columns.label, columns.log_prob) if n is not None]
             unpacked = 0
@@ -103,3 +104,10 @@ def _holds_text(type_: pyarrow.DataType) -> bool:
     return bool(
         types.is_string(type_) or types.is_large_string(type_) or types.is_string_view(type_)
     )
+
+
+def _holds_labels(type_: pyarrow.DataType) -> bool:
+    import pyarrow.types as types
+
+    number = types.is_integer(type_) or types.is_floating(type_) or types.is_boolean(type_)
+    return number or _holds_text(type_)
