@@ -113,7 +113,7 @@ def test_an_array_in_jsonl_says_where_it_goes(tmp_path: Path) -> None:
 # other endings
 
 
-@pytest.mark.parametrize("ending", ["en", "de", "tok", "text", "2024", "EN", "md"])
+@pytest.mark.parametrize("ending", ["en", "pt", "tok", "text", "2024", "EN", "md"])
 @pytest.mark.parametrize("packed", ["", ".gz"])
 def test_text_with_any_ending_is_read_and_told(tmp_path: Path, ending: str, packed: str) -> None:
     said: list[str] = []

@@ -23,16 +23,17 @@ KINDS = {
     ".bz2": ("compressed by bzip2", "give it a name that ends in .bz2, or unpack it"),
     ".zst": ("compressed by zstd", "give it a name that ends in .zst, or unpack it"),
 }
+# Without endings that are languages too, such as .pt: their content tells.
 ENDINGS = {
     ending: kind
     for kind, endings in {
-        "spreadsheet": ".xlsx .xls .xlsm .xlsb .ods .numbers",
-        "document": ".docx .doc .odt .rtf .pages",
+        "spreadsheet": ".xlsx .xls .xlsm .xlsb .ods",
+        "document": ".docx .doc .odt .rtf",
         "pdf": ".pdf",
         "archive": ".zip .tar .tgz .tbz2 .txz .7z .rar",
         "database": ".db .sqlite .sqlite3 .mdb .accdb",
         "data": ".npy .npz .arrow .feather .orc .avro .h5 .hdf5 .safetensors .sav .dta .rds",
-        "pickle": ".pkl .pickle .joblib .pt .pth",
+        "pickle": ".pkl .pickle .joblib",
     }.items()
     for ending in endings.split()
 }

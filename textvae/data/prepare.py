@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -149,9 +150,11 @@ def load_corpora(
         raise DataError(_nothing_left("training", corpora.train, train, held_out))
     if not len(corpora.valid):
         raise DataError(_nothing_left("validation", corpora.valid, valid))
-    for name, corpus in ((train.name, corpora.train), (valid.name, corpora.valid)):
-        if corpus.n_with_controls:
-            remarks.warn(name, wrongly_converted(corpus.n_with_controls))
+    n_with_controls = Counter({train.name: corpora.train.n_with_controls})
+    n_with_controls[valid.name] += corpora.valid.n_with_controls
+    for name, n in n_with_controls.items():
+        if n:
+            remarks.warn(name, wrongly_converted(n))
     if "word" in (corpora.tokenizer.kind, corpora.source.tokenizer.kind):
         _warn_of_unspaced(train.name, corpora.train, remarks)
     return corpora
