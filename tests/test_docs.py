@@ -12,7 +12,10 @@ import pytest
 import textvae
 
 # Modules, and what they need.
-OPTIONAL = {f"textvae.embedding.{name}": "sentence_transformers" for name in ("card", "module")}
+OPTIONAL = {
+    f"textvae.embedding.{name}": "sentence_transformers"
+    for name in ("model_name", "sentence_vectors")
+}
 MODULES = [
     name
     for _, name, _ in pkgutil.walk_packages(textvae.__path__, "textvae.")

@@ -22,7 +22,7 @@ def test_the_latent_is_the_head_of_the_encoder_layer(
     head = vae.model.posterior.head
     states = torch.from_numpy(vae.encode(TEXTS, layer="encoder"))
     with torch.inference_mode():
-        latent = head(states)[:, : vae.latent_size].numpy()
+        latent = head(states.to(vae.device))[:, : vae.latent_size].cpu().numpy()
     np.testing.assert_allclose(vae.encode(TEXTS), latent, atol=1e-6)
     assert vae.vector_size("encoder") == head.in_features
     assert vae.vector_size() == vae.latent_size
@@ -36,7 +36,7 @@ def test_a_normalised_vector_keeps_its_direction(tiny_vae: Path) -> None:
 
 def test_the_word_average_is_the_mean_of_the_embeddings(tiny_vae: Path) -> None:
     vae = TextVAE.from_pretrained(tiny_vae)
-    table = vae.model.encoder.embedding.weight.detach().numpy()
+    table = vae.model.encoder.embedding.weight.detach().cpu().numpy()
     found = vae.word_average(TEXTS)
     for row, ids in zip(found, vae.tokenizer.encode(TEXTS), strict=True):
         expected = table[ids].mean(0) if ids else np.zeros(table.shape[1])

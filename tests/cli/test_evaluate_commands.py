@@ -7,10 +7,11 @@ import re
 
 import numpy as np
 import pytest
+from random_models import random_model
 from running import ONE_LINE_ERROR
 
 from textvae.config import ObjectiveConfig
-from textvae.evaluation.absence import why_no_likelihood
+from textvae.evaluation.why_no_likelihood import why_no_likelihood
 
 
 def test_evaluate_prints_one_report(textvae, tiny_vae, corpus, tmp_path) -> None:
@@ -152,5 +153,7 @@ def test_an_autoencoder_says_why_it_has_no_likelihood(textvae, tiny_ae, tiny_vae
         assert textvae(*command, "--json", "--quiet").err == ""
     assert "density" not in textvae("info", tiny_vae).err
     adversarial = ObjectiveConfig(adversarial_weight=1.0)
-    assert "adversarial autoencoder" in (why_no_likelihood("ae", adversarial) or "")
-    assert why_no_likelihood("vae", adversarial) is None  # whose encoder has a density
+    assert "adversarial autoencoder" in (why_no_likelihood(random_model("ae"), adversarial) or "")
+    assert (
+        why_no_likelihood(random_model("vae"), adversarial) is None
+    )  # whose encoder has a density

@@ -77,7 +77,7 @@ def test_one_row_for_each_line_of_input(textvae, tiny_vae, tmp_path, monkeypatch
         assert [row["text"] for row in ran.rows] == [text.strip() for text in INPUT]
         assert "1 sentence exceeded 16 tokens and was truncated" in ran.err
         assert textvae(*command, tiny_vae, "--json", stdin=file.read_text()).out == ran.out
-        monkeypatch.setattr("textvae.data.reading.CHUNK", 2)
+        monkeypatch.setattr("textvae.data.input_rows.CHUNK", 2)
         small = textvae(*command, tiny_vae, file, "--json").rows
         monkeypatch.undo()
         for row, other in zip(ran.rows, small, strict=True):

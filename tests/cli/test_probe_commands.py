@@ -249,7 +249,7 @@ def test_classify_predicts_what_the_classifier_in_memory_does(
         assert sum(row["probabilities"].values()) == pytest.approx(1)
         assert row["probability"] == max(row["probabilities"].values())
         assert row["probabilities"][row["label"]] == row["probability"]
-    monkeypatch.setattr("textvae.data.reading.CHUNK", 3)
+    monkeypatch.setattr("textvae.data.input_rows.CHUNK", 3)
     for suffix, lines in (
         (".jsonl", [json.dumps({"text": text}) for text in INPUT]),
         (".csv", ["label,text", *(f'animal,"{text}"' for text in INPUT)]),
@@ -269,7 +269,7 @@ def test_classify_prints_as_it_reads_and_keeps_nothing(
     textvae, tiny_vae, classifier, monkeypatch
 ) -> None:
     """A chunk is printed before the next one is read, and nothing of it is held then."""
-    monkeypatch.setattr("textvae.data.reading.CHUNK", 100)
+    monkeypatch.setattr("textvae.data.input_rows.CHUNK", 100)
     printed, ahead, held = 0, [], []
 
     def row(output: Output, record: dict[str, Any], text: str) -> None:
@@ -284,7 +284,7 @@ def test_classify_prints_as_it_reads_and_keeps_nothing(
             yield Row(f"the dog likes {number} " * 4)
 
     monkeypatch.setattr(Output, "row", row)
-    monkeypatch.setattr("textvae.data.reading.prepared_rows", rows)
+    monkeypatch.setattr("textvae.data.input_rows.prepared_rows", rows)
     tracemalloc.start()
     try:
         assert textvae("classify", tiny_vae, classifier, "-", "--quiet").code == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -252,6 +253,9 @@ def test_an_interruption_is_one_line_and_exit_code_130(
 # streams that are closed, full or left; commands that need no torch
 
 
+INHERITED = {"PATH": "/usr/bin:/bin", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+
+
 def in_a_shell(command: str, **environment: str) -> tuple[int, str, str]:
     done = subprocess.run(
         ["bash", "-c", command.replace("textvae", f"{sys.executable} -m textvae")],
@@ -260,7 +264,7 @@ def in_a_shell(command: str, **environment: str) -> tuple[int, str, str]:
         encoding="utf-8",
         timeout=120,
         check=False,
-        env=None if not environment else {"PATH": "/usr/bin:/bin", **environment},
+        env=None if not environment else {**INHERITED, **environment},
     )
     return done.returncode, done.stdout, done.stderr
 

@@ -8,7 +8,7 @@ import tomllib
 import pytest
 from running import ONE_LINE_ERROR
 
-from textvae.cli import configuration, options
+from textvae.cli import config_options, options
 from textvae.config import SECTIONS, Config, recipe_names, section_of
 
 
@@ -31,7 +31,7 @@ def test_each_option_of_the_configuration_takes_the_default_of_its_field(textvae
     """Which the help shows, too."""
     given: list[str] = []
     help_ = " ".join(textvae("train", "--help").out.split())
-    for name in configuration.FIELDS:
+    for name in config_options.FIELDS:
         flag = f"--{name.replace('_', '-')}"
         assert f" {flag} " in help_
         default = getattr(getattr(Config(), section_of(name)), name)

@@ -8,7 +8,7 @@ import pandas
 import pytest
 
 from textvae.config import DataConfig
-from textvae.data.reading import (
+from textvae.data.input_rows import (
     in_chunks,
     name_of,
     prepared_rows,

@@ -117,7 +117,7 @@ def test_a_saved_model_is_read_by_both(vae: TextVAE, tmp_path: Path) -> None:
     again = theirs.SentenceTransformer(str(tmp_path), trust_remote_code=True, device="cpu")
     np.testing.assert_array_equal(again.encode(TEXTS), encoder.encode(TEXTS))
     np.testing.assert_array_equal(
-        TextVAE.from_pretrained(tmp_path).encode(TEXTS), vae.encode(TEXTS)
+        TextVAE.from_pretrained(tmp_path, device="cpu").encode(TEXTS), vae.encode(TEXTS)
     )
     assert {path.suffix for path in tmp_path.rglob("*.*")} == {".json", ".safetensors", ".toml"}
 
@@ -146,7 +146,7 @@ def test_what_their_trainers_learn_is_what_is_saved(tiny_vae: Path, tmp_path: Pa
         losses.append(value.item())
     assert losses[-1] < losses[0]
     encoder.save(str(tmp_path), create_model_card=False)
-    after = TextVAE.from_pretrained(tmp_path).encode(TEXTS)
+    after = TextVAE.from_pretrained(tmp_path, device="cpu").encode(TEXTS)
     np.testing.assert_allclose(after, encoder.encode(TEXTS), atol=1e-6)
     assert np.abs(after - before).max() > 1e-3
 

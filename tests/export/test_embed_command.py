@@ -102,11 +102,11 @@ def test_variances_stand_beside_the_means(embeds, tiny_vae: Path, reviews: Path)
         out = reviews.with_name(f"v{suffix}")
         assert embeds(tiny_vae, reviews, "--with-variance", "--out", out).code == 0
         found = read_file(out)
-        np.testing.assert_allclose(found.vectors, q.mean, atol=1e-5)
-        np.testing.assert_allclose(found.variances, q.log_variance.exp(), rtol=1e-4)
+        np.testing.assert_allclose(found.vectors, q.mean.cpu(), atol=1e-5)
+        np.testing.assert_allclose(found.variances, q.log_variance.exp().cpu(), rtol=1e-4)
     printed = embeds(tiny_vae, reviews, "--with-variance", "--json").out.splitlines()
     rows = of_records([json.loads(line) for line in printed])
-    np.testing.assert_allclose(rows.variances, q.log_variance.exp(), rtol=1e-4)
+    np.testing.assert_allclose(rows.variances, q.log_variance.exp().cpu(), rtol=1e-4)
 
 
 @pytest.mark.parametrize("layer", ["latent", "encoder"])

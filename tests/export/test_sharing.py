@@ -26,7 +26,11 @@ def test_two_processes_write_the_bytes_of_one(embeds, tiny_vae: Path, reviews: P
         text=True,
         timeout=240,
         check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")]),
+        },
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("24 vectors of 4 dimensions") == 1

@@ -16,7 +16,7 @@ from textvae import TextVAE
 from textvae.data.batches import collate
 from textvae.errors import ConfigError
 from textvae.evaluation.likelihood import chunks_by_length, importance_weighted, posteriors
-from textvae.evaluation.refinement import refine
+from textvae.evaluation.refined_posteriors import refine
 from textvae.gaussian import DiagonalGaussian
 from textvae.models.prior import CodeGaussian, Prior, StandardNormal
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from textvae.api.encoding import require_latent, warn_of_cut
 from textvae.api.protocol import TextModel
-from textvae.data import reading
-from textvae.data.reading import Sentences, name_of
+from textvae.data import input_rows
+from textvae.data.input_rows import Sentences, name_of
 from textvae.data.rows import Row
 from textvae.errors import DataError
 from textvae.models.sentence import Layer
@@ -79,11 +79,11 @@ def iter_classify(
     require_latent(vae, "classify", name)
     linear = checked_classifier(vae, classifier, name)
     watcher = watcher or Watcher()
-    rows = reading.prepared_rows(
+    rows = input_rows.prepared_rows(
         sentences, vae.config.data, text_column=text_column, remarks=watcher.remarks
     )
-    rows = reading.warn_if_empty(rows, name_of(sentences), watcher.warn)
-    chunks = reading.in_chunks(rows)
+    rows = input_rows.warn_if_empty(rows, name_of(sentences), watcher.warn)
+    chunks = input_rows.in_chunks(rows)
     return _predictions(vae, linear, chunks, watcher)
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from textvae.api.encoding import encode_all, require_latent
 from textvae.api.protocol import TextModel
-from textvae.data.reading import Sentences, name_of, prepared_rows
+from textvae.data.input_rows import Sentences, name_of, prepared_rows
 from textvae.data.rows import Row
 from textvae.errors import DataError
 from textvae.models.sentence import Layer
+from textvae.number_format import counted
 from textvae.progress import Watcher
-from textvae.wording import counted
 
 if TYPE_CHECKING:
     from textvae.latent.clusters import Agreement, Clusters

@@ -11,7 +11,7 @@ from textvae.api.evaluating import Evaluation
 from textvae.api.loading import load_all
 from textvae.api.model import TextVAE
 from textvae.api.scorers import check_judged, check_scorer, quality_of, scorer_trainer
-from textvae.data.reading import Sentences, name_of, prepared, require_text, rows_from
+from textvae.data.input_rows import Sentences, name_of, prepared, require_text, rows_from
 from textvae.errors import UsageError
 from textvae.progress import Say, Watcher
 

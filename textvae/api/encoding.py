@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textvae.api.protocol import TextModel
-from textvae.data import reading
+from textvae.data import input_rows
 from textvae.data.rows import Row
 from textvae.errors import UsageError
 from textvae.models.sentence import Layer
+from textvae.number_format import counted
 from textvae.progress import Progress, Say, Watcher
-from textvae.wording import counted
 
 
 def require_latent(vae: TextModel, what: str, name: str | None = None) -> None:
     """Raise UsageError where the model is a language model: it has no latent to do `what` by."""
-    if vae.kind == "lm":
+    if vae.model.encoder is None:
         name = name or str(vae.folder or "this")
         raise UsageError(f"{name} is a language model: it has no latent to {what} by")
 
@@ -69,7 +69,7 @@ def reconstruct_all(
         sample_seed: decode a sample of each posterior, that of (sample_seed, index), instead.
     """
     n_cut = 0
-    for start, chunk in reading.in_chunks(rows):
+    for start, chunk in input_rows.in_chunks(rows):
         texts = [row.text for row in chunk]
         found = vae.embed(texts, sample_seed=sample_seed, first=start)
         n_cut += found.cut
@@ -85,7 +85,7 @@ def _by_chunks(
 ) -> NDArray[np.float32]:
     """The rows that `encode` gives for all texts, (N, D)."""
     parts = [encode([])]
-    for start in range(0, len(texts), reading.CHUNK):
-        parts.append(encode(texts[start : start + reading.CHUNK]))
-        progress(phase, min(start + reading.CHUNK, len(texts)), len(texts))
+    for start in range(0, len(texts), input_rows.CHUNK):
+        parts.append(encode(texts[start : start + input_rows.CHUNK]))
+        progress(phase, min(start + input_rows.CHUNK, len(texts)), len(texts))
     return np.concatenate(parts)

@@ -13,7 +13,7 @@ from textvae.api.scorers import (
     quality_of,
     scorer_trainer,
 )
-from textvae.data.reading import Sentences, name_of, prepared_rows, require_text
+from textvae.data.input_rows import Sentences, name_of, prepared_rows, require_text
 from textvae.progress import Say, Watcher
 
 
@@ -97,9 +97,9 @@ def evaluate(
     if scorer is not None:
         check_scorer(scorer)
     # Here and not above: sacrebleu, which not every user of a model needs.
-    from textvae.evaluation.absence import why_no_likelihood
-    from textvae.evaluation.paths import Interpolations
+    from textvae.evaluation.interpolations import Interpolations
     from textvae.evaluation.report import evaluate as measure
+    from textvae.evaluation.why_no_likelihood import why_no_likelihood
 
     watcher = watcher or Watcher()
     judged = paths = None
@@ -129,7 +129,7 @@ def evaluate(
         encoder_tokenizer=vae.encoder_tokenizer,
         progress=watcher.progress,
     )
-    reason = why_no_likelihood(vae.kind, vae.config.objective)
+    reason = why_no_likelihood(vae.model, vae.config.objective)
     evaluation = Evaluation.from_report(report, reason)
     if reason is not None:
         watcher.note(reason)

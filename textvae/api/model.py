@@ -31,7 +31,7 @@ from textvae.evaluation.likelihood import (
 from textvae.files.names import CARD_FILE, EXPERIMENT_FILE
 from textvae.gaussian import DiagonalGaussian
 from textvae.latent.interpolation import Method, interpolate
-from textvae.models.device import choose_device
+from textvae.models.device import choose_device, exact_float32
 from textvae.models.prior import CodeGaussian
 from textvae.models.sentence import Layer, SentenceModel
 from textvae.randomness.streams import SampleStreams
@@ -450,7 +450,7 @@ class TextVAE:
             DataError: sentences beyond the model's limit, unless `truncate` scores them cut.
         """
         posterior = self.model.posterior
-        if posterior is not None and not posterior.has_density:
+        if posterior is not None and not self.model.has_density:
             raise UsageError("an autoencoder has no density of text; train a vae or an lm")
         if samples < 1:
             raise UsageError(f"samples {samples} must be 1 or more; try 100")
@@ -523,7 +523,7 @@ class TextVAE:
         what = "variances" if with_variance else "samples"
         if not (with_variance or sample):
             return
-        if not (self.model.posterior is not None and self.model.posterior.has_density):
+        if not self.model.has_density:
             raise UsageError(f"an autoencoder has no posterior, so no {what}: leave that out")
         if layer != "latent":
             raise UsageError(f"layer {layer!r} has no posterior, so no {what}; try latent")
@@ -543,10 +543,13 @@ class TextVAE:
         """Rows of `encoder`'s output in the order of the sentences, batched by length."""
         read = self.encoder_tokenizer
         batches = by_length([len(sentence) for sentence in ids], batch_size)
-        parts = [
-            encoder(collate([ids[row] for row in rows], read.eos_id, read.pad_id).to(self.device))
-            for rows in batches
-        ]
+        with exact_float32(self.device):
+            parts = [
+                encoder(
+                    collate([ids[row] for row in rows], read.eos_id, read.pad_id).to(self.device)
+                )
+                for rows in batches
+            ]
         if not parts:
             return self._encoded([[]], 1, encoder)[:0]
         sorted_rows = torch.cat(parts)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from textvae.api.encoding import average_all, encode_all, require_latent
 from textvae.api.protocol import TextModel
-from textvae.data.reading import Sentences
+from textvae.data.input_rows import Sentences
 from textvae.errors import UsageError
 from textvae.models.sentence import Layer
+from textvae.number_format import counted, human
 from textvae.progress import Progress, Watcher
-from textvae.wording import counted, human
 
 if TYPE_CHECKING:
     import numpy as np

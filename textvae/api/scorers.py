@@ -29,7 +29,7 @@ def check_judged(scorer: object, judged: Mapping[str, int | None]) -> None:
 
 def check_scorer(lm: TextModel, name: object = None) -> None:
     """Raise UsageError where the scorer is not a language model."""
-    if lm.kind != "lm":
+    if lm.model.posterior is not None:
         name = name or lm.folder or "given"
         raise UsageError(f"--scorer {name} is of the kind {lm.kind}; train one with --model lm")
 

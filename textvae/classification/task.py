@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from textvae.data.doubts import missing_labels
-from textvae.data.reading import Sentences, name_of, rows_from
+from textvae.data.input_rows import Sentences, name_of, rows_from
 from textvae.errors import DataError, UsageError, shown
+from textvae.number_format import counted, human
 from textvae.progress import Remarks, Say
-from textvae.wording import counted, human
 
 if TYPE_CHECKING:
     import numpy as np

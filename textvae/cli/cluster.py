@@ -10,7 +10,7 @@ import typer
 from textvae.cli import options
 from textvae.cli.output import Output
 from textvae.cli.reports import whatever_happens
-from textvae.wording import human
+from textvae.number_format import human
 
 EXAMPLES = (
     "textvae cluster runs/mine sentences.txt -k 8",

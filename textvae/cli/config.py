@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from textvae.cli import options
-from textvae.cli.configuration import ConfigurableCommand, accepts_configuration
+from textvae.cli.config_options import ConfigurableCommand, accepts_configuration
 from textvae.cli.output import Output
 
 SHOW_EXAMPLES = (

@@ -10,7 +10,7 @@ import typer
 from textvae.cli import options
 from textvae.cli.output import Output
 from textvae.errors import UsageError
-from textvae.wording import counted
+from textvae.number_format import counted
 
 if TYPE_CHECKING:
     from textvae.export import WrittenVectors

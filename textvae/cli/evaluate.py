@@ -10,7 +10,7 @@ from textvae.cli import options
 from textvae.cli.output import Output
 from textvae.cli.reports import whatever_happens, write_json
 from textvae.files.destination import check_folder
-from textvae.wording import human
+from textvae.number_format import human
 
 EXAMPLES = (
     "textvae evaluate runs/mine test.txt",

@@ -79,13 +79,13 @@ def generate(
     from textvae.api.encoding import warn_of_cut
 
     vae = TextVAE.from_pretrained(model, device=device)
-    if vae.kind == "ae" and near is None:
+    if vae.latent_size and not vae.model.has_density and near is None:
         output.note(
             "an autoencoder has no prior: z comes from a Gaussian fitted to its codes"
             if vae.prior_is_fitted
             else "z comes from N(0, I), which training matched the codes of this autoencoder to"
         )
-    if near is not None and vae.kind != "lm":
+    if near is not None and vae.latent_size:
         warn_of_cut(vae.overlong([near]), vae.max_tokens, output.warn)
     given = {name: value for name, value in decoding.items() if value is not None}
     samples = vae.iter_generate(

@@ -12,7 +12,7 @@ def info(model: options.Model, as_json: options.Json = False, quiet: options.Qui
     """Show what a model is, what it was trained on, and its scores."""
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import TextVAE
-    from textvae.evaluation.absence import why_no_likelihood
+    from textvae.evaluation.why_no_likelihood import why_no_likelihood
     from textvae.training.card import method_of
 
     vae = TextVAE.from_pretrained(model, device="cpu")
@@ -27,7 +27,7 @@ def info(model: options.Model, as_json: options.Json = False, quiet: options.Qui
         "metrics": vae.metrics,
         "config": vae.config.model_dump(mode="json", exclude_none=True),
     }
-    reason = why_no_likelihood(vae.kind, vae.config.objective)
+    reason = why_no_likelihood(vae.model, vae.config.objective)
     if reason is not None:
         output.note(reason)
     output.report({key: value for key, value in record.items() if value is not None})

@@ -35,7 +35,7 @@ def interpolate(
     from textvae.api.encoding import warn_of_cut
 
     vae = TextVAE.from_pretrained(model, device=device)
-    if vae.kind != "lm":  # whose refusal comes next
+    if vae.latent_size:  # else the refusal comes next
         warn_of_cut(vae.overlong([a, b]), vae.max_tokens, output.warn)
     for step, text in enumerate(vae.interpolate(a, b, steps, method=method)):
         output.row({"step": step, "t": step / (steps - 1), "text": text}, text)

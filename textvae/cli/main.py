@@ -29,7 +29,7 @@ from textvae.cli import (
     reconstruct,
     train,
 )
-from textvae.cli.configuration import ConfigurableCommand
+from textvae.cli.config_options import ConfigurableCommand
 from textvae.cli.output import (
     ReaderGone,
     discard,

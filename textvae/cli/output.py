@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
-from textvae.wording import human
+from textvae.number_format import human
 
 LONGEST_LINE = 5_000  # characters of an error or a warning; names of files can have 4,096
 WIDEST_COLUMN = 60  # of a table; a longer cell makes only its own row longer

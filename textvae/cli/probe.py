@@ -13,7 +13,7 @@ from textvae.cli.output import Output
 from textvae.cli.reports import whatever_happens, write_json
 from textvae.errors import UsageError
 from textvae.files.destination import check_folder
-from textvae.wording import counted, human
+from textvae.number_format import counted, human
 
 if TYPE_CHECKING:
     from textvae.api.probing import Probe, ProbeResult, Size

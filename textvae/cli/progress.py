@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from textvae.cli.output import Output, one_line, say
+from textvae.number_format import human
 from textvae.progress import Progress, Watcher
-from textvae.wording import human
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -35,7 +35,7 @@ def reconstruct(
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api.encoding import reconstruct_all
     from textvae.api.loading import load_encoder
-    from textvae.data.reading import name_of, prepared_rows, warn_if_empty
+    from textvae.data.input_rows import name_of, prepared_rows, warn_if_empty
     from textvae.progress import Watcher
 
     vae = load_encoder(model, device, "reconstruct")

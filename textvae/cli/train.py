@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textvae.cli import options
-from textvae.cli.configuration import accepts_configuration
+from textvae.cli.config_options import accepts_configuration
 from textvae.cli.output import Output
 from textvae.errors import NotFoundError, UsageError
 from textvae.files.names import EXPERIMENT_FILE

@@ -12,6 +12,7 @@ from textvae.config.layers import (
     recipe_names,
     toml_value,
 )
+from textvae.config.messages import all_fields, describe_validation, section_of, suggestion
 from textvae.config.resolved import Config
 from textvae.config.schema import (
     SECTIONS,
@@ -22,7 +23,6 @@ from textvae.config.schema import (
     TokenizerConfig,
     TrainingConfig,
 )
-from textvae.config.wording import all_fields, describe_validation, section_of, suggestion
 
 __all__ = [
     "SECTIONS",

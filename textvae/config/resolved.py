@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError, model_validator
 
 from textvae.config.layers import lay_over, parse_assignment, read_recipe, read_toml, toml_value
+from textvae.config.messages import describe_validation, section_of
 from textvae.config.schema import (
     NEEDS_LATENT,
     NEEDS_POSTERIOR,
@@ -21,7 +22,6 @@ from textvae.config.schema import (
     TokenizerConfig,
     TrainingConfig,
 )
-from textvae.config.wording import describe_validation, section_of
 from textvae.errors import ConfigError
 
 

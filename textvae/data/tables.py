@@ -19,8 +19,8 @@ from textvae.data.records import Lines, Records, records_of
 from textvae.data.rows import Row, checked_row
 from textvae.data.sources import Source
 from textvae.errors import DataError, shown
+from textvae.number_format import counted
 from textvae.progress import Remarks
-from textvae.wording import counted
 
 _OWN = {".csv": ",", ".tsv": "\t"}
 _DECLARATION = re.compile(r'"?sep=([^"\w\s]|\t)"?[\r\n]*', re.IGNORECASE)

@@ -9,6 +9,7 @@ from textvae.decoding.penalties import forbid, penalize_repetition, require_fini
 from textvae.decoding.settings import Sampling
 from textvae.decoding.top_k import largest
 from textvae.models.decoder import Decoder
+from textvae.models.device import double_device
 
 
 def beam_search(
@@ -29,8 +30,9 @@ def beam_search(
     the distribution and therefore the scores.
     """
     K = settings.beams
-    device, eos = decoder.device, decoder.vocabulary.eos_id
-    every_beam = torch.arange(n, device=device).repeat_interleave(K)
+    eos = decoder.vocabulary.eos_id
+    device = double_device(decoder.device)  # of the scores and all that follows from them
+    every_beam = torch.arange(n, device=decoder.device).repeat_interleave(K)
     state = decoder.start(z, n).rows(every_beam)  # n * K
     tokens = torch.full((n * K,), decoder.vocabulary.bos_id, device=device)
     scores = torch.full((n, K), -torch.inf, dtype=torch.float64, device=device)
@@ -41,7 +43,8 @@ def beam_search(
     best_scores = torch.full((n,), -torch.inf, dtype=torch.float64, device=device)
 
     for t in range(limit):
-        logits, state = decoder.step(tokens, state)  # (B * K, V)
+        logits, state = decoder.step(tokens.to(decoder.device), state)  # (B * K, V)
+        logits = logits.to(device)
         logits = penalize_repetition(logits, produced.flatten(0, 1), settings.repetition_penalty)
         normalizer = logits.logsumexp(1, keepdim=True)
         require_finite(normalizer)
@@ -75,7 +78,7 @@ def beam_search(
         produced = torch.cat([produced[searching[:, None], parents], ids[:, :, None]], 2)
         tokens = ids.flatten()
         chosen = (searching[:, None] * K + parents).flatten()
-        state = state.rows(chosen)
+        state = state.rows(chosen.to(decoder.device))
     return [row[: row.index(eos)] for row in best.tolist()]
 
 

@@ -14,6 +14,7 @@ from textvae.decoding.sampling import draw
 from textvae.decoding.settings import Sampling
 from textvae.errors import UsageError
 from textvae.models.decoder import Decoder
+from textvae.models.device import double_device, exact_float32
 from textvae.models.sentence import SentenceModel
 from textvae.randomness.streams import SampleStreams
 
@@ -40,11 +41,23 @@ def decode(
     limit = settings.limit(decoder.max_tokens)
     if n == 0:
         return []
-    if settings.strategy == "beam":
-        return beam_search(decoder, z, n, settings, limit)
     if settings.strategy == "sample" and streams is None:
         raise UsageError("strategy sample needs streams; try streams=SampleStreams(0, range(n))")
+    with exact_float32(decoder.device):
+        if settings.strategy == "beam":
+            return beam_search(decoder, z, n, settings, limit)
+        return _token_by_token(decoder, z, n, settings, limit, streams)
 
+
+def _token_by_token(
+    decoder: Decoder,
+    z: Tensor | None,
+    n: int,
+    settings: Sampling,
+    limit: int,
+    streams: SampleStreams | None,
+) -> list[list[int]]:
+    """The token ids of `n` sentences, decoded greedily or sampled; see `decode`."""
     device, eos = decoder.device, decoder.vocabulary.eos_id
     state = decoder.start(z, n)
     tokens = torch.full((n,), decoder.vocabulary.bos_id, device=device)
@@ -73,13 +86,15 @@ def _choose(logits: Tensor, settings: Sampling, streams: SampleStreams | None, t
         tokens = logits.argmax(1)  # ties: the first
         require_finite(logits.gather(1, tokens[:, None]))
         return tokens
-    return draw(
-        logits,
-        torch.from_numpy(streams.uniforms(t)).to(logits.device),
+    device = double_device(logits.device)  # of the sums of probabilities
+    tokens = draw(
+        logits.to(device),
+        torch.from_numpy(streams.uniforms(t)).to(device),
         temperature=settings.temperature,
         top_k=settings.top_k,
         top_p=settings.top_p,
     )
+    return tokens.to(logits.device)
 
 
 def decode_batches(

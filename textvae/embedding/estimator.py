@@ -13,7 +13,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from textvae.api import LAYERS, TextVAE
-from textvae.embedding.source import Source, loaded
+from textvae.embedding.loading import Source, loaded
 from textvae.errors import DataError, UsageError
 from textvae.models.sentence import Layer
 

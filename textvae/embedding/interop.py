@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from textvae.embedding.source import Source, loaded
+from textvae.embedding.loading import Source, loaded
 from textvae.errors import UsageError
 from textvae.models.sentence import Layer
 
@@ -49,8 +49,8 @@ def sentence_transformer(
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.base.modules import Normalize
 
-        from textvae.embedding.card import CardNamedByContent
-        from textvae.embedding.module import SentenceVectors
+        from textvae.embedding.model_name import CardNamedByContent
+        from textvae.embedding.sentence_vectors import SentenceVectors
     except ImportError as error:
         raise UsageError(
             f"this needs sentence-transformers 6 or newer ({error}); "

@@ -14,7 +14,7 @@ import torch
 
 from textvae.data.rows import Row
 from textvae.data.tokenizers import Tokenizer
-from textvae.evaluation.figures import Figures
+from textvae.evaluation.measurements import Figures
 from textvae.evaluation.report import evaluate
 from textvae.evaluation.samples import Quality
 from textvae.evaluation.sentences import lowest_hashes

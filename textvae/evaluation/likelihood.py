@@ -18,6 +18,7 @@ from torch import Tensor
 
 from textvae.data.batches import Tokens, by_length, collate
 from textvae.gaussian import DiagonalGaussian
+from textvae.models.device import exact_float32
 from textvae.models.sentence import SentenceModel
 from textvae.progress import Progress
 from textvae.randomness.streams import SentenceNoise
@@ -155,7 +156,7 @@ def inference(model: SentenceModel) -> Iterator[None]:
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_float32(model.device):
             yield
     finally:
         model.train(was_training)

@@ -36,7 +36,7 @@ def monitor(model: SentenceModel, chunks: Sequence[Chunk], seed: int) -> dict[st
     """
     if model.posterior is None or model.prior is None:
         return {"nll_iw": -log_likelihoods(model, chunks, None).mean().item()}
-    if not model.posterior.has_density:
+    if not model.has_density:
         return _reconstruction(model, chunks, codes(model, chunks), seed)
     q = posteriors(model, chunks)
     z = posterior_sample(q, seed)

@@ -17,13 +17,13 @@ from textvae.data.writing import Writing, writing_of
 from textvae.decoding.generation import Sampling, decode_batches
 from textvae.errors import UsageError
 from textvae.evaluation.bleu import bleu
-from textvae.evaluation.figures import Figures
 from textvae.evaluation.information import (
     active_units,
     derangement,
     mi_sentences,
     mutual_information,
 )
+from textvae.evaluation.interpolations import Interpolations, judge_paths
 from textvae.evaluation.likelihood import (
     Chunk,
     Likelihood,
@@ -34,10 +34,10 @@ from textvae.evaluation.likelihood import (
     posterior_sample,
     posteriors,
 )
-from textvae.evaluation.paths import Interpolations, judge_paths
+from textvae.evaluation.measurements import Figures
 from textvae.evaluation.perplexity import perplexity, unit_lengths
 from textvae.evaluation.reconstruction import exact_match, token_accuracy
-from textvae.evaluation.refinement import refine, refined_figures
+from textvae.evaluation.refined_posteriors import refine, refined_figures
 from textvae.evaluation.samples import Quality, judge_samples
 from textvae.evaluation.sentences import Sentences, prepare
 from textvae.gaussian import DiagonalGaussian
@@ -115,7 +115,7 @@ def evaluate(
     vectors: Tensor | None = None  # (N, Z): the ends of paths
     if model.posterior is None:
         figures.update(of_language_model(subject))
-    elif not model.posterior.has_density:
+    elif not model.has_density:
         vectors = codes(model, chunks)
         figures.update(of_autoencoder(subject, vectors))
     else:
@@ -217,7 +217,7 @@ def check_request(
         raise UsageError(f"--samples {samples}: expected at least 1 importance sample, e.g. 100")
     if refine_steps < 0:
         raise UsageError(f"--refine {refine_steps}: expected a number of steps, e.g. 10")
-    if refine_steps and (model.posterior is None or not model.posterior.has_density):
+    if refine_steps and not model.has_density:
         raise UsageError(
             f"--refine {refine_steps}: a model of kind {model.kind} has no posterior to refine; "
             "leave --refine out, or evaluate a vae"

@@ -11,7 +11,7 @@ from textvae.decoding.generation import Sampling, generate
 from textvae.errors import UsageError
 from textvae.evaluation.bleu import self_bleu
 from textvae.evaluation.diversity import distinct_2, found_in
-from textvae.evaluation.figures import Figures
+from textvae.evaluation.measurements import Figures
 from textvae.evaluation.perplexity import Scorer, scored_perplexity
 from textvae.evaluation.sentences import lowest_hashes
 from textvae.models.sentence import SentenceModel

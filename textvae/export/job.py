@@ -13,7 +13,7 @@ from textvae.saving.identity import folder_digests
 
 if TYPE_CHECKING:
     from textvae.api import TextVAE
-    from textvae.data.reading import Sentences
+    from textvae.data.input_rows import Sentences
     from textvae.data.rows import Row
     from textvae.models.sentence import Layer
     from textvae.progress import Remarks
@@ -64,7 +64,7 @@ class Job:
 
     def rows(self, remarks: Remarks | None = None) -> Iterator[Row]:
         """The sentences, one for each line of input; `remarks` gets what is recognized in it."""
-        from textvae.data.reading import prepared_rows
+        from textvae.data.input_rows import prepared_rows
 
         return prepared_rows(
             self.sentences,
@@ -78,7 +78,7 @@ class Job:
         self, extent: Extent, remarks: Remarks | None = None
     ) -> Iterator[tuple[int, list[Row]]]:
         """(index of the first row, rows) of each part; `extent` counts the rows that passed."""
-        from textvae.data.reading import in_chunks
+        from textvae.data.input_rows import in_chunks
 
         return in_chunks(extent.watch(self.rows(remarks)), parts.PART)
 

@@ -15,14 +15,14 @@ from textvae.export.table import Block
 from textvae.files.atomic import half_written, replacing
 from textvae.files.lock import LOCK_FILE
 from textvae.files.untrusted import parse_json, read_text
-from textvae.wording import counted
+from textvae.number_format import counted
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow
     from numpy.typing import NDArray
 
-    from textvae.data.reading import Sentences
+    from textvae.data.input_rows import Sentences
 
 PART = 16_384  # rows of a part: sorted by length together, and all that an interruption can lose
 RUN_FILE = "run.json"

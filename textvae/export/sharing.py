@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from textvae.data.reading import Sentences, name_of
+from textvae.data.input_rows import Sentences, name_of
 from textvae.errors import UsageError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from textvae.data.reading import Sentences, in_chunks, name_of, warn_if_empty
+from textvae.data.input_rows import Sentences, in_chunks, name_of, warn_if_empty
 from textvae.errors import UsageError
 from textvae.export.formats import json_lines
 from textvae.export.job import Job, Quantization, Settings

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textvae.data.reading import Sentences, name_of
+from textvae.data.input_rows import Sentences, name_of
 from textvae.errors import DataError, UsageError
 from textvae.export.formats import (
     check_destination,
@@ -21,8 +21,8 @@ from textvae.export.parts import Parts, input_state
 from textvae.export.sharing import Alone, check_shareable
 from textvae.export.table import Block, Extent, VectorTable
 from textvae.files.lock import sole_use
+from textvae.number_format import counted
 from textvae.progress import Watcher
-from textvae.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -33,6 +35,29 @@ def choose_device(name: str) -> torch.device:
     if (device.index or 0) >= present.get(device.type, 0):
         raise UsageError(f"this machine has no device {name!r}; try --device auto or cpu")
     return device
+
+
+def double_device(device: torch.device) -> torch.device:
+    """The device for float64 numbers beside a model: the CPU beside MPS, which has no float64."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+@contextmanager
+def exact_float32(device: torch.device) -> Iterator[None]:
+    """In this context cuDNN multiplies float32 numbers in full precision, not in TF32.
+
+    By default its recurrent networks use TF32, whose fractions have 10 bits: vectors on an H200
+    then differed by 1.4e-4 from those on a CPU, and by 2.6e-5 with the batch.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # see mallopt(3)

@@ -117,7 +117,7 @@ class CodeGaussian(Prior):
     @torch.no_grad()
     def fit(self, codes: Tensor) -> None:
         """Fit the mean and the covariance to codes (N, Z)."""
-        codes = codes.double().cpu()
+        codes = codes.cpu().double()  # in this order: MPS has no float64
         centred = codes - codes.mean(0)
         covariance = centred.T @ centred / max(len(codes) - 1, 1)
         jitter = 1e-6 * (1 + covariance.trace() / self.latent_size)  # for codes in a subspace

@@ -68,6 +68,11 @@ class SentenceModel(nn.Module):
         return 0 if self.prior is None else self.prior.latent_size
 
     @property
+    def has_density(self) -> bool:
+        """True if the posterior q(z|x) is a distribution; False for a point, or without one."""
+        return self.posterior is not None and self.posterior.has_density
+
+    @property
     def device(self) -> torch.device:
         """The device of the weights."""
         return self.decoder.device

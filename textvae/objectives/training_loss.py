@@ -78,9 +78,9 @@ class TrainingLoss(nn.Module):
 
     def _check_free_bits(self) -> None:
         """Raise ConfigError for free bits per dimension with a KL that does not split."""
-        prior, posterior = self.model.prior, self.model.posterior
+        prior = self.model.prior
         mode = self._objective.free_bits_mode
-        if prior is None or posterior is None or not posterior.has_density:
+        if prior is None or not self.model.has_density:
             return
         if not self._floor or mode == "total":
             return
@@ -123,7 +123,7 @@ class TrainingLoss(nn.Module):
         else:
             loss, sums = rec, {"rec": rec.detach().sum()}
         code = z if z.dim() == 2 else z[0]
-        regular = kl_weight is not None or not self.model.posterior.has_density
+        regular = kl_weight is not None or not self.model.has_density
         for name, weight, term in self._terms(batch, code, q.mean, noise, regular=regular):
             loss = loss + weight * term
             sums[name] = term.detach().sum()

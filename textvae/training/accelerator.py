@@ -16,6 +16,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import InitProcessGroupKwargs
 
 from textvae.config import TrainingConfig
+from textvae.errors import UsageError
 from textvae.models.device import choose_device, reuse_freed_memory
 
 # Accelerate's state, the environment, torch's threads and its generator belong to the process, so
@@ -55,6 +56,8 @@ def _accelerator(training: TrainingConfig) -> Iterator[Accelerator]:
     precision = choose_precision(training.precision, device)
     was_idle = not AcceleratorState._shared_state
     launched = "LOCAL_RANK" in os.environ  # under a launcher each process has its own device
+    if launched and device.type == "cuda":
+        check_gpus()
     environment, threads = dict(os.environ), torch.get_num_threads()
     if not launched and device.type == "cuda" and device.index is not None:
         os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
@@ -73,6 +76,18 @@ def _accelerator(training: TrainingConfig) -> Iterator[Accelerator]:
             AcceleratorState._reset_state(reset_partial_state=not launched)
         torch.set_num_threads(threads)
         restore_environment(environment)
+
+
+def check_gpus() -> None:
+    """Raise UsageError if a launcher started more processes on this machine than it has GPUs."""
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("WORLD_SIZE") or 1)
+    gpus = torch.cuda.device_count()
+    if processes > gpus:
+        are = "is 1 GPU" if gpus == 1 else f"are {gpus} GPUs"
+        raise UsageError(
+            f"{processes} processes on this machine, but there {are}; start at most {gpus}, or "
+            "pass --device cpu"
+        )
 
 
 def restore_environment(before: dict[str, str]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -48,7 +49,20 @@ class Processes:
 
     def wait(self) -> None:
         """Wait until every process has come this far."""
-        self._accelerator.wait_for_everyone()
+        if self.count == 1:
+            return
+        # Accelerate's own barrier names a GPU by the process, even if all processes use the CPU.
+        device = self._accelerator.device
+        torch.distributed.barrier(device_ids=[device.index] if device.type == "cuda" else None)
+
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """In this context the other processes start when the main process has finished."""
+        if not self.is_main:
+            self.wait()
+        yield
+        if self.is_main:
+            self.wait()
 
 
 class SumOverProcesses(torch.autograd.Function):

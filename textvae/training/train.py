@@ -18,6 +18,7 @@ from textvae.saving.folder import load_model, read_metrics, write_atomically
 from textvae.training.accelerator import accelerator_for
 from textvae.training.card import model_card
 from textvae.training.loop import training_loop
+from textvae.training.processes import Processes
 from textvae.training.reporting import LoggingReporter, Reporter
 from textvae.training.resume import check_unchanged, tokenizer_of
 from textvae.training.run_folder import cached_in, check_folder, prepare_folder
@@ -55,7 +56,7 @@ def train_model(
     if resume:
         check_unchanged(out, config)
     with accelerator_for(config.training) as accelerator:
-        with accelerator.main_process_first():  # the others find the encoded corpus in the cache
+        with Processes(accelerator).main_first():  # the others find the encoded corpus in the cache
             corpora = load_corpora(
                 config.data,
                 config.tokenizer,

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from textvae.evaluation.figures import Figures
 from textvae.evaluation.likelihood import Chunk, Likelihood, restoring, rows_a_call
+from textvae.evaluation.measurements import Figures
 from textvae.gaussian import DiagonalGaussian
+from textvae.models.device import exact_float32
 from textvae.models.sentence import SentenceModel
 from textvae.progress import Progress
 from textvae.randomness.purposes import Purpose
@@ -140,7 +141,7 @@ def _for_gradients_of_latents(model: SentenceModel) -> Iterator[None]:
     for weight in learnt:
         weight.requires_grad_(False)
     try:
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad(), exact_float32(model.device):
             yield
     finally:
         for weight in learnt:

@@ -15,14 +15,14 @@ from random_models import random_word_model, word_tokenizer
 from textvae.data.rows import Row
 from textvae.decoding.generation import Sampling, decode_batches
 from textvae.errors import DataError, UsageError
-from textvae.evaluation.likelihood import chunks_by_length, codes
-from textvae.evaluation.paths import (
+from textvae.evaluation.interpolations import (
     Interpolations,
     edit_distance,
     judge_paths,
     largest_step,
     random_pairs,
 )
+from textvae.evaluation.likelihood import chunks_by_length, codes
 from textvae.evaluation.perplexity import perplexity
 from textvae.evaluation.report import evaluate
 from textvae.models.sentence import SentenceModel

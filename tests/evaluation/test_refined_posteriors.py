@@ -22,7 +22,7 @@ from textvae.data.rows import Row
 from textvae.errors import UsageError
 from textvae.evaluation import likelihood
 from textvae.evaluation.likelihood import chunks_by_length, posteriors
-from textvae.evaluation.refinement import _Climb, balanced_noise, refine
+from textvae.evaluation.refined_posteriors import _Climb, balanced_noise, refine
 from textvae.evaluation.report import evaluate
 from textvae.gaussian import DiagonalGaussian
 from textvae.models.sentence import SentenceModel

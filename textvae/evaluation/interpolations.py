@@ -14,7 +14,7 @@ from textvae.data.tokenizers import Tokenizer
 from textvae.data.writing import Writing, units
 from textvae.decoding.generation import Sampling, decode_batches
 from textvae.errors import DataError, UsageError
-from textvae.evaluation.figures import Figures
+from textvae.evaluation.measurements import Figures
 from textvae.evaluation.perplexity import Scorer, perplexity, scored_perplexity, unit_lengths
 from textvae.evaluation.sentences import lowest_hashes
 from textvae.latent.interpolation import Method, interpolate

@@ -11,8 +11,8 @@ from textvae.config import DataConfig
 from textvae.data.readers import clean_rows, open_rows
 from textvae.data.rows import Row, checked_row
 from textvae.errors import DataError, UsageError
+from textvae.number_format import counted
 from textvae.progress import Remarks, Say
-from textvae.wording import counted
 
 CHUNK = 1024  # rows read, computed and written at once
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
+import torch
 from sentence_transformers.base.modules import InputModule
 from torch import Tensor
 
 from textvae.api import TextVAE
 from textvae.data.batches import Tokens, collate
 from textvae.errors import NotFoundError
+from textvae.models.device import exact_float32
 from textvae.models.sentence import Layer
 
 
@@ -59,7 +62,9 @@ class SentenceVectors(InputModule):  # type: ignore[misc]  # the package is opti
         """The features with `sentence_embedding` (B, D) added."""
         tokens = Tokens(features["input_ids"], features["attention_mask"].sum(1))
         encode = self.model.code if self.layer == "latent" else self.model.pooled
-        return features | {"sentence_embedding": encode(tokens)}
+        trains = torch.is_grad_enabled()
+        with nullcontext() if trains else exact_float32(self.model.device):
+            return features | {"sentence_embedding": encode(tokens)}
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
         """Write the model folder, and the layer in a file of its own."""
