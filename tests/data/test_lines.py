@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
 import subprocess
 from pathlib import Path
@@ -142,6 +143,19 @@ def test_another_script_is_not_called_latin(tmp_path: Path, text: str, codec: st
 def test_utf_16_and_binary_data_are_called_so(tmp_path: Path) -> None:
     assert "`iconv -f UTF-16 -t UTF-8`" in advice_for(tmp_path / "a.txt", "a".encode("utf-16"))
     assert "is it text at all" in advice_for(tmp_path / "a.txt", b"a\n\xff\x00\x01\n")
+
+
+def test_the_rest_of_a_pipe_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            return b"a\n" * 100 + b"na\xefve\n"
+
+    class Stdin:
+        buffer = Endless()
+
+    monkeypatch.setattr("sys.stdin", Stdin())
+    with pytest.raises(DataError, match="stdin:101: not valid UTF-8 .*LATIN1"):
+        list(open_rows(["-"]))
 
 
 def test_the_search_for_an_encoding_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,9 @@ def lines_of(
         try:
             line = raw.decode()
         except UnicodeDecodeError as error:
-            advice = encodings.advice(number, raw, n_beyond_ascii, raw_lines)
+            at_hand = source.path is not None and source.path.is_file()  # a pipe may never end
+            more = raw_lines if at_hand else ()
+            advice = encodings.advice(number, raw, n_beyond_ascii, more)
             raise DataError(
                 f"{source.name}:{number}: not valid UTF-8 (byte 0x{raw[error.start]:02x} at byte "
                 f"{error.start + 1} of the line); {advice}"
