@@ -154,7 +154,7 @@ def test_the_rest_of_a_pipe_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -
         buffer = Endless()
 
     monkeypatch.setattr("sys.stdin", Stdin())
-    with pytest.raises(DataError, match="stdin:101: not valid UTF-8 .*LATIN1"):
+    with pytest.raises(DataError, match=r"stdin:101: not valid UTF-8 .*LATIN1"):
         list(open_rows(["-"]))
 
 
