@@ -20,12 +20,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textvae.config import DataConfig
-from textvae.data import formats
-from textvae.data import sources as files
+from textvae.data import compression as files
+from textvae.data import lines, parquet
+from textvae.data.compression import read_chunks
 from textvae.data.readers import Row, open_rows, read_sentences
 from textvae.data.rows import hash_fraction
-from textvae.data.sources import Source, find_sources, read_chunks
+from textvae.data.sources import Source, find_sources
 from textvae.errors import DataError, NotFoundError, TextVAEError, UsageError
+from textvae.progress import Remarks
 
 ROWS = [Row('say "hi" , ok', "pos", -1.5), Row("天气 很好 😀", "neg", -2.0)]
 FILES = {
@@ -155,7 +157,7 @@ BAD: list[tuple[str, bytes, str]] = [
     ),
     ("a.jsonl", b'{"text": "x", "log_prob": ' + b"9" * 400 + b"}", r":1: log_prob 9{90,}\.\.\. is"),
     ("a.jsonl", b'{"text": "x"}\n{"text": ?}\n', r":2: not valid JSON: .* at character 10 of the"),
-    ("a.csv", b'text\nx\n"' + b"y" * 140_000, r"a\.csv:3: a field of more than .* never closed\?"),
+    ("a.csv", b'text\nx\n"' + b"y" * 140_000, r"a\.csv:3: not valid CSV .* is never closed"),
     ("a.csv", b",".join(b"%d" % n for n in range(5000)), r"0, 1, .* 8 and 4,991 more; choose"),
     ("a.csv", b"a" * 9999 + b",b\n", r"its columns are 'a+\.\.\., b; choose"),
     ("a.parquet", b"PAR1 nonsense", r"a\.parquet: damaged or not a Parquet file"),
@@ -172,7 +174,7 @@ BAD: list[tuple[str, bytes, str]] = [
         r"a\.parquet: row 1: cannot be read: days=2147483647",
     ),
     ("a.parquet", parquet_bytes(text=["x" * 999])[:-30], r"damaged or not a Parquet file"),
-    ("a.docx", b"x", r"a\.docx: unknown format '\.docx'; expected \.txt"),
+    ("a.docx", b"x", r"a\.docx: unknown format '\.docx': a word .*; save it as plain"),
 ]
 
 
@@ -231,7 +233,7 @@ def test_equal_texts_in_parquet_may_be_a_bomb(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "_BOMB_BYTES", 1 << 20)
-    monkeypatch.setattr(formats, "_SMALL", 1)
+    monkeypatch.setattr(parquet, "_SMALL", 1)
     content = parquet_bytes(text=["the soup " * 99] * 20_000)
     with pytest.raises(DataError, match=r"a\.parquet: unpacks to more than 1,000 times"):
         rows_from(tmp_path / "a.parquet", content)
@@ -268,7 +270,7 @@ def test_rows_that_repeat_a_few_texts_are_no_bomb(
 def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(
     tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "LONGEST_TEXT", 1 << 20)
+    monkeypatch.setattr(lines, "LONGEST_TEXT", 1 << 20)
     monkeypatch.setattr(files, "_CHUNK_BYTES", 1 << 10)
     read, write = os.pipe()
 
@@ -339,7 +341,7 @@ def test_the_name_of_a_file_need_not_be_utf_8(tmp_path: Path, suffix: str) -> No
 
 
 def test_a_file_of_a_byte_order_mark_alone_is_empty(tmp_path: Path) -> None:
-    assert rows_from(tmp_path / "a.txt", files.BOM) == []
+    assert rows_from(tmp_path / "a.txt", lines.BOM) == []
 
 
 def test_utf_16_is_called_by_its_name(tmp_path: Path) -> None:
@@ -367,7 +369,7 @@ def test_a_file_that_the_system_refuses_is_named(
     def stat(name: str) -> None:
         raise error
 
-    monkeypatch.setattr(files.os, "stat", stat)
+    monkeypatch.setattr("textvae.data.sources.os.stat", stat)
     with pytest.raises(TextVAEError, match=message) as caught:
         find_sources(["a.txt"])
     assert caught.value.exit_code == code
@@ -414,12 +416,30 @@ def test_a_data_set_folder_by_hf_name(tmp_path: Path, monkeypatch: pytest.Monkey
     (folder / "test.jsonl").write_text('{"text": "c", "label": "y"}\n')
     assert list(open_rows([f"hf:{folder}"])) == [Row("a", "x"), Row("b")]
     assert list(open_rows([f"hf:{folder}::test"])) == [Row("c", "y")]
+    said: list[str] = []
+    (folder / "other.jsonl").write_text('{"Text": "a", "n": 1}\n')
+    (folder / "train.jsonl").unlink()
+    (folder / "test.jsonl").unlink()
+    assert list(open_rows([f"hf:{folder}"], remarks=Remarks(said.append))) == [Row("a")]
+    assert said == [f"hf:{folder}: the text is in column 'Text'"]
     with pytest.raises(NotFoundError, match=r"hf:.*cannot be loaded: .*[Uu]nknown split"):
         list(open_rows([f"hf:{folder}::dev"]))
     with pytest.raises(NotFoundError, match="cannot be loaded"):
         list(open_rows([f"hf:{tmp_path}/nothing"]))
     with pytest.raises(UsageError, match="expected hf:NAME"):
         list(open_rows(["hf:a:b:c:d"]))
+
+
+def test_a_class_label_of_minus_one_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
+    )
+    rows = {"text": ["a", "b", "c"], "label": [1, -1, 0]}
+    monkeypatch.setattr(
+        "textvae.data.hub._load", lambda spec: datasets.Dataset.from_dict(rows, features)
+    )
+    assert list(open_rows(["hf:any"])) == [Row("a", "pos"), Row("b"), Row("c", "neg")]
 
 
 def test_hash_fraction_is_stable_even_and_independent_between_purposes() -> None:

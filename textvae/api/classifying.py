@@ -79,7 +79,9 @@ def iter_classify(
     require_latent(vae, "classify", name)
     linear = checked_classifier(vae, classifier, name)
     watcher = watcher or Watcher()
-    rows = input_rows.prepared_rows(sentences, vae.config.data, text_column=text_column)
+    rows = input_rows.prepared_rows(
+        sentences, vae.config.data, text_column=text_column, remarks=watcher.remarks
+    )
     rows = input_rows.warn_if_empty(rows, name_of(sentences), watcher.warn)
     chunks = input_rows.in_chunks(rows)
     return _predictions(vae, linear, chunks, watcher)

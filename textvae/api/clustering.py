@@ -144,14 +144,18 @@ def cluster(
         UsageError: k below 1, or a language model.
         DataError: fewer sentences, or fewer different vectors, than k.
     """
-    from textvae.classification.task import warn_of_similar
+    from textvae.classification.task import warn_of_missing, warn_of_similar
     from textvae.latent import clusters as groups
 
     require_latent(vae, "cluster", name)
     watcher = watcher or Watcher()
     rows = list(
         prepared_rows(
-            sentences, vae.config.data, text_column=text_column, label_column=label_column
+            sentences,
+            vae.config.data,
+            text_column=text_column,
+            label_column=label_column,
+            remarks=watcher.remarks,
         )
     )
     source = name_of(sentences)
@@ -160,6 +164,7 @@ def cluster(
     if k > len(rows):
         n = counted(len(rows), "sentence")
         raise DataError(f"{source}: {k:,} clusters need as many sentences, not {n}; lower -k")
+    warn_of_missing(source, rows, watcher.warn)
     warn_of_similar({row.label for row in rows if row.label is not None}, watcher.warn)
     texts = [row.text for row in rows]
     vectors = encode_all(vae, texts, watcher, layer=layer)

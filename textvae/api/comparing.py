@@ -134,7 +134,9 @@ def compare(
         lm = _scorer(scorer, device)
         train_scorer = scorer_trainer(lm, TextVAE.train, watcher.note)
     column = text_column or next(iter(loaded.values())).config.data.text_column
-    lines = list(require_text(rows_from(on, text_column=column), name_of(on)))
+    lines = list(
+        require_text(rows_from(on, text_column=column, remarks=watcher.remarks), name_of(on))
+    )
 
     def candidates() -> Iterator[Candidate]:
         for number, (name, vae) in enumerate(loaded.items(), 1):

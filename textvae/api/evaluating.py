@@ -110,7 +110,9 @@ def evaluate(
         judged = quality_of(vae, quality, scorer, trainer, watcher.warn)
     if interpolations is not None:
         paths = Interpolations(interpolations, scorer=None if scorer is None else negated(scorer))
-    rows = prepared_rows(sentences, vae.config.data, text_column=text_column)
+    rows = prepared_rows(
+        sentences, vae.config.data, text_column=text_column, remarks=watcher.remarks
+    )
     report = measure(
         vae.model,
         vae.tokenizer,

@@ -165,6 +165,7 @@ def probe(
         label_column=label_column,
         seed=seed,
         warn=watcher.warn,
+        remarks=watcher.remarks,
     )
     sizes = _usable_sizes(labels, task, watcher)
     _note_duplicates(task, without_duplicates, watcher)

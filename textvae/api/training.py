@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textvae.config import Config
+from textvae.progress import Say, silent
 
 if TYPE_CHECKING:
     from textvae.training.reporting import Reporter
@@ -20,8 +21,8 @@ def train(
     train_model(config, out, reporter=reporter, resume=resume, overwrite=overwrite)
 
 
-def plan(config: Config) -> dict[str, Any]:
+def plan(config: Config, *, say: Say = silent, warn: Say = silent) -> dict[str, Any]:
     """What the training of a configuration would take: parameters, tokens, memory, minutes."""
     from textvae.training.dry_run import dry_run
 
-    return dry_run(config)
+    return dry_run(config, say=say, warn=warn)

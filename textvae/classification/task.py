@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from textvae.data.doubts import missing_labels
 from textvae.data.input_rows import Sentences, name_of, rows_from
 from textvae.errors import DataError, UsageError, shown
 from textvae.number_format import counted, human
-from textvae.progress import Say
+from textvae.progress import Remarks, Say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +69,7 @@ def read_task(
     label_column: str | None,
     seed: int,
     warn: Say,
+    remarks: Remarks | None = None,
 ) -> Task:
     """The task to train on one source and test on another, or on the folds of the one.
 
@@ -77,7 +79,9 @@ def read_task(
     from textvae.classification import probes
 
     def labelled(source: Sentences) -> list[Row]:
-        return read_labelled(source, text_column=text_column, label_column=label_column, warn=warn)
+        return read_labelled(
+            source, text_column=text_column, label_column=label_column, warn=warn, remarks=remarks
+        )
 
     training = labelled(train)
     check_classes(name_of(train), training)
@@ -110,7 +114,12 @@ def without_duplicates(task: Task) -> Task:
 
 
 def read_labelled(
-    source: Sentences, *, text_column: str | None, label_column: str | None, warn: Say
+    source: Sentences,
+    *,
+    text_column: str | None,
+    label_column: str | None,
+    warn: Say,
+    remarks: Remarks | None = None,
 ) -> list[Row]:
     """The rows that have a label; warns of the number of those that have none.
 
@@ -118,7 +127,8 @@ def read_labelled(
         DataError: no row has one.
     """
     name = name_of(source)
-    rows = list(rows_from(source, text_column=text_column, label_column=label_column))
+    columns = {"text_column": text_column, "label_column": label_column}
+    rows = list(rows_from(source, **columns, remarks=remarks))
     kept = [row for row in rows if row.label is not None]
     if not rows:
         raise DataError(f"{name}: no sentences in it; expected a header and labelled sentences")
@@ -130,7 +140,15 @@ def read_labelled(
     if len(kept) < len(rows):
         n, of = human(len(rows) - len(kept)), counted(len(rows), "line")
         warn(f"{name}: skipped {n} of {of} without a label")
+    warn_of_missing(name, kept, warn)
     return kept
+
+
+def warn_of_missing(name: str, rows: Iterable[Row], warn: Say) -> None:
+    """Warn of labels that programs write where one is missing, such as NaN."""
+    warning = missing_labels(row.label for row in rows)
+    if warning is not None:
+        warn(f"{name}: {warning}")
 
 
 def check_classes(name: str, rows: Sequence[Row]) -> None:

@@ -40,9 +40,9 @@ def reconstruct(
 
     vae = load_encoder(model, device, "reconstruct")
     output.note_typing(file)
-    rows = prepared_rows(file, vae.config.data, text_column=text_column)
-    rows = warn_if_empty(rows, name_of(file), output.warn)
     watcher = Watcher(output.note, output.warn)
+    rows = prepared_rows(file, vae.config.data, text_column=text_column, remarks=watcher.remarks)
+    rows = warn_if_empty(rows, name_of(file), output.warn)
     pairs = reconstruct_all(vae, rows, watcher, sample_seed=seed if sample else None)
     for index, (text, reconstruction) in enumerate(pairs):
         record = {"index": index, "text": text, "reconstruction": reconstruction}

@@ -110,7 +110,7 @@ def print_plan(config: Config, output: Output) -> None:
     """Print parameters, tokens per epoch, and expected memory and time."""
     from textvae.api import plan
 
-    output.report(plan(config))
+    output.report(plan(config, say=output.note, warn=output.warn))
 
 
 def run_training(

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from textvae.data.batches import Tokens
+from textvae.data.doubts import C1_CONTROLS
 from textvae.data.rows import Row
 from textvae.data.tokenizers import Tokenizer
 from textvae.errors import DataError
@@ -114,6 +116,13 @@ class EncodedCorpus:
         """The texts of these rows, lower-cased and normalised as configured, never truncated."""
         places = self._places(np.asarray(indices))
         return [self._slabs[slab].column("text")[place].as_py() for slab, place in places]
+
+    @cached_property
+    def n_with_controls(self) -> int:
+        """How many sentences hold control characters from U+0080 to U+009F."""
+        columns = [slab.column("text") for slab in self._slabs]
+        matches = (pc.match_substring_regex(column, C1_CONTROLS) for column in columns)
+        return sum(pc.sum(found).as_py() or 0 for found in matches)
 
     @cached_property
     def labels(self) -> list[str | None] | None:

@@ -2,176 +2,125 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import json
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Any
 
+from textvae.data.arrays import array_items
+from textvae.data.columns import (
+    LABEL,
+    LOG_PROB,
+    SEPARATORS,
+    TEXT,
+    Choice,
+    Columns,
+    value_of,
+)
+from textvae.data.lines import lines_of, read_lines, text_chunks
+from textvae.data.parquet import parquet_rows
 from textvae.data.rows import Row, checked_row
-from textvae.data.sources import Source, check_expansion, read_chunks, read_lines
-from textvae.errors import DataError, NotFoundError, is_utf8, shown
+from textvae.data.sources import Source
+from textvae.data.tables import table_rows
+from textvae.errors import DataError, shown
 from textvae.files.untrusted import without_doubles
+from textvae.progress import Remarks
 
-if TYPE_CHECKING:
-    import pyarrow
-
-LOG_PROB = "log_prob"
-_LISTED, _LONG_NAME = 9, 50  # columns listed in a message; characters of a name shown unquoted
-_SMALL = 64 << 10  # bytes; a smaller Parquet file counts as this size in the expansion check
-_FEW_BYTES = 1 << 20  # of a batch
-# Rows decoded at once: few, because each may be as long as a text can be, even if a text that all
-# rows share is stored once.
-_PARQUET_ROWS = 8
+_BLANKS = b" \t\r\n"
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The names of the columns to read."""
-
-    text: str
-    label: str | None
-    log_prob: str | None
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The columns that the user asked for; None: the default names."""
-
-    text: str | None = None
-    label: str | None = None
-
-    def among(self, names: Sequence[str], textual: Sequence[str], where: str) -> Columns:
-        """The columns to read of a file with columns `names`.
-
-        Args:
-            names: all columns.
-            textual: the columns that may hold the text.
-            where: file (and line) for messages.
-
-        Raises:
-            NotFoundError: a column does not exist, or the text column is unclear; the message
-                lists the columns.
-            DataError: a column name occurs twice.
-        """
-        more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
-        first = [name if len(name) < _LONG_NAME else shown(name) for name in names[:_LISTED]]
-        listing = f"its columns are {', '.join(first) or 'none'}{more}"
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled:
-            raise DataError(f"{where}: duplicate column {shown(doubled[0])}; {listing}")
-        for wanted in (self.text, self.label):
-            if wanted is not None and wanted not in names:
-                raise NotFoundError(f"{where}: no column {shown(wanted)}; {listing}")
-        label = self.label or ("label" if "label" in names and self.text != "label" else None)
-        text = self.text or ("text" if "text" in names else None)
-        if text is None:
-            candidates = [name for name in textual if name not in (label, LOG_PROB)]
-            if len(candidates) != 1:
-                raise NotFoundError(
-                    f"{where}: no column 'text'; {listing}; choose one with --text-column"
-                )
-            text = candidates[0]
-        free = LOG_PROB in names and LOG_PROB not in (text, label)
-        return Columns(text, label, LOG_PROB if free else None)
-
-
-def read_rows(source: Source, choice: Choice) -> Iterator[Row]:
+def read_rows(source: Source, choice: Choice, remarks: Remarks | None = None) -> Iterator[Row]:
     """The rows of one file or stream; a blank line is an empty sentence.
 
     Raises:
         NotFoundError: the file or a column does not exist.
         DataError: the content cannot be read; the message names the file and, if known, the line.
     """
-    return _READERS[source.format](source, choice)
+    return _READERS[source.format](source, choice, remarks or Remarks())
 
 
-def _txt_rows(source: Source, choice: Choice) -> Iterator[Row]:
-    for _, line in read_lines(source):
+def _txt_rows(source: Source, choice: Choice, remarks: Remarks) -> Iterator[Row]:
+    for number, line in read_lines(source):
+        if number == 1:
+            _remark_on(line, source, remarks)
         yield Row(line.strip())
 
 
-def _tsv_rows(source: Source, choice: Choice) -> Iterator[Row]:
-    """The rows of tab-separated values without quoting: a quotation mark is ordinary text."""
-    lines = ((number, line.removesuffix("\r")) for number, line in read_lines(source))
-    return _table_rows(
-        ((number, line.split("\t") if line else []) for number, line in lines), source, choice
-    )
-
-
-def _csv_rows(source: Source, choice: Choice) -> Iterator[Row]:
-    """The rows of RFC 4180: a quoted field may hold commas, doubled quotes and newlines."""
-    return _table_rows(_csv_records(source), source, choice)
-
-
-def _csv_records(source: Source) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader((line + "\n" for _, line in read_lines(source)), strict=True)
-    while True:
-        number = reader.line_num + 1  # first line of the record, which may span several
-        try:
-            record = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            # The limit of csv is global to the process, so it is not ours to raise.
-            if "field limit" in str(error):
-                raise DataError(
-                    f"{source.name}:{number}: a field of more than {csv.field_size_limit():,} "
-                    "characters; is a quotation mark never closed? If the field is right, use "
-                    ".tsv or .jsonl"
-                ) from None
-            raise DataError(f"{source.name}:{number}: not valid CSV (RFC 4180): {error}") from None
-        yield number, record
-
-
-def _table_rows(
-    records: Iterable[tuple[int, list[str]]], source: Source, choice: Choice
-) -> Iterator[Row]:
-    records = iter(records)
-    _, names = next(records, (1, []))
-    if not names:
-        raise DataError(f"{source.name}:1: expected a header line with the column names")
-    columns = choice.among(names, names, f"{source.name}:1")
-    text = names.index(columns.text)
-    label = None if columns.label is None else names.index(columns.label)
-    log_prob = None if columns.log_prob is None else names.index(columns.log_prob)
-    for number, record in records:
-        if not record:
-            yield Row("")
-            continue
-        if len(record) != len(names):
-            raise DataError(
-                f"{source.name}:{number}: expected {len(names)} fields as in the header, "
-                f"found {len(record)}"
-            )
-        yield checked_row(
-            f"{source.name}:{number}",
-            record[text],
-            None if label is None else record[label],
-            None if log_prob is None else record[log_prob],
+def _remark_on(line: str, source: Source, remarks: Remarks) -> None:
+    """Say that an unknown format is read as plain text; warn if its first line looks like one of
+    a table or of JSON."""
+    if source.unknown:
+        remarks.note(
+            source.name,
+            f"the ending {shown(source.unknown)} says no format; read as plain text, one sentence "
+            "per line",
         )
+    cells = (line.split(separator) for separator in SEPARATORS)
+    names = [[cell.strip(' "').casefold() for cell in row] for row in cells if len(row) > 1]
+    if any(TEXT in row for row in names):
+        what = "the header of a table; if it is one, name the file .csv or .tsv"
+    elif line.startswith('{"') or line.startswith(('[{"', '["')):
+        what = "JSON; if it is, name the file .jsonl or .json"
+    else:
+        return
+    remarks.warn(source.name, f"every line is read as a sentence, but the first looks like {what}")
 
 
-def _jsonl_rows(source: Source, choice: Choice) -> Iterator[Row]:
+def _jsonl_rows(source: Source, choice: Choice, remarks: Remarks) -> Iterator[Row]:
+    return _object_rows(_json_lines(read_lines(source), source), source, choice, remarks)
+
+
+def _json_lines(lines: Iterable[tuple[int, str]], source: Source) -> Iterator[tuple[str, Any]]:
+    for number, line in lines:
+        where = f"{source.name}:{number}"
+        yield where, _json_object(line, where) if line.strip() else ""
+
+
+def _json_rows(source: Source, choice: Choice, remarks: Remarks) -> Iterator[Row]:
+    """The rows of an array of objects or of strings; or of one object per line, as in .jsonl."""
+    chunks = text_chunks(source)
+    start = b""
+    for chunk in chunks:
+        start += chunk
+        if start.strip(_BLANKS):
+            break
+        start = start[-1:]  # white space only
+    chunks = chain([start], chunks)
+    if start.lstrip(_BLANKS).startswith(b"["):
+        yield from _object_rows(array_items(chunks, source), source, choice, remarks)
+        return
+    lines = _json_lines(lines_of(chunks, source), source)
+    first = True
+    try:
+        for row in _object_rows(lines, source, choice, remarks):
+            yield row
+            first = False
+    except DataError as error:
+        if not first:
+            raise
+        raise DataError(f"{error}; expected an array of objects or of strings") from None
+
+
+def _object_rows(
+    items: Iterable[tuple[str, Any]], source: Source, choice: Choice, remarks: Remarks
+) -> Iterator[Row]:
+    """The rows of (place, object or string); a string is a text without a label."""
     columns: Columns | None = None
     label: str | None = None
     log_prob: str | None = None
-    for number, line in read_lines(source):
-        where = f"{source.name}:{number}"
-        if not line.strip():
-            yield Row("")
+    for where, record in items:
+        if isinstance(record, str):
+            yield checked_row(where, record)
             continue
-        record = _json_object(line, where)
         if columns is None:
             textual = [name for name, value in record.items() if isinstance(value, str)]
-            columns = choice.among(list(record), textual, where)
+            plain = [name for name, value in record.items() if not isinstance(value, list | dict)]
+            columns = choice.among(list(record), textual, where, plain=plain)
+            choice.tell(columns, remarks, source.name)
             # Later objects may have a label even if the first one has none.
-            label = columns.label or ("label" if columns.text != "label" else None)
-            log_prob = LOG_PROB if LOG_PROB not in (columns.text, label) else None
+            label = columns.label or (LABEL if columns.text != LABEL else None)
+            log_prob = columns.log_prob or LOG_PROB
+            log_prob = log_prob if log_prob not in (columns.text, label) else None
         if columns.text not in record:
             raise DataError(f"{where}: this object has no {shown(columns.text)}")
         yield checked_row(
@@ -180,11 +129,6 @@ def _jsonl_rows(source: Source, choice: Choice) -> Iterator[Row]:
             value_of(record, label),
             value_of(record, log_prob),
         )
-
-
-def value_of(record: Mapping[str, Any], name: str | None) -> Any:
-    """The value of an optional column of a record; None if `name` is None or missing."""
-    return None if name is None else record.get(name)
 
 
 def _json_object(line: str, where: str) -> dict[str, Any]:
@@ -199,91 +143,16 @@ def _json_object(line: str, where: str) -> dict[str, Any]:
     except RecursionError:
         raise DataError(f"{where}: not valid JSON: nested too deeply") from None
     if not isinstance(record, dict):
-        raise DataError(f"{where}: expected a JSON object, found {type(record).__name__}")
+        hint = "; an array goes into a file named .json" if isinstance(record, list) else ""
+        raise DataError(f"{where}: expected a JSON object, found {type(record).__name__}{hint}")
     return record
 
 
-def _parquet_rows(source: Source, choice: Choice) -> Iterator[Row]:
-    import pyarrow
-    import pyarrow.parquet
-
-    number = 0
-    with tempfile.TemporaryFile() as spool:
-        try:
-            place = _seekable(source, spool)
-            packed = os.stat(place if isinstance(place, Path) else place.fileno()).st_size
-            file = pyarrow.parquet.ParquetFile(place)
-            groups = map(file.metadata.row_group, range(file.num_row_groups))
-            check_expansion(source.name, packed, sum(group.total_byte_size for group in groups))
-            schema = file.schema_arrow
-            textual = [field.name for field in schema if _holds_text(field.type)]
-            columns = choice.among(schema.names, textual, source.name)
-            wanted = [n for n in (columns.text, columns.label, columns.log_prob) if n is not None]
-            unpacked = 0
-            for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=wanted):
-                for values in _values_of(batch, wanted):
-                    number += 1
-                    record = dict(zip(wanted, values, strict=True))
-                    row = checked_row(
-                        f"{source.name}: row {number}",
-                        record[columns.text],
-                        value_of(record, columns.label),
-                        value_of(record, columns.log_prob),
-                    )
-                    # Equal texts are stored once, so a small file may hold billions of rows.
-                    unpacked += len(row.text) + 1
-                    check_expansion(source.name, max(packed, _SMALL), unpacked)
-                    yield row
-        except UnicodeDecodeError:
-            raise DataError(
-                f"{source.name}: row {number + 1}: the text is not valid UTF-8"
-            ) from None
-        except (pyarrow.ArrowException, OSError) as error:
-            message = " ".join(str(error).split())
-            raise DataError(f"{source.name}: damaged or not a Parquet file: {message}") from None
-        except (ValueError, OverflowError) as error:  # a date beyond Python's range
-            raise DataError(f"{source.name}: row {number + 1}: cannot be read: {error}") from None
-
-
-def _values_of(batch: Any, wanted: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """The rows of a batch as Python values; one by one if the batch is large or a value fails."""
-    columns = [batch.column(name) for name in wanted]
-    if batch.nbytes < _FEW_BYTES:
-        with contextlib.suppress(ValueError, OverflowError):
-            return zip(*(column.to_pylist() for column in columns), strict=True)
-    rows = zip(*columns, strict=True)
-    return (tuple(value.as_py() for value in row) for row in rows)
-
-
-def _seekable(source: Source, spool: IO[bytes]) -> Any:
-    """The path of a Parquet file, or `spool` filled with its decompressed bytes.
-
-    Parquet is read from its end, so compressed files, pipes and stdin are unpacked first; so is a
-    file whose name is not UTF-8, which pyarrow does not open.
-    """
-    path = source.path
-    if path is not None and not source.compression and path.is_file() and is_utf8(str(path)):
-        return path
-    for chunk in read_chunks(source):
-        spool.write(chunk)
-    spool.seek(0)
-    return spool
-
-
-def _holds_text(type_: pyarrow.DataType) -> bool:
-    import pyarrow.types as types
-
-    if types.is_dictionary(type_):
-        return _holds_text(type_.value_type)
-    return bool(
-        types.is_string(type_) or types.is_large_string(type_) or types.is_string_view(type_)
-    )
-
-
-_READERS: dict[str, Callable[[Source, Choice], Iterator[Row]]] = {
+_READERS: dict[str, Callable[[Source, Choice, Remarks], Iterator[Row]]] = {
     ".txt": _txt_rows,
-    ".csv": _csv_rows,
-    ".tsv": _tsv_rows,
+    ".csv": table_rows,
+    ".tsv": table_rows,
     ".jsonl": _jsonl_rows,
-    ".parquet": _parquet_rows,
+    ".json": _json_rows,
+    ".parquet": parquet_rows,
 }

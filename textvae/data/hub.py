@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from textvae.data.formats import Choice, value_of
+from textvae.data.columns import Choice, value_of
 from textvae.data.rows import Row, checked_row
 from textvae.errors import DataError, NotFoundError, UsageError
+from textvae.progress import Remarks
 
 
-def read_hub_rows(spec: str, choice: Choice) -> Iterator[Row]:
+def read_hub_rows(spec: str, choice: Choice, remarks: Remarks) -> Iterator[Row]:
     """The rows of a data set on the hub or in a local folder; the default split is `train`.
 
     Raises:
@@ -19,7 +20,9 @@ def read_hub_rows(spec: str, choice: Choice) -> Iterator[Row]:
     """
     dataset = _load(spec)
     textual = [name for name, feature in dataset.features.items() if _holds_text(feature)]
-    columns = choice.among(dataset.column_names, textual, spec)
+    plain = [name for name, feature in dataset.features.items() if hasattr(feature, "dtype")]
+    columns = choice.among(dataset.column_names, textual, spec, plain=plain)
+    choice.tell(columns, remarks, spec)
     wanted = [n for n in (columns.text, columns.label, columns.log_prob) if n is not None]
     names = getattr(dataset.features.get(columns.label), "names", None)  # of a ClassLabel
     number = 0
@@ -28,8 +31,8 @@ def read_hub_rows(spec: str, choice: Choice) -> Iterator[Row]:
             number += 1
             record = dict(zip(wanted, values, strict=True))
             label = value_of(record, columns.label)
-            if names and isinstance(label, int) and 0 <= label < len(names):
-                label = names[label]
+            if names and isinstance(label, int) and label < len(names):
+                label = names[label] if label >= 0 else None  # -1: as test sets say "missing"
             where = f"{spec}: row {number}"
             log_prob = value_of(record, columns.log_prob)
             yield checked_row(where, record[columns.text], label, log_prob)

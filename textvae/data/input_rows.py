@@ -12,7 +12,7 @@ from textvae.data.readers import clean_rows, open_rows
 from textvae.data.rows import Row, checked_row
 from textvae.errors import DataError, UsageError
 from textvae.number_format import counted
-from textvae.progress import Say
+from textvae.progress import Remarks, Say
 
 CHUNK = 1024  # rows read, computed and written at once
 
@@ -21,9 +21,15 @@ Sentences: TypeAlias = str | Path | Iterable[str | Row]
 
 
 def rows_from(
-    sentences: Sentences, *, text_column: str | None = None, label_column: str | None = None
+    sentences: Sentences,
+    *,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    remarks: Remarks | None = None,
 ) -> Iterator[Row]:
     """The rows as they stand in the source, one for each line; nothing is dropped.
+
+    `remarks` gets what is recognized in a file.
 
     Raises:
         NotFoundError: a file or column that is not there.
@@ -31,7 +37,9 @@ def rows_from(
         UsageError: a table instead of one of its columns.
     """
     if isinstance(sentences, str | Path):
-        return open_rows([str(sentences)], text_column=text_column, label_column=label_column)
+        return open_rows(
+            [str(sentences)], text_column=text_column, label_column=label_column, remarks=remarks
+        )
     if isinstance(sentences, Mapping) or hasattr(sentences, "columns"):  # a frame
         raise UsageError("expected sentences, got a table; give one of its columns")
     return (
@@ -53,10 +61,14 @@ def prepared_rows(
     *,
     text_column: str | None = None,
     label_column: str | None = None,
+    remarks: Remarks | None = None,
 ) -> Iterator[Row]:
     """The rows of `rows_from`, prepared; without a text column, that of the training is read."""
     rows = rows_from(
-        sentences, text_column=text_column or data.text_column, label_column=label_column
+        sentences,
+        text_column=text_column or data.text_column,
+        label_column=label_column,
+        remarks=remarks,
     )
     return prepared(rows, data)
 

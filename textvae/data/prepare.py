@@ -5,29 +5,35 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from textvae.config import DataConfig, TokenizerConfig
 from textvae.data.cache import cache_folder, fingerprint
+from textvae.data.columns import Choice
+from textvae.data.compression import read_chunks
 from textvae.data.corpus import EncodedCorpus, check_free_disk, write_corpus
-from textvae.data.formats import Choice
+from textvae.data.doubts import wrongly_converted
 from textvae.data.readers import clean_rows, rows_of, rows_of_texts
 from textvae.data.rows import Row, hash_fraction
-from textvae.data.sources import STDIN, Source, find_sources, read_chunks
+from textvae.data.sources import STDIN, Source, find_sources
 from textvae.data.tokenizers import KINDS, Tokenizer
+from textvae.data.writing import writing_of
 from textvae.errors import ConfigError, DataError, NotFoundError, UsageError
 from textvae.files.names import TOKENIZER_FILE
+from textvae.progress import Remarks, Say, silent
 
-_FORMAT = 1  # of cached files; increase it when the same input would give another result
+_FORMAT = 2  # of cached files; increase it when the same input would give another result
 _TOKENIZER_BYTES = 256 << 20  # most text to train a tokenizer on, approximate
 _COMPRESSED = 5  # size of text / size of its compressed file, approximate
 _DISK_PER_BYTE = 3  # size of an encoded corpus / size of its text, approximate
-
-Say = Callable[[str], None]
+_JUDGED = 1000  # sentences by which the writing is recognized
 
 
 class TokenizedCorpora(NamedTuple):
@@ -95,7 +101,8 @@ def load_corpora(
     valid_texts: Iterable[str] | None = None,
     own_tokenizer: Tokenizer | None = None,
     own_encoder_tokenizer: Tokenizer | None = None,
-    say: Say = lambda message: None,
+    say: Say = silent,
+    warn: Say = silent,
 ) -> Corpora:
     """The tokenizer and the training and validation corpora that a configuration describes.
 
@@ -114,10 +121,11 @@ def load_corpora(
         raise UsageError(
             "expected a list of texts, got one string; to name files, set config.data.train"
         )
+    remarks = Remarks(say, warn)
     with ExitStack() as stack:
-        train = _collection(stack, data, data.train, texts, "texts", say)
+        train = _collection(stack, data, data.train, texts, "texts", say, remarks)
         if valid_texts is not None or data.valid:
-            valid = _collection(stack, data, data.valid, valid_texts, "valid texts", say)
+            valid = _collection(stack, data, data.valid, valid_texts, "valid texts", say, remarks)
         else:
             train, valid = _split(train, data.valid_fraction)
         folder = cache_folder(data.cache_dir)
@@ -142,7 +150,25 @@ def load_corpora(
         raise DataError(_nothing_left("training", corpora.train, train, held_out))
     if not len(corpora.valid):
         raise DataError(_nothing_left("validation", corpora.valid, valid))
+    n_with_controls = Counter({train.name: corpora.train.n_with_controls})
+    n_with_controls[valid.name] += corpora.valid.n_with_controls
+    for name, n in n_with_controls.items():
+        if n:
+            remarks.warn(name, wrongly_converted(n))
+    if "word" in (corpora.tokenizer.kind, corpora.source.tokenizer.kind):
+        _warn_of_unspaced(train.name, corpora.train, remarks)
     return corpora
+
+
+def _warn_of_unspaced(name: str, corpus: EncodedCorpus, remarks: Remarks) -> None:
+    """Warn of texts that the word tokenizer does not split."""
+    some = np.unique(np.linspace(0, len(corpus) - 1, min(len(corpus), _JUDGED), dtype=np.int64))
+    if writing_of(corpus.texts(some)) == "unspaced":
+        remarks.warn(
+            name,
+            "there are hardly any spaces between words, so the word tokenizer takes a whole "
+            "sentence for one word; try --tokenizer bpe or unigram",
+        )
 
 
 def _nothing_left(
@@ -168,6 +194,7 @@ def _collection(
     texts: Iterable[str] | None,
     name: str,
     say: Say,
+    remarks: Remarks,
 ) -> Collection:
     options = [data.text_column, data.label_column, data.lowercase, data.normalization, _FORMAT]
     if texts is not None:
@@ -175,13 +202,16 @@ def _collection(
         return _hashed(name, lambda: rows_of_texts(kept, data, name=name), options)
     sources = [_rereadable(stack, source, say) for source in find_sources(specs)]
     name = ", ".join(STDIN if spec == "-" else spec for spec in specs)
+    choice = Choice(data.text_column, data.label_column)
 
     def rows() -> Iterator[Row]:
-        found = rows_of(sources, Choice(data.text_column, data.label_column))
+        found = rows_of(sources, choice, remarks)
         return clean_rows(found, lowercase=data.lowercase, normalization=data.normalization)
 
     if any(source.format == "hf" for source in sources):
         return _hashed(name, rows, options)
+    for source in sources:  # what is recognized is told even if the encoded corpus is cached
+        next(rows_of([source], choice, remarks), None)
     digests = [(source.format, source.compression, _digest(source)) for source in sources]
     size = sum(_size(source) * (_COMPRESSED if source.compression else 1) for source in sources)
     return Collection(name, rows, fingerprint(digests, options), size)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from textvae.config import DataConfig
-from textvae.data.formats import Choice, read_rows
+from textvae.data.columns import Choice
+from textvae.data.doubts import watched
+from textvae.data.formats import read_rows
 from textvae.data.rows import Row, checked_row, hash_fraction, text_cleaner
 from textvae.data.sources import Source, find_sources
 from textvae.errors import DataError
+from textvae.progress import Remarks
 
 __all__ = ["Row", "hash_fraction", "open_rows", "read_sentences", "rows_of", "rows_of_texts"]
 
@@ -20,18 +23,20 @@ def open_rows(
     label_column: str | None = None,
     lowercase: bool = False,
     normalization: str = "none",
+    remarks: Remarks | None = None,
 ) -> Iterator[Row]:
     """The rows of files, globs, `-` (stdin) and `hf:` names, one source after the other, streamed.
 
     A blank line is a row with an empty text. Missing files raise at the call; errors inside a file
-    raise when the stream reaches them.
+    raise when the stream reaches them. `remarks` hears which columns were recognized, and what is
+    likely to be a mistake.
 
     Raises:
         NotFoundError: a file, data set or column does not exist.
         DataError: a file cannot be read in the format of its name; the message names the line.
     """
     choice = Choice(text_column, label_column)
-    rows = rows_of(find_sources(specs), choice)
+    rows = rows_of(find_sources(specs), choice, remarks or Remarks(), doubts=True)
     return clean_rows(rows, lowercase=lowercase, normalization=normalization)
 
 
@@ -55,16 +60,19 @@ def read_sentences(specs: Sequence[str], data: DataConfig) -> list[Row]:
     return rows
 
 
-def rows_of(sources: Iterable[Source], choice: Choice) -> Iterator[Row]:
-    """The rows of the given sources, unchanged."""
+def rows_of(
+    sources: Iterable[Source], choice: Choice, remarks: Remarks, *, doubts: bool = False
+) -> Iterator[Row]:
+    """The rows of the given sources, unchanged; with `doubts`, doubtful texts are warned of."""
     for source in sources:
         if source.format == "hf":
             # Imported here: `datasets` takes seconds to import.
             from textvae.data.hub import read_hub_rows
 
-            yield from read_hub_rows(source.name, choice)
+            rows = read_hub_rows(source.name, choice, remarks)
         else:
-            yield from read_rows(source, choice)
+            rows = read_rows(source, choice, remarks)
+        yield from watched(rows, source.name, remarks) if doubts else rows
 
 
 def rows_of_texts(texts: Iterable[str], data: DataConfig, *, name: str = "texts") -> Iterator[Row]:

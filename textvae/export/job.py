@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from textvae.data.input_rows import Sentences
     from textvae.data.rows import Row
     from textvae.models.sentence import Layer
+    from textvae.progress import Remarks
 
 Quantization: TypeAlias = Literal["int8", "binary"]  # a byte or a bit a dimension
 
@@ -61,8 +62,8 @@ class Job:
     label_column: str | None
     settings: Settings
 
-    def rows(self) -> Iterator[Row]:
-        """The sentences, one for each line of input."""
+    def rows(self, remarks: Remarks | None = None) -> Iterator[Row]:
+        """The sentences, one for each line of input; `remarks` gets what is recognized in it."""
         from textvae.data.input_rows import prepared_rows
 
         return prepared_rows(
@@ -70,13 +71,16 @@ class Job:
             self.vae.config.data,
             text_column=self.text_column,
             label_column=self.label_column,
+            remarks=remarks,
         )
 
-    def parts(self, extent: Extent) -> Iterator[tuple[int, list[Row]]]:
+    def parts(
+        self, extent: Extent, remarks: Remarks | None = None
+    ) -> Iterator[tuple[int, list[Row]]]:
         """(index of the first row, rows) of each part; `extent` counts the rows that passed."""
         from textvae.data.input_rows import in_chunks
 
-        return in_chunks(extent.watch(self.rows()), parts.PART)
+        return in_chunks(extent.watch(self.rows(remarks)), parts.PART)
 
     def block(self, start: int, rows: Sequence[Row]) -> tuple[Block, int]:
         """The rows with their vectors, and the number of truncated sentences."""

@@ -40,7 +40,7 @@ def stream_vectors(
     check_stream(quantize)
     job = Job(vae, sentences, text_column or vae.config.data.text_column, label_column, settings)
     watcher = watcher or Watcher()
-    rows = warn_if_empty(job.rows(), name_of(sentences), watcher.warn)
+    rows = warn_if_empty(job.rows(watcher.remarks), name_of(sentences), watcher.warn)
     return _lines(job, rows, quantize, watcher)
 
 

@@ -179,7 +179,7 @@ class VectorWriter:
 
     def read_ahead(self, ahead: Extent) -> None:
         """Count the rows of the input into `ahead`, so that errors in it appear before the work."""
-        for _ in self.job.parts(ahead):
+        for _ in self.job.parts(ahead, self.watcher.remarks):
             self.watcher.progress("reading", ahead.n, 0)
         check_extent(self.out, ahead)
         if self.processes.is_main and (done := self.parts.rows_done()):
@@ -189,7 +189,7 @@ class VectorWriter:
     def compute(self, total: int) -> Extent:
         """Write this process's share of the missing parts; the extent of all rows."""
         extent = Extent()
-        for number, (start, rows) in enumerate(self.job.parts(extent)):
+        for number, (start, rows) in enumerate(self.job.parts(extent, self.watcher.remarks)):
             check_extent(self.out, extent)
             mine = number % self.processes.count == self.processes.rank
             if mine and not self.parts.holds(number, len(rows)):

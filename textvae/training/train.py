@@ -67,6 +67,7 @@ def train_model(
                     tokenizer_of(out, ENCODER_TOKENIZER_FILE) if resume else None
                 ),
                 say=reporter.message,
+                warn=reporter.warn,
             )
         warn_of_losses(corpora, config, reporter)
         with sole_training(out) if main else nullcontext():
