@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +199,18 @@ def test_processes_do_not_ask_for_the_time_where_it_does_not_count(
     for number in range(1, 65):
         clock.seconds_at(number)
     assert processes.votes == 0
+
+
+def test_the_speed_of_a_resumed_run_is_that_of_its_own_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 3 is not logged before the first run ends; its sentences took no time in the second."""
+    fake_time(monkeypatch)  # a second a step
+    out = tmp_path / "run"
+    for steps in (3, 8):
+        config = tiny_config(max_steps=steps, log_steps=2, eval_steps=100)
+        train_model(config, out, texts=TEXTS, resume=steps == 8)
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    speeds = [r["timing"]["sentences_per_second"] for r in lines if r["event"] == "train"]
+    assert len(speeds) == 4
+    assert all(7 <= speed <= 9 for speed in speeds)

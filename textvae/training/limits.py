@@ -129,7 +129,7 @@ class Clock:
         self._processes, self._decides = processes, decides
         self._started = now - place.seconds
         self._first = self._settled = (place.step, now)  # where the speed is measured from
-        self._logged = now
+        self._logged, self._sentences = now, 0
         self._agreed, self._next_vote = place.seconds, place.step
 
     def seconds(self) -> float:
@@ -162,11 +162,20 @@ class Clock:
         first, since = self._settled if step > self._settled[0] else self._first
         return max((monotonic() - since) / max(step - first, 1), 1e-9)
 
-    def since_log(self) -> float:
-        """Time since the last call, without what `leave_out` was told."""
+    def count(self, sentences: int) -> None:
+        """Count the sentences of a step, for the speed in the next log line."""
+        self._sentences += sentences
+
+    def speed_since_log(self) -> float:
+        """Sentences per second since the last call, or since this process started the run.
+
+        The sums of a resumed run also have the sentences before its interruption; these are not
+        counted here. Time that `leave_out` was told is left out.
+        """
         now = monotonic()
         passed, self._logged = now - self._logged, now
-        return max(passed, 1e-9)
+        sentences, self._sentences = self._sentences, 0
+        return sentences / max(passed, 1e-9)
 
     def leave_out(self, seconds: float) -> None:
         """Do not count this time towards the next log line: an evaluation is no training."""

@@ -116,6 +116,7 @@ def train_step(
     sentences, steps = torch.where(kept, len(batch.target), 0), 1 / run.processes.count
     run.window.add({**sums, "sentences": sentences, "steps": steps})
     run.divergence.observe(kept)
+    run.clock.count(batch.total)
     run.state.step_done(run.clock.seconds_at(run.state.step + 1))
 
 
@@ -126,7 +127,7 @@ def log_if_due(run: TrainingRun) -> None:
         return
     sums = run.window.total()
     run.window.clear()
-    training_seconds = run.clock.since_log()
+    speed = run.clock.speed_since_log()
     sentences, steps = sums.pop("sentences"), round(sums.pop("steps"))
     skipped = round(sums.pop("skipped"))
     run.judge_skipped(skipped, steps)
@@ -145,7 +146,7 @@ def log_if_due(run: TrainingRun) -> None:
             "learning_rate": run.schedule.learning_rate(),
             **({"skipped": skipped} if skipped else {}),
             "timing": {
-                "sentences_per_second": sentences / training_seconds,
+                "sentences_per_second": speed,
                 "seconds": run.clock.seconds(),
                 "seconds_left": seconds_left,
             },
