@@ -30,9 +30,9 @@ from textvae.cli.main import run
 from textvae.config import Config, ModelConfig
 from textvae.data.readers import open_rows
 from textvae.data.tokenizers import Tokenizer
-from textvae.models.sentence import SentenceEncoder
+from textvae.models.build import build_model
+from textvae.models.posterior import GaussianPosterior
 from textvae.models.transformer import Block as TransformerBlock
-from textvae.saving.folder import build_model
 from textvae.training.accelerator import synchronize
 
 Product = tuple[tuple[int, ...], tuple[int, ...], int]  # shapes of the factors, how often
@@ -88,7 +88,7 @@ def random_model(folder: Path, file: Path, layers: int) -> Path:
     texts = [row.text for row in islice(open_rows([str(file)]), 20_000)]
     tokenizer = Tokenizer.train(texts, kind="bpe")
     config = Config(model=ModelConfig(layers=layers))
-    model = build_model(config.model, tokenizer, config.data.max_tokens)
+    model = build_model(config.model, tokenizer.vocabulary, config.data.max_tokens)
     TextVAE(model, tokenizer, config).save_pretrained(folder)
     return folder
 
@@ -169,7 +169,7 @@ PRODUCTS: dict[type[nn.Module], Callable[[Any, Any], list[Product]]] = {
     nn.LSTM: of_recurrent_layer,
     nn.Linear: of_linear_layer,
     TransformerBlock: of_attention,
-    SentenceEncoder: of_head,
+    GaussianPosterior: of_head,
 }
 
 

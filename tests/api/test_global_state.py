@@ -154,6 +154,7 @@ METHODS: dict[str, Callable[[TextVAE, Path], Any]] = {
     "kind": lambda vae, folder: vae.kind,
     "latent_size": lambda vae, folder: vae.latent_size,
     "device": lambda vae, folder: vae.device,
+    "max_tokens_read": lambda vae, folder: vae.max_tokens_read,
     "prior_is_fitted": lambda vae, folder: vae.prior_is_fitted,
     "max_tokens": lambda vae, folder: vae.max_tokens,
     "metrics": lambda vae, folder: vae.metrics,

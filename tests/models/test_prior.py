@@ -9,16 +9,21 @@ import numpy as np
 import pytest
 import torch
 from mixture_prior import GaussianMixture
-from random_models import random_model
+from random_models import random_model, random_word_model, word_tokenizer
+from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from textvae import TextVAE
-from textvae.data.batches import collate
+from textvae.config import Config, DataConfig, ObjectiveConfig
+from textvae.data.batches import Batch, collate
 from textvae.errors import ConfigError
 from textvae.evaluation.likelihood import chunks_by_length, importance_weighted, posteriors
 from textvae.evaluation.refined_posteriors import refine
 from textvae.gaussian import DiagonalGaussian
-from textvae.models.prior import CodeGaussian, Prior, StandardNormal
+from textvae.models.prior import CodeGaussian, Prior, StandardNormal, register_prior
+from textvae.objectives.training_loss import TrainingLoss
+from textvae.randomness.noise import StepNoise
+from textvae.saving.folder import load_model, save_model
 
 SENTENCES = [[3, 4, 5], [5, 3], [4, 4, 4, 3], []]
 
@@ -73,7 +78,9 @@ def test_the_gaussian_of_codes_has_the_density_of_torch() -> None:
 
 
 def test_an_unknown_prior_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match="prior 'flow' is unknown; choose from mixture, standard"):
+    with pytest.raises(
+        ConfigError, match="prior 'flow' is unknown; choose from .*mixture, standard"
+    ):
         TextVAE.train(["a b"], prior="flow")
     with pytest.raises(ConfigError, match="prior mixture does not apply to model=ae"):
         TextVAE.train(["a b"], prior="mixture", model="ae")
@@ -154,3 +161,68 @@ def test_it_trains_saves_loads_samples_and_is_evaluated(
     assert again.generate(5, seed=1) == vae.generate(5, seed=1)
     assert vae.generate(5, seed=1)[:2] == vae.generate(2, seed=1)
     assert np.isfinite(vae.log_likelihood(sentences[:3], samples=20)).all()
+
+
+def test_a_setting_that_does_not_fit_a_prior_deletes_no_model(
+    sentences: list[str], tmp_path: Path
+) -> None:
+    small = {"hidden_size": 8, "embedding_size": 8, "latent_size": 2, "device": "cpu"}
+    TextVAE.train(sentences, out=tmp_path / "run", max_steps=2, **small)
+    before = (tmp_path / "run" / "model.safetensors").read_bytes()
+    with pytest.raises(ConfigError, match="set free_bits_mode to total"):
+        TextVAE.train(sentences, out=tmp_path / "run", overwrite=True, prior="mixture", **small)
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
+
+
+class Halves(GaussianMixture):
+    """Samples of one number, and a count of what it is asked for."""
+
+    count: Tensor
+
+    def __init__(self, latent_size: int) -> None:
+        super().__init__(latent_size)
+        self.noise_size = 1
+        self.register_buffer("count", torch.full((1,), 7, dtype=torch.int64))
+
+    def sample(self, noise: Tensor) -> Tensor:
+        return noise.expand(-1, self.latent_size) / 2
+
+
+register_prior("halves", Halves)
+
+
+def test_a_prior_of_little_noise_leaves_the_neighbourhood_of_a_sentence_alone(
+    tmp_path: Path,
+) -> None:
+    model = random_word_model("vae", prior="halves", latent_size=4)
+    vae = TextVAE(model, word_tokenizer(), Config(data=DataConfig(max_tokens=8)))
+    seen: list[Tensor] = []
+    start = model.decoder.start
+    model.decoder.start = lambda z, n: seen.append(z) or start(z, n)  # type: ignore
+    vae.generate(50, near="the cat", seed=1)
+    moved = (seen[0] - vae.posterior(["the cat"]).mean) / vae.posterior(["the cat"]).stddev
+    assert moved.std(1).min() > 0.05  # each dimension by a number of its own
+    assert moved.std().item() == pytest.approx(1, abs=0.15)
+    vae.generate(3, seed=1)
+    assert (seen[1] == seen[1][:, :1]).all()
+
+
+def test_whole_numbers_of_a_part_are_saved_too(tmp_path: Path) -> None:
+    model = random_word_model("vae", prior="halves", latent_size=4)
+    save_model(tmp_path, model, word_tokenizer(), DataConfig(max_tokens=8))
+    again = load_model(tmp_path).model
+    assert isinstance(again.prior, Halves)
+    assert again.prior.count.dtype == torch.int64
+    assert again.prior.count.item() == 7
+
+
+def test_a_prior_that_waits_is_in_the_loss_all_the_same() -> None:
+    """A data-parallel wrapper stops at a parameter that has no gradient."""
+    model = random_model("vae", prior="mixture", latent_size=2).train()
+    loss = TrainingLoss(model, ObjectiveConfig(free_bits=0.0))
+    tokens = collate(SENTENCES, 2, 0)
+    batch = Batch(tokens, tokens, torch.arange(4), 4, tokens.ids.size(1), np.arange(4))
+    noise = StepNoise(0, 0, torch.arange(4), 4, tokens.ids.size(1), torch.device("cpu"))
+    loss(batch, noise, None)[0].backward()
+    assert model.prior is not None
+    assert all((parameter.grad == 0).all() for parameter in model.prior.parameters())

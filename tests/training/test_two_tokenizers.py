@@ -145,3 +145,26 @@ def test_a_language_model_has_no_encoder_to_give_a_tokenizer(sentences: list[str
         TextVAE.train(sentences, model="lm", encoder_tokenizer="word")
     with pytest.raises(ConfigError, match="encoder_vocab_size 100 needs an encoder_tokenizer"):
         TextVAE.train(sentences, encoder_vocab_size=100)
+
+
+def test_truncated_sentences_are_scored_alike_everywhere(vae: TextVAE) -> None:
+    """The encoder reads all that its own limit allows, whatever the decoder's tokens are."""
+    texts = ["the cook likes the soup . " * 30, "my sister sees rain ." * 12]
+    rows = [Row(text) for text in texts]
+    report = evaluate(
+        vae.model, vae.tokenizer, rows, samples=20, truncate=True,
+        encoder_tokenizer=vae.encoder_tokenizer,
+    )  # fmt: skip
+    assert report["n_truncated"] == 2
+    own = vae.log_likelihood(texts, samples=20, truncate=True)
+    assert report["nll_iw"] == pytest.approx(-own.mean(), rel=1e-6)
+
+
+def test_an_autoencoder_whose_encoder_knows_more_tokens_trains_by_the_clock(
+    sentences: list[str], tmp_path: Path
+) -> None:
+    ae = TextVAE.train(
+        sentences, out=tmp_path / "run", model="ae", tokenizer="word", encoder_tokenizer="bpe",
+        encoder_vocab_size=400, max_minutes=0.02, device="cpu", **SIZES,
+    )  # fmt: skip
+    assert ae.prior_is_fitted

@@ -103,7 +103,7 @@ def _predictions(
             best = max(range(len(row)), key=row.__getitem__)
             by_label = dict(zip(linear.classes, row, strict=True))
             yield Prediction(index, text, linear.classes[best], row[best], by_label)
-    warn_of_cut(n_cut, vae.max_tokens, watcher.warn)
+    warn_of_cut(n_cut, vae.max_tokens_read, watcher.warn)
 
 
 def checked_classifier(

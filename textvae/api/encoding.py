@@ -49,7 +49,7 @@ def encode_all(
         return found.vectors
 
     vectors = _by_chunks(encode, texts, watcher.progress, phase)
-    warn_of_cut(n_cut, vae.max_tokens, watcher.warn)
+    warn_of_cut(n_cut, vae.max_tokens_read, watcher.warn)
     return vectors
 
 
@@ -74,7 +74,7 @@ def reconstruct_all(
         found = vae.embed(texts, sample_seed=sample_seed, first=start)
         n_cut += found.cut
         yield from zip(texts, vae.decode(found.vectors), strict=True)
-    warn_of_cut(n_cut, vae.max_tokens, watcher.warn)
+    warn_of_cut(n_cut, vae.max_tokens_read, watcher.warn)
 
 
 def _by_chunks(

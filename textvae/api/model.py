@@ -242,6 +242,12 @@ class TextVAE:
         return self.model.decoder.max_tokens
 
     @property
+    def max_tokens_read(self) -> int:
+        """Longest sentence that the encoder reads, in tokens, the end token included."""
+        encoder = self.model.encoder
+        return self.max_tokens if encoder is None else encoder.max_tokens
+
+    @property
     def metrics(self) -> dict[str, Any]:
         """The validation record of the saved weights, as training wrote it; empty if unknown.
 
@@ -407,7 +413,7 @@ class TextVAE:
             centre, spread = self._neighbourhood(near)
 
             def latents(noise: Tensor) -> Tensor:
-                return centre + scale * spread * noise[:, : self.latent_size]
+                return centre + scale * spread * noise
 
         ids = generate(self.model, n, settings, seed=seed, batch_size=batch_size, latents=latents)
         return (self.tokenizer.decode([sentence])[0] for sentence in ids)
@@ -508,9 +514,8 @@ class TextVAE:
 
     def _cut_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
         """The tokens of each text for the encoder, cut to its limit; places of those cut."""
-        encoder = self.model.encoder
-        limit = self.max_tokens if encoder is None else encoder.max_tokens
-        return cut_to_limit(self.encoder_tokenizer.encode(self._prepared(texts)), limit)
+        ids = self.encoder_tokenizer.encode(self._prepared(texts))
+        return cut_to_limit(ids, self.max_tokens_read)
 
     def _parameters(self, tokens: Tokens) -> Tensor:
         """Means, then log-variances of the posterior, (B, 2Z)."""

@@ -47,6 +47,10 @@ class TextModel(Protocol):
     def max_tokens(self) -> int:
         """Longest sentence in tokens, the end token included."""
 
+    @property
+    def max_tokens_read(self) -> int:
+        """The same for the encoder."""
+
     def embed(
         self,
         texts: Sequence[str],

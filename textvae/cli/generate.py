@@ -86,7 +86,7 @@ def generate(
             else "z comes from N(0, I), which training matched the codes of this autoencoder to"
         )
     if near is not None and vae.latent_size:
-        warn_of_cut(vae.overlong([near]), vae.max_tokens, output.warn)
+        warn_of_cut(vae.overlong([near]), vae.max_tokens_read, output.warn)
     given = {name: value for name, value in decoding.items() if value is not None}
     samples = vae.iter_generate(
         n, seed=seed, near=near, scale=1.0 if scale is None else scale, **given

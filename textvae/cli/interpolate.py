@@ -36,6 +36,6 @@ def interpolate(
 
     vae = TextVAE.from_pretrained(model, device=device)
     if vae.latent_size:  # else the refusal comes next
-        warn_of_cut(vae.overlong([a, b]), vae.max_tokens, output.warn)
+        warn_of_cut(vae.overlong([a, b]), vae.max_tokens_read, output.warn)
     for step, text in enumerate(vae.interpolate(a, b, steps, method=method)):
         output.row({"step": step, "t": step / (steps - 1), "text": text}, text)

@@ -130,10 +130,12 @@ def generate(
             prior. For sentences near a text: `lambda noise: mean + scale * stddev * noise[:, :Z]`.
     """
     prior = model.prior
-    latents = latents or (None if prior is None else prior.sample)
+    size = model.latent_size
+    if latents is None and prior is not None:
+        latents, size = prior.sample, prior.noise_size
     for first in range(0, n, batch_size):
         streams = SampleStreams(seed, np.arange(first, min(first + batch_size, n)))
         z = None
         if prior is not None and latents is not None:
-            z = latents(streams.normal(prior.noise_size).to(model.device))
+            z = latents(streams.normal(size).to(model.device))
         yield from decode(model.decoder, z, len(streams), settings, streams=streams)

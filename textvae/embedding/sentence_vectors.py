@@ -40,7 +40,7 @@ class SentenceVectors(InputModule):  # type: ignore[misc]  # the package is opti
         self.model = vae.model
         self.layer = layer
         self.size = vae.vector_size(layer)
-        self.max_seq_length = vae.max_tokens  # with the end token; longer texts are truncated
+        self.max_seq_length = vae.max_tokens_read  # with the end token; longer texts are truncated
         self.tokenizer = vae.encoder_tokenizer
 
     def get_embedding_dimension(self) -> int:
@@ -52,7 +52,7 @@ class SentenceVectors(InputModule):  # type: ignore[misc]  # the package is opti
     ) -> dict[str, Tensor]:
         """The token ids and the mask of each text, both (B, T)."""
         texts = [prompt + text for text in inputs] if prompt else list(inputs)
-        limit = min(self.max_seq_length, self.vae.max_tokens) - 1
+        limit = min(self.max_seq_length, self.vae.max_tokens_read) - 1
         ids = [sentence[:limit] for sentence in self.vae.token_ids(texts)]
         read = self.vae.encoder_tokenizer
         tokens = collate(ids, read.eos_id, read.pad_id)

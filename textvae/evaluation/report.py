@@ -76,7 +76,7 @@ def evaluate(
         rows: the sentences; if all have a `log_prob`, the report has a `gap`.
         name: the value of `model` in the report.
         samples: K, importance samples per sentence.
-        limit: evaluate a fixed subset of this size, see `limit_rows`.
+        limit: evaluate a fixed subset of this size, see `lowest_hashes`.
         truncate: truncate sentences above the model's limit instead of raising DataError.
         refine_steps: also refine each posterior by this many gradient steps, see `refine`.
         interpolations: also evaluate paths between random pairs of sentences.

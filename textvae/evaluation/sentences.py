@@ -64,7 +64,7 @@ def prepare(
     texts, ids, cut = truncated(kept, places, tokenizer, max_tokens, truncate=truncate)
     source_ids = None
     if encoder_tokenizer is not None and encoder_tokenizer is not tokenizer:
-        read = [Row(text) for text in texts]  # the encoder reads only what the decoder predicts
+        read = [Row(row.text) for row in kept]  # the encoder reads only what the decoder predicts
         _, source_ids, too_long = truncated(
             read, places, encoder_tokenizer, encoder_max_tokens or max_tokens, truncate=truncate
         )
@@ -105,14 +105,6 @@ def truncated(
         else:
             texts[i] = tokenizer.decode([ids[i]])[0]
     return texts, ids, set(too_long)
-
-
-def limit_rows(rows: Sequence[Row], n: int) -> list[Row]:
-    """The n rows whose texts have the lowest hashes, in input order; ties go by position.
-
-    The subset does not depend on a seed; a larger n gives a superset.
-    """
-    return [rows[i] for i in lowest_hashes([row.text for row in rows], n)]
 
 
 def lowest_hashes(texts: Iterable[str], n: int) -> list[int]:

@@ -58,7 +58,7 @@ def _lines(
             block = replace(block, vectors=sign_bits(block.vectors))
         yield from json_lines(block)
         watcher.progress("embedding", start + len(chunk), 0)
-    warn_of_cut(n_cut, job.vae.max_tokens, watcher.warn)
+    warn_of_cut(n_cut, job.vae.max_tokens_read, watcher.warn)
 
 
 def check_stream(quantize: Quantization | None) -> None:

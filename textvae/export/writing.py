@@ -202,7 +202,7 @@ class VectorWriter:
         from textvae.api.encoding import warn_of_cut
 
         cut = self.parts.cut(self.parts.count(extent.n))
-        warn_of_cut(cut, self.job.vae.max_tokens, self.watcher.warn)
+        warn_of_cut(cut, self.job.vae.max_tokens_read, self.watcher.warn)
         dimensions, left_out = self.empty.vectors.shape[1], without_place(self.out, extent)
         return WrittenVectors(self.out, extent.n, dimensions, self.quantize, cut, left_out)
 

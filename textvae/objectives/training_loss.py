@@ -122,6 +122,10 @@ class TrainingLoss(nn.Module):
             sums = {"rec": rec.sum(), "kl": kl.detach().sum()}
         else:
             loss, sums = rec, {"rec": rec.detach().sum()}
+        if kl_weight is None and self.model.prior is not None:
+            # A data-parallel wrapper expects each parameter in the loss; zero moves nothing.
+            for _, parameter in self.model.prior.trained():
+                loss = loss + 0.0 * parameter.sum()
         code = z if z.dim() == 2 else z[0]
         regular = kl_weight is not None or not self.model.has_density
         for name, weight, term in self._terms(batch, code, q.mean, noise, regular=regular):

@@ -49,6 +49,7 @@ SAVE_ID = "save_id"  # in config.json and in the metadata of the weights
 READINGS = 100  # attempts to read a folder whose files are being replaced
 LONGEST_WRITING = 10.0  # seconds
 REAL_NUMBERS = ("F16", "BF16", "F32", "F64")  # as safetensors calls them
+WHOLE_NUMBERS = ("BOOL", "U8", "I8", "I16", "I32", "I64")
 
 
 @dataclass(frozen=True)
@@ -356,19 +357,22 @@ def read_weights(
     Args:
         stored_name: maps the name of a tensor in the model to its name in the file.
     """
-    expected = {name: list(value.shape) for name, value in model.saved().items()}
+    expected = model.saved()
     stored = {name: stored_name(name) for name in expected}
     try:
-        wanted = {stored[name]: shape for name, shape in expected.items()}
+        wanted = {stored[name]: tensor for name, tensor in expected.items()}
         problem = describe_mismatch(wanted, read_header(path))
         if problem is not None:
             raise ModelFormatError(f"{path}: {problem}")
         with safe_open(path, framework="pt", device=str(device)) as file:
-            tensors = {name: file.get_tensor(stored[name]).float() for name in expected}
+            tensors = {
+                name: file.get_tensor(stored[name]).to(like.dtype)
+                for name, like in expected.items()
+            }
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFormatError(f"{path}: damaged weights: {reason(error)}") from None
     for name, value in tensors.items():
-        if list(value.shape) != expected[name]:
+        if value.shape != expected[name].shape:
             raise ModelFormatError(
                 f"{path}: the file changed while it was read; load the model again"
             )
@@ -380,16 +384,20 @@ def read_weights(
 
 
 def describe_mismatch(
-    expected: dict[str, list[int]], found: Mapping[str, TensorFacts]
+    expected: Mapping[str, torch.Tensor], found: Mapping[str, TensorFacts]
 ) -> str | None:
     """The first difference between the weights and the configuration; None if they match."""
-    for name, shape in expected.items():
+    for name, like in expected.items():
         if name not in found:
             return f"weights lack {name}, which {CONFIG_FILE} requires"
+        shape = list(like.shape)
         if found[name].shape != shape:
             return f"{name} has shape {found[name].shape}, {CONFIG_FILE} requires {shape}"
-        if found[name].dtype not in REAL_NUMBERS:
-            return f"{name} has dtype {shown(found[name].dtype)}, expected a floating-point dtype"
+        dtype = found[name].dtype
+        if like.is_floating_point() and dtype not in REAL_NUMBERS:
+            return f"{name} has dtype {shown(dtype)}, expected a floating-point dtype"
+        if not like.is_floating_point() and dtype not in WHOLE_NUMBERS:
+            return f"{name} has dtype {shown(dtype)}, expected whole numbers"
     extra = next((name for name in found if name not in expected), None)
     if extra is None:
         return None

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
-from textvae.config import Config
 from textvae.data.batches import Batch
-from textvae.data.prepare import Corpora
 from textvae.errors import InterruptedRun
 from textvae.evaluation.monitor import monitor
 from textvae.files.names import WEIGHTS_FILE
@@ -20,58 +16,51 @@ from textvae.models.device import float32_products
 from textvae.randomness.noise import StepNoise
 from textvae.training.accelerator import StopSignal
 from textvae.training.metrics_log import MetricsLog
-from textvae.training.reporting import Reporter
 from textvae.training.resume import how_to_resume
 from textvae.training.run import TrainingRun
 from textvae.training.state import TrainingState
 
 
-def training_loop(
-    config: Config,
-    corpora: Corpora,
-    out: Path,
-    accelerator: Accelerator,
-    *,
-    reporter: Reporter,
-    resume: bool = False,
-) -> TrainingState:
-    """Train a model into the folder `out`, which then holds the best one by validation.
+def training_loop(run: TrainingRun, *, resume: bool = False) -> TrainingState:
+    """Train a model into the folder of the run, which then holds the best one by validation.
 
     Raises:
         InterruptedRun: a signal came; the run is saved and can be resumed.
         DivergedError: loss or gradient are no longer finite, and going back did not help.
         NotFoundError: there is no checkpoint to resume from.
     """
-    with StopSignal().listening() as stop:
-        run = TrainingRun(config, corpora, out, accelerator, reporter)
-        with closed_at_the_end(run), float32_products(run.device, tf32=True):
-            run.begin(resume=resume)
-            while not run.is_over(stop):
-                for batch in run.rest_of_epoch():
-                    if run.schedule.pretraining_is_over():
-                        run.end_pretraining()
-                    train_step(
-                        run,
-                        batch,
-                        kl_weight=run.schedule.kl_weight(),
-                        learning_rate=run.schedule.learning_rate(),
-                    )
-                    log_if_due(run)
-                    evaluate_if_due(run)
-                    if run.has_diverged():
-                        run.recover()
-                        break
-                    if run.is_over(stop):
-                        break
-            # A signal may have come to the main process alone, or to others a moment later.
-            asked = run.processes.from_main(stop.number is not None)
-            interrupted = asked and not run.is_complete()
-            finish(run, interrupted=interrupted)
-            if stop.number is not None and interrupted:
-                raise InterruptedRun(
-                    f"stopped at step {run.state.step}; resume with: {how_to_resume(config, out)}",
-                    stop.number,
+    with (
+        StopSignal().listening() as stop,
+        closed_at_the_end(run),
+        float32_products(run.device, tf32=True),
+    ):
+        run.begin(resume=resume)
+        while not run.is_over(stop):
+            for batch in run.rest_of_epoch():
+                if run.schedule.pretraining_is_over():
+                    run.end_pretraining()
+                train_step(
+                    run,
+                    batch,
+                    kl_weight=run.schedule.kl_weight(),
+                    learning_rate=run.schedule.learning_rate(),
                 )
+                log_if_due(run)
+                evaluate_if_due(run)
+                if run.has_diverged():
+                    run.recover()
+                    break
+                if run.is_over(stop):
+                    break
+        # A signal may have come to the main process alone, or to others a moment later.
+        asked = run.processes.from_main(stop.number is not None)
+        interrupted = asked and not run.is_complete()
+        finish(run, interrupted=interrupted)
+        if stop.number is not None and interrupted:
+            hint = how_to_resume(run.config, run.out)
+            raise InterruptedRun(
+                f"stopped at step {run.state.step}; resume with: {hint}", stop.number
+            )
     return run.state
 
 

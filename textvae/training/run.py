@@ -298,7 +298,7 @@ class TrainingRun:
         if self.prior_seconds is None:
             needed = self.limits.seconds is not None and self.refits_prior()
             self.prior_seconds = (
-                prior_fit_seconds(self.model, self.corpora.train)
+                prior_fit_seconds(self.model, self.corpora.source.train)
                 if needed and self.processes.is_main
                 else 0.0
             )

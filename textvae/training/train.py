@@ -21,6 +21,7 @@ from textvae.training.loop import training_loop
 from textvae.training.processes import Processes
 from textvae.training.reporting import LoggingReporter, Reporter
 from textvae.training.resume import check_unchanged, tokenizer_of
+from textvae.training.run import TrainingRun
 from textvae.training.run_folder import cached_in, check_folder, prepare_folder
 from textvae.training.state import TrainingState
 from textvae.training.tracking import check_trackers
@@ -74,10 +75,11 @@ def train_model(
             if main:  # again: another training may have been here meanwhile
                 mine = config.data.cache_dir
                 check_folder(out, resume=resume, overwrite=overwrite, but=cached_in(out, mine))
+            # Its parts are built before an earlier model is deleted: not all settings fit them.
+            run = TrainingRun(config, corpora, out, accelerator, reporter)
+            if main:
                 prepare_folder(out, resume=resume)
-            state = training_loop(
-                config, corpora, out, accelerator, reporter=reporter, resume=resume
-            )
+            state = training_loop(run, resume=resume)
             if main:
                 write_card(out, config, corpora, state)
 
