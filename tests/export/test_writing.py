@@ -67,7 +67,6 @@ def test_sentences_in_memory_are_written_and_streamed(tiny_vae: Path, tmp_path: 
 
 def test_contradictions_are_typed_errors(tiny_vae: Path, tiny_lm: Path, tmp_path: Path) -> None:
     vae, lm = TextVAE.from_pretrained(tiny_vae), TextVAE.from_pretrained(tiny_lm)
-    unsaved = TextVAE(vae.model, vae.tokenizer, vae.config)
     for error, model, name, settings in (
         (UsageError, vae, "v.pickle", {}),
         (UsageError, vae, "v.npy", {"with_variance": True}),
@@ -75,7 +74,6 @@ def test_contradictions_are_typed_errors(tiny_vae: Path, tiny_lm: Path, tmp_path
         (UsageError, vae, "v.npz", {"with_variance": True, "normalize": True}),
         (UsageError, vae, "v.npz", {"sample_seed": 0, "layer": "encoder"}),
         (UsageError, lm, "v.npy", {}),
-        (UsageError, unsaved, "v.npy", {}),
         (NotFoundError, vae, "no/v.npy", {}),
         (DataError, vae, "v.npy", {"sentences": [None]}),
     ):
@@ -84,3 +82,30 @@ def test_contradictions_are_typed_errors(tiny_vae: Path, tiny_lm: Path, tmp_path
     with pytest.raises(UsageError, match="scales"):
         stream_vectors(vae, ["us !"], quantize="int8")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_was_never_saved_writes_vectors_too(tiny_vae: Path, tmp_path: Path) -> None:
+    vae = TextVAE.from_pretrained(tiny_vae)
+    unsaved = TextVAE(vae.model, vae.tokenizer, vae.config)
+    write_vectors(unsaved, ["us !", "rain ."], tmp_path / "v.npy")
+    assert (np.load(tmp_path / "v.npy") == vae.encode(["us !", "rain ."])).all()
+
+
+def test_another_model_in_the_same_folder_is_not_mixed_in(
+    tiny_vae: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A notebook holds a model while another is saved in its place."""
+    monkeypatch.setattr(parts, "PART", BLOCK)
+    folder, out = reviews.parent / "model", reviews.with_name("v.npy")
+    held = TextVAE.from_pretrained(tiny_vae)
+    held.save_pretrained(folder)
+    held = TextVAE.from_pretrained(folder)
+    other = TextVAE.from_pretrained(folder)
+    other.model.posterior.head.bias.data += 1
+    other.save_pretrained(folder)
+    with monkeypatch.context() as patch:
+        stopping_after(2, patch)
+        with pytest.raises(KeyboardInterrupt):
+            write_vectors(held, reviews, out)
+    with pytest.raises(UsageError, match="another model"):
+        write_vectors(TextVAE.from_pretrained(folder), reviews, out)
