@@ -17,7 +17,7 @@ from safetensors.numpy import save
 
 from textvae.classification.linear import Linear, fit
 from textvae.classification.probes import moments
-from textvae.errors import DataError, ModelFormatError, NotFoundError, shown
+from textvae.errors import DataError, ModelFormatError, NotFoundError, shown, worded
 from textvae.files.atomic import replacing
 from textvae.files.tensor_header import read_header
 from textvae.files.untrusted import parse_json, reason
@@ -111,7 +111,11 @@ def read_classifier(path: Path, *, vector_size: Mapping[Layer, int]) -> Sentence
         DataError: the model's vectors have other dimensions.
     """
     if not os.path.isfile(path):  # false also for a name that is too long
-        raise NotFoundError(f"{path}: no such file; textvae probe --save writes classifiers")
+        raise NotFoundError(
+            f"{path}: no such file; "
+            f"{worded('textvae probe --save', 'probe(...).fit_classifier().save(path)')} writes "
+            "classifiers"
+        )
     if path.stat().st_size > _MAX_BYTES:
         raise ModelFormatError(
             f"{path}: {path.stat().st_size:,} bytes, a classifier has at most {_MAX_BYTES:,}"

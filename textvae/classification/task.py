@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from textvae.data.input_rows import Sentences, name_of, rows_from
-from textvae.errors import DataError, UsageError, shown
+from textvae.errors import DataError, UsageError, flag, option, shown, worded
 from textvae.number_format import counted, human
 from textvae.progress import Say
 
@@ -48,15 +48,25 @@ def check_design(
 ) -> None:
     """Raise UsageError unless there is either a test or a number of folds."""
     if test is None and folds is None:
-        raise UsageError("TEST is missing: name a file, or cross-validate TRAIN with --folds 10")
+        names = worded("TEST", "test"), worded("TRAIN", "train")
+        raise UsageError(
+            f"{names[0]} is missing: name a file, or cross-validate {names[1]} with "
+            f"{option('folds', 10)}"
+        )
     if test is not None and folds is not None:
         raise UsageError(
-            f"--folds {folds} tests on parts of TRAIN; leave out --folds or {name_of(test)}"
+            f"{option('folds', folds)} tests on parts of {worded('TRAIN', 'train')}; leave out "
+            f"{worded(f'--folds or {name_of(test)}', 'folds or test')}"
         )
     if folds is not None and seeds is not None:
-        raise UsageError("--seeds does not apply with --folds, which vary the test; leave it out")
+        seeds_of, of_folds = flag("seeds"), flag("folds")
+        raise UsageError(
+            f"{seeds_of} does not apply with {of_folds}, which vary the test; leave it out"
+        )
     if train == "-" and test == "-":
-        raise UsageError("TRAIN and TEST cannot both be stdin")
+        raise UsageError(f"{worded('TRAIN and TEST', 'train and test')} cannot both be stdin")
+    if test is train and isinstance(train, Iterator):
+        raise UsageError("train and test are one iterator, which is read once; give two lists")
 
 
 def read_task(
@@ -125,7 +135,8 @@ def read_labelled(
     if not kept:
         raise DataError(
             f"{name}: no label in {counted(len(rows), 'line')}; expected .tsv, .csv, .jsonl or "
-            ".parquet with a column `label`, or one that --label-column names"
+            ".parquet with a column `label`, or one that "
+            f"{flag('label_column')} names"
         )
     if len(kept) < len(rows):
         n, of = human(len(rows) - len(kept)), counted(len(rows), "line")
@@ -144,7 +155,7 @@ def check_classes(name: str, rows: Sequence[Row]) -> None:
         kind = "distinct fractional numbers" if is_quantity(known) else "distinct labels"
         raise DataError(
             f"{name}: column has {len(known):,} {kind} in {len(rows):,} rows; is it a class "
-            "column? Choose another with --label-column, or group the values"
+            f"column? Choose another with {option('label_column')}, or group the values"
         )
 
 

@@ -14,6 +14,7 @@ from textvae.config.schema import (
     NEEDS_LATENT,
     NEEDS_POSTERIOR,
     NEEDS_READER,
+    SECTIONS,
     WITHOUT_TARGET,
     DataConfig,
     ModelConfig,
@@ -21,8 +22,9 @@ from textvae.config.schema import (
     Section,
     TokenizerConfig,
     TrainingConfig,
+    kinds_of,
 )
-from textvae.errors import ConfigError
+from textvae.errors import ConfigError, shown
 
 
 class Config(Section):
@@ -106,7 +108,12 @@ class Config(Section):
         given: dict[str, dict[str, Any]] = {}
         for name, value in (options or {}).items():
             if value is not None:
-                given.setdefault(section_of(name), {})[name] = value
+                section = section_of(name)
+                kinds = kinds_of(SECTIONS[section].model_fields[name])
+                if isinstance(value, str) and str not in kinds:  # which pydantic would convert
+                    wanted = " or ".join(sorted(kind.__name__ for kind in kinds))
+                    raise ConfigError(f"options: {name} = {shown(value)}: expected {wanted}")
+                given.setdefault(section, {})[name] = value
         for assignment in assignments:
             section, key, value = parse_assignment(assignment)
             given.setdefault(section, {})[key] = value

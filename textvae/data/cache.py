@@ -9,7 +9,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from textvae.errors import DataError
+from textvae.errors import DataError, setting
 from textvae.files.atomic import half_written
 
 _FOLDERS = ("corpora", "tokenizers")
@@ -34,7 +34,11 @@ def cache_folder(cache_dir: str | Path | None = None) -> Path:
         for name in _FOLDERS:
             (folder / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"{folder}: cannot create the cache folder: {error.strerror}") from None
+        raise DataError(
+            f"{folder}: cannot create the cache folder: {error.strerror}; name another one with "
+            "the environment variable TEXTVAE_CACHE, or with data.cache_dir "
+            f"({setting('data.cache_dir')})"
+        ) from None
     except ValueError as error:  # a NUL in the name
         raise DataError(f"{folder}: cannot create the cache folder: {error}") from None
     return folder

@@ -19,7 +19,16 @@ from textvae.data.readers import clean_rows, rows_of, rows_of_texts
 from textvae.data.rows import Row, hash_fraction
 from textvae.data.sources import STDIN, Source, find_sources, read_chunks
 from textvae.data.tokenizers import KINDS, Tokenizer
-from textvae.errors import ConfigError, DataError, NotFoundError, UsageError
+from textvae.errors import (
+    ConfigError,
+    DataError,
+    NotFoundError,
+    UsageError,
+    option,
+    setting,
+    worded,
+)
+from textvae.files.home import home_path
 from textvae.files.names import TOKENIZER_FILE
 
 _FORMAT = 1  # of cached files; increase it when the same input would give another result
@@ -153,11 +162,12 @@ def _nothing_left(
         f"{corpus.n_dropped} too long{f', {held_out} held out' if held_out else ''})"
     )
     if corpus.n_dropped:
-        return f"{message}; increase --max-tokens or set data.overlong=cut"
+        return f"{message}; increase {option('max_tokens')} or {setting('data.overlong', 'cut')}"
     if part == "validation":
-        return f"{message}; name a file with --valid, or increase data.valid_fraction with --set"
+        share = worded("data.valid_fraction with --set", "valid_fraction")
+        return f"{message}; name a file with {option('valid')}, or increase {share}"
     if held_out:
-        return f"{message}; name a validation file with --valid"
+        return f"{message}; name a validation file with {option('valid')}"
     return f"{message}; expected one sentence per line"
 
 
@@ -241,7 +251,7 @@ def _tokenizer(folder: Path, train: Collection, config: TokenizerConfig, say: Sa
                 f"vocab_size {config.vocab_size} does not apply to the existing tokenizer "
                 f"{config.tokenizer}; leave vocab_size out"
             )
-        return _existing_tokenizer(Path(config.tokenizer))
+        return _existing_tokenizer(home_path(config.tokenizer))
     key = fingerprint("tokenizer", train.digest, config.tokenizer, config.vocab_size)
     path = folder / "tokenizers" / f"{key}.json"
     if path.exists():

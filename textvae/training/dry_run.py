@@ -20,6 +20,7 @@ from textvae.training.accelerator import accelerator_for, synchronize
 from textvae.training.loop import train_step
 from textvae.training.reporting import LoggingReporter
 from textvae.training.run import TrainingRun
+from textvae.training.sources import name_sources
 
 WARM_UP_STEPS = 3
 MEASURED_STEPS = 1_000
@@ -32,6 +33,7 @@ def dry_run(config: Config) -> dict[str, Any]:
     The text is read and encoded as for a training, and stays in the cache. Some steps are run, and
     their weights thrown away. Memory is that of the process, or the peak of the GPU.
     """
+    config, _, _ = name_sources(config, None, None)
     corpora = load_corpora(config.data, config.tokenizer)
     with (
         accelerator_for(config.training) as accelerator,

@@ -12,10 +12,10 @@ from pathlib import Path
 from textvae.config import Config
 from textvae.config.schema import FIXED_ON_RESUME, SECTIONS
 from textvae.data.tokenizers import Tokenizer
-from textvae.errors import DataError, NotFoundError, UsageError
+from textvae.errors import DataError, NotFoundError, UsageError, flag, option
 from textvae.files.names import EXPERIMENT_FILE
 from textvae.saving.folder import own_file
-from textvae.training.state import START_AGAIN, TrainingState
+from textvae.training.state import TrainingState, start_again
 
 
 def check_unchanged(out: Path, config: Config) -> None:
@@ -28,8 +28,9 @@ def check_unchanged(out: Path, config: Config) -> None:
                 continue
             if getattr(after, name) != getattr(before, name):
                 raise UsageError(
-                    f"--resume: {name} is {getattr(after, name)}, the run in {out} has "
-                    f"{getattr(before, name)}; leave it out, or start a new run in another --out"
+                    f"{option('resume', True)}: {name} is {getattr(after, name)}, the run in {out} "
+                    f"has {getattr(before, name)}; leave it out, or start a new run in another "
+                    f"{flag('out')}"
                 )
 
 
@@ -44,7 +45,7 @@ def check_text(
     if state.tokenizer != tokenizer:
         raise DataError(
             f"{out}: its tokenizer is not the one that this run started with; restore its "
-            f"tokenizer.json or the text, or {START_AGAIN}"
+            f"tokenizer.json or the text, or {start_again()}"
         )
     if state.corpus != corpus:
         warn(
