@@ -19,7 +19,7 @@ def shown(value: object) -> str:
     >>> shown("a\\nb"), len(shown("a" * 1000))
     ("'a\\\\nb'", 100)
     """
-    text = repr(value)
+    text = repr(value).replace("\n", " ")  # of a Series, say, has lines
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
 
 

@@ -45,7 +45,7 @@ def test_an_interrupted_call_continues(
         stopping_after(2, patch)
         with pytest.raises(KeyboardInterrupt):
             write_vectors(vae, reviews, out, watcher=watcher)
-    with pytest.raises(UsageError, match="--start-over"):
+    with pytest.raises(UsageError, match="start_over=True"):
         write_vectors(vae, reviews, out, layer="encoder", watcher=watcher)
     with monkeypatch.context() as patch:
         computed = stopping_after(-1, patch)

@@ -110,6 +110,8 @@ def read_classifier(path: Path, *, vector_size: Mapping[Layer, int]) -> Sentence
         ModelFormatError: it is damaged, inconsistent, or not a classifier.
         DataError: the model's vectors have other dimensions.
     """
+    if os.path.isdir(path):
+        raise NotFoundError(f"{path} is a folder; a classifier is a file, such as c.safetensors")
     if not os.path.isfile(path):  # false also for a name that is too long
         raise NotFoundError(
             f"{path}: no such file; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textvae.data.input_rows import Sentences, name_of, rows_from
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from textvae.classification.probes import Split
     from textvae.data.rows import Row
 
+ROWS = "[Row(text, label) for text, label in zip(texts, labels)], Row from textvae.api"
 FEW_CLASSES = 20  # up to so many labels are taken for classes, however few the rows
 
 
@@ -63,7 +65,7 @@ def check_design(
         raise UsageError(
             f"{seeds_of} does not apply with {of_folds}, which vary the test; leave it out"
         )
-    if train == "-" and test == "-":
+    if all(isinstance(source, str) and source == "-" for source in (train, test)):
         raise UsageError(f"{worded('TRAIN and TEST', 'train and test')} cannot both be stdin")
     if test is train and isinstance(train, Iterator):
         raise UsageError("train and test are one iterator, which is read once; give two lists")
@@ -128,10 +130,18 @@ def read_labelled(
         DataError: no row has one.
     """
     name = name_of(source)
-    rows = list(rows_from(source, text_column=text_column, label_column=label_column))
+    in_memory = not isinstance(source, str | Path)
+    try:
+        rows = list(rows_from(source, text_column=text_column, label_column=label_column))
+    except UsageError as error:
+        if not in_memory:
+            raise
+        raise UsageError(f"{error}; with labels: {ROWS}") from None
     kept = [row for row in rows if row.label is not None]
     if not rows:
         raise DataError(f"{name}: no sentences in it; expected a header and labelled sentences")
+    if not kept and in_memory:
+        raise DataError(f"{name}: no sentence has a label; give rows: {ROWS}")
     if not kept:
         raise DataError(
             f"{name}: no label in {counted(len(rows), 'line')}; expected .tsv, .csv, .jsonl or "

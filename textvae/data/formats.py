@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from textvae.data.rows import Row, checked_row
 from textvae.data.sources import Source, check_expansion, read_chunks, read_lines
-from textvae.errors import DataError, NotFoundError, is_utf8, shown
+from textvae.errors import DataError, NotFoundError, is_utf8, option, shown
 from textvae.files.untrusted import without_doubles
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Choice:
             candidates = [name for name in textual if name not in (label, LOG_PROB)]
             if len(candidates) != 1:
                 raise NotFoundError(
-                    f"{where}: no column 'text'; {listing}; choose one with --text-column"
+                    f"{where}: no column 'text'; {listing}; choose one with {option('text_column')}"
                 )
             text = candidates[0]
         free = LOG_PROB in names and LOG_PROB not in (text, label)

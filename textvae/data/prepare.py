@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from textvae.config import DataConfig, TokenizerConfig
-from textvae.data.cache import cache_folder, fingerprint
+from textvae.data.cache import advising, cache_folder, fingerprint
 from textvae.data.corpus import EncodedCorpus, check_free_disk, write_corpus
 from textvae.data.formats import Choice
 from textvae.data.readers import clean_rows, rows_of, rows_of_texts
@@ -130,6 +130,7 @@ def load_corpora(
         else:
             train, valid = _split(train, data.valid_fraction)
         folder = cache_folder(data.cache_dir)
+        stack.enter_context(advising(folder))
         written = own_tokenizer or _tokenizer(folder, train, tokenizer, say)
         read = written
         if tokenizer.encoder_tokenizer is not None:

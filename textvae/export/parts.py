@@ -167,8 +167,9 @@ class Parts:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             path.unlink(missing_ok=True)  # to be computed again
             raise DataError(
-                f"{path}: cannot be read ({reason}); run the same command again, and where "
-                "several machines share the work, on a file system that all of them see"
+                f"{path}: cannot be read ({reason}); "
+                f"{worded('run the same command again', 'repeat the call')}, and where several "
+                "machines share the work, on a file system that all of them see"
             ) from None
 
     def _path(self, number: int) -> Path:

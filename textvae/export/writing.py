@@ -163,7 +163,7 @@ class VectorWriter:
             if input_state(self.job.sentences) != inputs:
                 keep = False
                 name = name_of(self.job.sentences)
-                raise DataError(f"{name}: changed while it was read; run the command again")
+                raise DataError(f"{name}: changed while it was read; start again")
             write_table(self.out, self.table(extent))
             written = self.written(extent)
             keep = False

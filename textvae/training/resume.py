@@ -12,7 +12,7 @@ from pathlib import Path
 from textvae.config import Config
 from textvae.config.schema import FIXED_ON_RESUME, SECTIONS
 from textvae.data.tokenizers import Tokenizer
-from textvae.errors import DataError, NotFoundError, UsageError, flag, option
+from textvae.errors import DataError, NotFoundError, UsageError, flag, option, worded
 from textvae.files.names import EXPERIMENT_FILE
 from textvae.saving.folder import own_file
 from textvae.training.state import TrainingState, start_again
@@ -63,9 +63,13 @@ def tokenizer_of(out: Path, name: str) -> Tokenizer | None:
 
 
 def how_to_resume(config: Config, out: Path) -> str:
-    """The command that resumes the run in a folder; for sentences in memory, a call in Python."""
+    """The command or the call that resumes the run in a folder."""
     if not config.data.train:
         return f"TextVAE.train(THE_SAME_TEXT, out={str(out)!r}, resume=True)"
     piped = "-" in (*config.data.train, *config.data.valid)
-    again = " < THE_SAME_TEXT" if piped else ""
-    return f"textvae train --resume --out {shlex.quote(str(out))}{again}"
+    return worded(
+        f"textvae train --resume --out {shlex.quote(str(out))}"
+        + (" < THE_SAME_TEXT" if piped else ""),
+        f"TextVAE.train(out={str(out)!r}, resume=True)"
+        + (" with THE_SAME_TEXT on stdin" if piped else ""),
+    )

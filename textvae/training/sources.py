@@ -71,9 +71,9 @@ def check_not_moved(data: DataConfig, out: Path, in_memory: Collection[str]) -> 
         try:
             find_sources(getattr(data, field))
         except NotFoundError as error:
-            given = {"train": "TRAIN", "valid": "--valid VALID"}[field]
+            place = worded("--valid VALID" if field == "valid" else "TRAIN", "")
             how = worded(
-                f"textvae train {given} --resume --out {shlex.quote(str(out))}",
+                f"textvae train {place} --resume --out {shlex.quote(str(out))}",
                 f"TextVAE.train({field.replace('train', 'texts')}=..., out={str(out)!r}, "
                 "resume=True)",
             )
