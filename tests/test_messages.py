@@ -22,7 +22,6 @@ from textvae.errors import (
     flag,
     for_command_line,
     option,
-    setting,
 )
 
 PACKAGE = Path(textvae.__file__).parent
@@ -64,10 +63,9 @@ def test_an_option_is_named_as_its_reader_writes_it() -> None:
             option("max_tokens"),
             option("out", Path("a b")),
             option("truncate", True),
-            setting("data.overlong", "cut"),
         ]
 
-    in_python = ["max_tokens", "max_tokens=...", "out='a b'", "truncate=True", "overlong='cut'"]
+    in_python = ["max_tokens", "max_tokens=...", "out='a b'", "truncate=True"]
     assert both() == in_python
     with for_command_line():
         assert both() == [
@@ -75,7 +73,6 @@ def test_an_option_is_named_as_its_reader_writes_it() -> None:
             "--max-tokens",
             "--out a b",
             "--truncate",
-            "--set data.overlong=cut",
         ]
     assert both() == in_python
 

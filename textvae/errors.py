@@ -70,19 +70,6 @@ def option(name: str, value: object = ...) -> str:
     return worded(f"{flag(name)} {plain}", f"{name}={plain!r}")
 
 
-def setting(key: str, value: object = ...) -> str:
-    """A configuration key as a message tells to set it; `key` has the form `section.name`.
-
-    >>> setting("data.overlong", "cut"), setting("training.patience")
-    ("overlong='cut'", 'patience=...')
-    >>> with for_command_line():
-    ...     setting("data.overlong", "cut"), setting("training.patience")
-    ('--set data.overlong=cut', '--set training.patience=...')
-    """
-    shown_value = "..." if value is ... else value
-    return worded(f"--set {key}={shown_value}", option(key.partition(".")[2], value))
-
-
 class TextVAEError(Exception):
     """The root of all errors that textvae raises on purpose."""
 

@@ -195,7 +195,7 @@ def test_names_among_sentences_are_refused(mixed: Any) -> None:
 
 @pytest.mark.usefixtures("here")
 def test_a_list_of_files_is_refused_where_sentences_are_expected() -> None:
-    for names in (["a.txt"], [Path("b.csv"), "a.txt"]):
+    for names in (["a.txt"], [Path("b.csv"), "a.txt"], ["mistyped.txt"], ["with blank.txt"]):
         with pytest.raises(UsageError, match="names of files"):
             refuse_file_names(names)
     refuse_file_names(["a.txt", "a b"])

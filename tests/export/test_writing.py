@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from textvae import TextVAE
 from textvae.api import Watcher
 from textvae.errors import DataError, NotFoundError, UsageError
 from textvae.export import parts, stream_vectors, write_vectors
+from textvae.export.job import Job, Settings
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -67,7 +69,6 @@ def test_sentences_in_memory_are_written_and_streamed(tiny_vae: Path, tmp_path: 
 
 def test_contradictions_are_typed_errors(tiny_vae: Path, tiny_lm: Path, tmp_path: Path) -> None:
     vae, lm = TextVAE.from_pretrained(tiny_vae), TextVAE.from_pretrained(tiny_lm)
-    unsaved = TextVAE(vae.model, vae.tokenizer, vae.config)
     for error, model, name, settings in (
         (UsageError, vae, "v.pickle", {}),
         (UsageError, vae, "v.npy", {"with_variance": True}),
@@ -75,7 +76,6 @@ def test_contradictions_are_typed_errors(tiny_vae: Path, tiny_lm: Path, tmp_path
         (UsageError, vae, "v.npz", {"with_variance": True, "normalize": True}),
         (UsageError, vae, "v.npz", {"sample_seed": 0, "layer": "encoder"}),
         (UsageError, lm, "v.npy", {}),
-        (UsageError, unsaved, "v.npy", {}),
         (NotFoundError, vae, "no/v.npy", {}),
         (DataError, vae, "v.npy", {"sentences": [None]}),
     ):
@@ -84,3 +84,20 @@ def test_contradictions_are_typed_errors(tiny_vae: Path, tiny_lm: Path, tmp_path
     with pytest.raises(UsageError, match="scales"):
         stream_vectors(vae, ["us !"], quantize="int8")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_parts_belong_to_the_model_in_memory_and_not_to_its_folder(
+    tiny_vae: Path, tmp_path: Path
+) -> None:
+    """The folder of a model that was loaded may hold another one when the work begins."""
+    shutil.copytree(tiny_vae, tmp_path / "m")
+    vae = TextVAE.from_pretrained(tmp_path / "m")
+    job = Job(vae, "a.txt", None, None, Settings())
+    before = job.identity(None)
+    other = TextVAE.from_pretrained(tiny_vae)
+    next(other.model.encoder.parameters()).data.mul_(1.5)
+    other.save_pretrained(tmp_path / "m")
+    assert job.identity(None) == before
+    assert Job(other, "a.txt", None, None, Settings()).identity(None) != before
+    unsaved = TextVAE(vae.model, vae.tokenizer, vae.config)
+    assert Job(unsaved, "a.txt", None, None, Settings()).identity(None) == before

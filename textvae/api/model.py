@@ -20,7 +20,7 @@ from textvae.arguments import distance, seed_of, whole_number
 from textvae.config import Config
 from textvae.data.batches import Tokens, by_length, collate, cut_to_limit
 from textvae.data.rows import text_cleaner
-from textvae.data.texts import one_text, texts_of
+from textvae.data.texts import kind_of, one_text, texts_of
 from textvae.data.tokenizers import Tokenizer
 from textvae.decoding.generation import decode_batches, generate
 from textvae.decoding.settings import Sampling
@@ -133,6 +133,8 @@ class TextVAE:
         partial = [*sorted(options), *(["recipe"] if recipe is not None else [])]
         if config is not None and partial:
             raise UsageError(f"give config or {partial[0]}=..., not both")
+        if not isinstance(config, Config | None):
+            raise UsageError(f"config is {kind_of(config)}; give Config.resolve(file=...)")
         out = None if out is None else home_path(out)
         own = out / EXPERIMENT_FILE if out is not None and resume and recipe is None else None
         base = own if own is not None and own.is_file() else None
@@ -199,6 +201,8 @@ class TextVAE:
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model into a folder that `from_pretrained` reads."""
         folder = home_path(folder)
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is a file; a model needs a folder")
         save_model(
             folder,
             self.model,
@@ -379,7 +383,12 @@ class TextVAE:
         """
         self._need_latent("decode")
         seed = seed_of(seed)
-        latents = torch.as_tensor(np.asarray(z) if not isinstance(z, Tensor) else z)
+        if not isinstance(z, Tensor):
+            try:
+                z = torch.from_numpy(np.array(z, dtype=np.float32))
+            except (TypeError, ValueError):
+                raise UsageError(f"z is {kind_of(z)}; expected vectors (N, Z) of numbers") from None
+        latents = z
         latents = latents.to(self.device, torch.float32)
         if latents.dim() != 2 or latents.size(1) != self.latent_size:
             raise UsageError(
@@ -422,6 +431,8 @@ class TextVAE:
         n, seed = whole_number("n", n, least=0, example=5), seed_of(seed)
         scale, batch_size = distance("scale", scale), checked_batch_size(batch_size)
         settings = Sampling.from_options(default="sample", **decoding)
+        if near is None and scale != 1:
+            raise UsageError(f"scale {scale} has no effect without near, the sentence to vary")
         latents = None
         if near is not None:
             self._need_latent("generate near a sentence")
@@ -609,7 +620,7 @@ def _download(name: str, place: Path) -> Path:
     """
     if os.path.exists(place):
         raise NotFoundError(
-            f"{name} is a file; a model is a folder, such as the one that `textvae train` writes"
+            f"{name} is a file; a model is a folder, the `out` of a training"
             + (f": try {place.parent}" if (place.parent / CONFIG_FILE).is_file() else "")
         )
     if len(place.parts) > 2 or str(place).startswith((".", os.sep)):  # no id of the hub

@@ -161,6 +161,8 @@ def probe(
     watcher = watcher or Watcher()
     name = str(vae.folder or "model") if name is None else name
     models = _models(vae, name, against or {})
+    if isinstance(labels, int | str):
+        labels = [labels]  # type: ignore[list-item]  # checked as the items of a list are
     if labels is None:
         labels = SIZES if folds is None else (ALL,)
     task = read_task(

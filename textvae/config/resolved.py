@@ -22,6 +22,7 @@ from textvae.config.schema import (
     Section,
     TokenizerConfig,
     TrainingConfig,
+    expected_of,
     kinds_of,
 )
 from textvae.errors import ConfigError, shown
@@ -109,9 +110,9 @@ class Config(Section):
         for name, value in (options or {}).items():
             if value is not None:
                 section = section_of(name)
-                kinds = kinds_of(SECTIONS[section].model_fields[name])
-                if isinstance(value, str) and str not in kinds:  # which pydantic would convert
-                    wanted = " or ".join(sorted(kind.__name__ for kind in kinds))
+                field = SECTIONS[section].model_fields[name]
+                if isinstance(value, str) and str not in kinds_of(field):  # pydantic would convert
+                    wanted = expected_of(field)
                     raise ConfigError(f"options: {name} = {shown(value)}: expected {wanted}")
                 given.setdefault(section, {})[name] = value
         for assignment in assignments:

@@ -44,6 +44,12 @@ def kinds_of(field: FieldInfo) -> set[type]:
     return found
 
 
+def expected_of(field: FieldInfo) -> str:
+    """What a message says of the values of a field."""
+    names = {bool: "True or False", float: "a number", int: "a whole number", str: "a text"}
+    return " or ".join(sorted(names[kind] for kind in kinds_of(field)))
+
+
 class Section(BaseModel):
     """A section of the configuration: immutable, and unknown keys are errors."""
 
@@ -55,7 +61,7 @@ class Section(BaseModel):
         # pydantic would read True as 1.
         field = None if info.field_name is None else cls.model_fields[info.field_name]
         if isinstance(value, bool) and field is not None and bool not in kinds_of(field):
-            raise ValueError(f"expected {' or '.join(sorted(k.__name__ for k in kinds_of(field)))}")
+            raise ValueError(f"expected {expected_of(field)}")
         return value
 
     @field_validator("*")

@@ -24,8 +24,8 @@ from textvae.errors import (
     DataError,
     NotFoundError,
     UsageError,
+    flag,
     option,
-    setting,
     worded,
 )
 from textvae.files.home import home_path
@@ -163,7 +163,8 @@ def _nothing_left(
         f"{corpus.n_dropped} too long{f', {held_out} held out' if held_out else ''})"
     )
     if corpus.n_dropped:
-        return f"{message}; increase {option('max_tokens')} or {setting('data.overlong', 'cut')}"
+        cut = worded("data.overlong=cut", "overlong='cut'")
+        return f"{message}; increase {flag('max_tokens')} or set {cut}"
     if part == "validation":
         share = worded("data.valid_fraction with --set", "valid_fraction")
         return f"{message}; name a file with {option('valid')}, or increase {share}"

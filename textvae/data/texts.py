@@ -133,7 +133,10 @@ def file_names(given: object, name: str = "texts") -> list[str] | None:
 
 
 def refuse_file_names(given: object, name: str = "texts") -> None:
-    """Raise UsageError for a list of names of existing files, where sentences are expected."""
+    """Raise UsageError for a list of names of files, where sentences or one name are expected.
+
+    Only single words with the ending of a data file count: any other word may be a sentence.
+    """
     if isinstance(given, list | tuple) and given and all(map(_is_data_file, given)):
         raise UsageError(
             f"{name} is a list of names of files ({shown(str(given[0]))}); give the name of one "
@@ -144,8 +147,9 @@ def refuse_file_names(given: object, name: str = "texts") -> None:
 def _is_data_file(item: object) -> bool:
     if isinstance(item, Path):
         return True
-    named = isinstance(item, str) and item.lower().endswith(_ENDINGS)
-    return named and os.path.isfile(expand_home(str(item)))
+    if not isinstance(item, str) or not item.lower().endswith(_ENDINGS):
+        return False
+    return len(item.split()) == 1 or os.path.isfile(expand_home(item))
 
 
 def _is_name(item: object) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from textvae.api import TextVAE
 from textvae.embedding.loading import Source, loaded
-from textvae.errors import DataError, InterruptedRun, NotFoundError, TextVAEError
+from textvae.errors import DataError, InterruptedRun, NotFoundError
 from textvae.files.home import home_path
 from textvae.saving.identity import fingerprint, folder_digests
 
@@ -72,7 +72,7 @@ def content_of(name: str) -> list[str] | None:
     A pipeline with `memory` names its cached vectors by the pickle of an estimator, so the pickle
     has to change with the model.
     """
-    with suppress(TextVAEError, OSError):
+    with suppress(OSError):
         return folder_digests(Path(name))
     return None
 

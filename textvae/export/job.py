@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from textvae.errors import UsageError, option, shown, worded
 from textvae.export import parts
 from textvae.export.table import Block, Extent
-from textvae.saving.identity import folder_digests
+from textvae.saving.identity import fingerprint
 
 if TYPE_CHECKING:
     from textvae.api import TextVAE
@@ -96,7 +96,8 @@ class Job:
     def identity(self, inputs: object) -> dict[str, Any]:
         """All that the vectors depend on, as JSON; `inputs` identifies the input."""
         return {
-            "model": folder_digests(self.vae.folder),
+            # Of the model in memory: its folder may hold another one meanwhile.
+            "model": fingerprint(self.vae.model, self.vae.encoder_tokenizer, self.vae.config.data),
             "input": inputs,
             "text_column": self.text_column,
             "label_column": self.label_column,

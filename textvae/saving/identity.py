@@ -8,7 +8,6 @@ from pathlib import Path
 
 from textvae.config import DataConfig
 from textvae.data.tokenizers import Tokenizer
-from textvae.errors import UsageError
 from textvae.files.names import (
     CONFIG_FILE,
     ENCODER_TOKENIZER_FILE,
@@ -42,14 +41,12 @@ def fingerprint(model: SentenceModel, encoder_tokenizer: Tokenizer, data: DataCo
     return digest.hexdigest()
 
 
-def folder_digests(folder: Path | None) -> list[str]:
+def folder_digests(folder: Path) -> list[str]:
     """A digest of each file of a model folder that determines what the model computes.
 
     Raises:
-        UsageError: the model was never saved.
+        OSError: a file is missing or cannot be read.
     """
-    if folder is None:
-        raise UsageError("the model was never saved; save it with save_pretrained, then load it")
     digests = []
     for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, ENCODER_TOKENIZER_FILE):
         if name == ENCODER_TOKENIZER_FILE and not (folder / name).is_file():
