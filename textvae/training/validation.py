@@ -144,4 +144,4 @@ def remedy(config: Config) -> str:
 
 
 def _tried(name: str, value: float) -> str:
-    return option(name, float(f"{value:g}"))
+    return option(name, int(value) if value.is_integer() else value)
