@@ -154,7 +154,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sentences: list[str])
 
 def test_a_list_of_names_is_taken_for_files_in_train(files: Path) -> None:
     place = str(files / "valid.txt")
-    for valid in ("valid.txt", ["valid.txt"], (Path("valid.txt"),), ["val*.txt"]):
+    lists = (["valid.txt"], (Path("valid.txt"),), ["val*.txt"], pd.Series(["valid.txt"]))
+    for valid in ("valid.txt", *lists, files.glob("valid.*")):
         trained = TextVAE.train("train.txt", valid=valid, **TINY)
         assert trained.config.data.valid in ((place,), (str(files / "val*.txt"),))
     trained = TextVAE.train(["train.txt", "valid.txt"], valid=FRAME["text"], **TINY)
@@ -168,8 +169,9 @@ def test_names_are_never_trained_on_as_sentences(sentences: list[str], vae: Text
     with pytest.raises(UsageError, match=r"train\.txt.* names a file"):
         TextVAE.train([*sentences, "train.txt"], **TINY)
     for call in (vae.evaluate, lambda given: vae.cluster(given, 1)):
-        with pytest.raises(UsageError, match="names of files"):
-            call(["train.txt"])
+        for names in (["train.txt"], ["traim.txt"], pd.Series(["train.txt"])):
+            with pytest.raises(UsageError, match="names of files"):
+                call(names)
 
 
 @pytest.mark.usefixtures("files")

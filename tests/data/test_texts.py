@@ -177,7 +177,7 @@ def test_a_list_of_names_is_taken_for_files(names: Any) -> None:
 
 
 @pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("texts", [[], ["a b"], ["what ?"], ["a *"], "a.txt", iter(["a.txt"])])
+@pytest.mark.parametrize("texts", [[], ["a b"], ["what ?"], ["a *"], ["a.txt, a b"]])
 def test_sentences_are_not_taken_for_files(texts: Any) -> None:
     assert file_names(texts) is None
 
@@ -195,7 +195,8 @@ def test_names_among_sentences_are_refused(mixed: Any) -> None:
 
 @pytest.mark.usefixtures("here")
 def test_a_list_of_files_is_refused_where_sentences_are_expected() -> None:
-    for names in (["a.txt"], [Path("b.csv"), "a.txt"], ["mistyped.txt"], ["with blank.txt"]):
+    given = (["a.txt"], [Path("b.csv"), "a.txt"], ["mistyped.txt"], ["with blank.txt"])
+    for names in (*given, pd.Series(["a.txt"]), np.array(["a.txt"])):
         with pytest.raises(UsageError, match="names of files"):
             refuse_file_names(names)
     refuse_file_names(["a.txt", "a b"])

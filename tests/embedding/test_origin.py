@@ -160,3 +160,13 @@ def test_a_signal_ends_a_cross_validation(
     said = [str(caught.value), *getattr(caught.value, "__notes__", [])]
     assert any("stopped at step 2; resume with: TextVAE.train" in line for line in said)
     assert ends is KeyboardInterrupt or caught.value.code == 143
+
+
+def test_a_copied_model_knows_its_folder_from_anywhere(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vae = TextVAE.from_pretrained("model")
+    saved = pickle.dumps(vae)
+    monkeypatch.chdir("/")
+    assert pickle.loads(saved).folder == folder
+    assert pickle.loads(saved).metrics == TextVAE.from_pretrained(folder).metrics != {}

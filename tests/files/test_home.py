@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from textvae import TextVAE
+from textvae.api import Row
+from textvae.config import Config
 from textvae.errors import UsageError
 from textvae.export import write_vectors
 from textvae.files.home import expand_home, home_path
@@ -51,12 +53,19 @@ def test_every_method_of_python_expands_it(home: Path) -> None:
     assert TextVAE.from_pretrained(Path("~/m")).kind == "vae"
     assert vae.evaluate("~/a.txt", samples=1).figures["n_sentences"] == 150
     assert write_vectors(vae, "~/a.txt", "~/v.npy").path == home / "v.npy"
+    rows = [Row(text, label) for text, label in zip("abcd" * 2, "xyxy" * 2, strict=True)]
+    vae.probe(rows, folds=2).fit_classifier().save("~/c.safetensors")
+    assert len(vae.classify("~/a.txt", "~/c.safetensors")) == 150
     vae.save_pretrained("~/copy")
     assert (home / "copy" / "config.json").is_file()
     tiny = {"hidden_size": 8, "embedding_size": 8, "latent_size": 2, "max_steps": 2}
     tiny |= {"device": "cpu", "tokenizer": "~/m/tokenizer.json"}
     TextVAE.train("~/a.txt", valid=["~/a.txt"], out="~/r", **tiny)
     assert (home / "r" / "config.json").is_file()
+    settings = Config.resolve(options={**tiny, "train": ("~/a.txt",), "cache_dir": "~/cache"})
+    TextVAE.train(config=settings, out=Path("~/s"))
+    assert (home / "s" / "config.json").is_file()
+    assert (home / "cache" / "corpora").is_dir()
     assert not list(Path().glob("*~*"))
 
 

@@ -531,7 +531,9 @@ class TextVAE:
 
     def __getstate__(self) -> dict[str, Any]:
         # The temporary folder of a run belongs to the object that its training returned.
-        return {**vars(self), "_temporary": None}
+        # Another place may have another model behind a relative name.
+        folder = None if self.folder is None else self.folder.absolute()
+        return {**vars(self), "folder": folder, "_temporary": None}
 
     def __sklearn_clone__(self) -> TextVAE:
         """Itself: estimators that hold one model share it, scikit-learn would copy the weights."""

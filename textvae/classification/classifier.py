@@ -19,6 +19,7 @@ from textvae.classification.linear import Linear, fit
 from textvae.classification.probes import moments
 from textvae.errors import DataError, ModelFormatError, NotFoundError, shown, worded
 from textvae.files.atomic import replacing
+from textvae.files.home import home_path
 from textvae.files.tensor_header import read_header
 from textvae.files.untrusted import parse_json, reason
 from textvae.models.sentence import Layer
@@ -59,7 +60,7 @@ class SentenceClassifier:
 
     def save(self, path: str | Path) -> None:
         """Write the file that `read_classifier` reads, completely or not at all."""
-        with replacing(Path(path)) as file:
+        with replacing(home_path(path)) as file:
             file.write(self.to_bytes())
 
     def to_bytes(self) -> bytes:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from textvae.errors import DataError
+from textvae.errors import DataError, UsageError
 from textvae.files.atomic import half_written
+from textvae.files.home import home_path
 
 _FOLDERS = ("corpora", "tokenizers")
 _OTHER_PLACE = "the environment variable TEXTVAE_CACHE or the setting data.cache_dir"
@@ -26,8 +27,8 @@ def cache_folder(cache_dir: str | Path | None = None) -> Path:
     """
     chosen = cache_dir or os.environ.get("TEXTVAE_CACHE") or Path("~", ".cache", "textvae")
     try:
-        folder = Path(chosen).expanduser()
-    except RuntimeError:  # a user without a home folder, as in a container
+        folder = home_path(chosen)
+    except UsageError:  # a user without a home folder, as in a container
         raise DataError(
             f"{chosen}: no such home folder; name a cache folder with {_OTHER_PLACE}"
         ) from None

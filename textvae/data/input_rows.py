@@ -37,8 +37,9 @@ def rows_from(
     if isinstance(sentences, str | Path):
         name = file_name(sentences)
         return open_rows([name], text_column=text_column, label_column=label_column)
+    items = items_of(sentences)
     refuse_file_names(sentences)
-    return _rows_of(items_of(sentences), sentences)
+    return _rows_of(items, sentences)
 
 
 def file_name(sentences: str | Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import types
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,9 +28,27 @@ def texts_of(given: object, name: str = "texts") -> list[str]:
         DataError: an item is missing or not a string; the message says which.
     """
     items = list(items_of(given, name))
+    _check_texts(items, given, name)
+    return items
+
+
+def texts_or_names(given: object, name: str) -> tuple[list[str] | None, list[str] | None]:
+    """(sentences, None) or (None, names of files) that a caller gave; see `file_names`.
+
+    Raises:
+        UsageError, DataError: as `texts_of` and `file_names`.
+    """
+    items = list(items_of(given, name))
+    names = file_names(items, name)
+    if names is not None:
+        return None, names
+    _check_texts(items, given, name)
+    return items, None
+
+
+def _check_texts(items: list[Any], given: object, name: str) -> None:
     for place, item in enumerate(items):
         check_text(item, place_of(given, place, name))
-    return items
 
 
 def one_text(given: object, name: str) -> str:
@@ -108,23 +127,21 @@ def kind_of(value: object) -> str:
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
-def file_names(given: object, name: str = "texts") -> list[str] | None:
+def file_names(items: list[Any], name: str = "texts") -> list[str] | None:
     """The names in a list of names of files, globs and data sets; None for a list of sentences.
 
     A list is one of names if each item is a `Path`, names an existing file, is a glob that matches
-    one, or is a single word with the ending of a data file or the start `hf:`. Only lists and
-    tuples can be.
+    one, or is a single word with the ending of a data file or the start `hf:`.
 
     Raises:
         UsageError: some items name existing data files, and others are sentences.
     """
-    if not isinstance(given, list | tuple) or not given:
+    if not items:
         return None
-    if all(map(_is_name, given)):
-        return [expand_home(os.fspath(item)) for item in given]
-    for item in given:
-        data_file = isinstance(item, str) and item.lower().endswith(_ENDINGS)
-        if isinstance(item, Path) or (data_file and os.path.isfile(item)):
+    if all(map(_is_name, items)):
+        return [expand_home(os.fspath(item)) for item in items]
+    for item in items:
+        if _is_data_file(item) and os.path.isfile(os.path.expanduser(item)):
             raise UsageError(
                 f"{name}: {shown(str(item))} names a file, but other items are sentences; give "
                 "either names of files or sentences"
@@ -137,9 +154,12 @@ def refuse_file_names(given: object, name: str = "texts") -> None:
 
     Only single words with the ending of a data file count: any other word may be a sentence.
     """
-    if isinstance(given, list | tuple) and given and all(map(_is_data_file, given)):
+    if not hasattr(given, "__getitem__") or isinstance(given, Mapping):
+        return  # an iterator, whose items are read once
+    items = list(itertools.islice(iter(given), 1000))  # type: ignore[call-overload]
+    if items and all(map(_is_data_file, items)):
         raise UsageError(
-            f"{name} is a list of names of files ({shown(str(given[0]))}); give the name of one "
+            f"{name} is a list of names of files ({shown(str(items[0]))}); give the name of one "
             "file or a glob, as a string"
         )
 

@@ -184,6 +184,8 @@ def sentences(given: Any) -> list[str]:
 
 def _column(given: Any) -> Any:
     """The one column of a frame or an array (N, 1); anything else as it is."""
+    if hasattr(given, "column_names"):  # a table of pyarrow or datasets, to be refused by its name
+        return given
     names = getattr(given, "columns", None)
     if names is not None and not callable(names) and hasattr(given, "shape"):
         if len(names) != 1:

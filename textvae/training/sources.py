@@ -10,7 +10,7 @@ from typing import Any
 
 from textvae.config import Config, DataConfig
 from textvae.data.sources import find_sources
-from textvae.data.texts import file_names, texts_of
+from textvae.data.texts import texts_or_names
 from textvae.errors import NotFoundError, UsageError, is_utf8, shown, worded
 from textvae.files.home import expand_home
 
@@ -33,14 +33,15 @@ def name_sources(
         )
     if valid_texts is not None and valid_texts is texts and isinstance(texts, Iterator):
         raise UsageError("texts and valid are one iterator, which is read once; give two lists")
-    sentences: dict[str, list[str] | None] = {}
+    sentences: dict[str, list[str] | None] = {"train": None, "valid": None}
     for field, name, given in (("train", "texts", texts), ("valid", "valid", valid_texts)):
-        found = [str(given)] if isinstance(given, str | Path) else file_names(given, name)
+        found = None
+        if isinstance(given, str | Path):
+            found = [str(given)]
+        elif given is not None:
+            sentences[field], found = texts_or_names(given, name)
         if found is not None:
             names[field] = tuple(found)
-        sentences[field] = None
-        if given is not None and found is None:
-            sentences[field] = texts_of(given, name)
     Config.validate_values({"data": names}, where="texts")
     data = config.data.model_copy(update=names)
     if sentences["train"] is None and not data.train:
