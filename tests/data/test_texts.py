@@ -177,7 +177,9 @@ def test_a_list_of_names_is_taken_for_files(names: Any) -> None:
 
 
 @pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("texts", [[], ["a b"], ["what ?"], ["a *"], ["a.txt, a b"]])
+@pytest.mark.parametrize(
+    "texts", [[], ["a b"], ["what ?"], ["a *"], ["~\0"], ["\0"], ["~"], ["a.txt, a b"]]
+)
 def test_sentences_are_not_taken_for_files(texts: Any) -> None:
     assert file_names(texts) is None
 

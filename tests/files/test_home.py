@@ -36,6 +36,9 @@ def test_the_home_folder_takes_the_place_of_the_tilde(home: Path) -> None:
     assert expand_home("a~/m") == "a~/m"
     assert home_path(Path("~/m")) == home / "m"
     assert home_path("~root/x") == Path(os.path.expanduser("~root/x"))
+    for odd in ("~\0/m", "~\ud800", "~\nx"):
+        with pytest.raises(UsageError, match="no home folder"):
+            home_path(odd)
     with pytest.raises(UsageError, match=r"no home folder ~nobody-here.*\./~nobody-here/m"):
         home_path("~nobody-here/m")
 

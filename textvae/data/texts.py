@@ -141,7 +141,7 @@ def file_names(items: list[Any], name: str = "texts") -> list[str] | None:
     if all(map(_is_name, items)):
         return [expand_home(os.fspath(item)) for item in items]
     for item in items:
-        if _is_data_file(item) and os.path.isfile(os.path.expanduser(item)):
+        if _is_data_file(item) and _is_file(item):
             raise UsageError(
                 f"{name}: {shown(str(item))} names a file, but other items are sentences; give "
                 "either names of files or sentences"
@@ -169,7 +169,14 @@ def _is_data_file(item: object) -> bool:
         return True
     if not isinstance(item, str) or not item.lower().endswith(_ENDINGS):
         return False
-    return len(item.split()) == 1 or os.path.isfile(expand_home(item))
+    return len(item.split()) == 1 or _is_file(item)
+
+
+def _is_file(item: str | Path) -> bool:
+    try:
+        return os.path.isfile(os.path.expanduser(item))
+    except ValueError:  # a NUL, or half of a surrogate pair
+        return False
 
 
 def _is_name(item: object) -> bool:
@@ -179,10 +186,11 @@ def _is_name(item: object) -> bool:
         return False
     if len(item.split()) == 1 and (item.lower().endswith(_ENDINGS) or item.startswith("hf:")):
         return True
-    path = os.path.expanduser(item)
+    if _is_file(item):
+        return True
     try:
-        return os.path.isfile(path) or (glob.has_magic(path) and bool(glob.glob(path)))
-    except ValueError:  # a NUL
+        return glob.has_magic(item) and bool(glob.glob(os.path.expanduser(item)))
+    except ValueError:
         return False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from textvae.errors import UsageError
+from textvae.errors import UsageError, shown
 
 
 def expand_home(path: str) -> str:
@@ -18,12 +18,16 @@ def expand_home(path: str) -> str:
     """
     if not path.startswith("~"):
         return path
-    found = os.path.expanduser(path)
+    try:
+        found = os.path.expanduser(path)
+    except ValueError:  # a NUL, or half of a surrogate pair
+        found = path
     if found.startswith("~"):
-        user = path.split(os.sep)[0]
+        shown_path = path if path.isprintable() else shown(path)
+        user = shown_path.split(os.sep)[0]
         raise UsageError(
-            f"{path}: no home folder {user}; for a file whose own name starts with ~, write "
-            f"./{path}"
+            f"{shown_path}: no home folder {user}; for a file whose own name starts with ~, write "
+            f"./{shown_path}"
         )
     return found
 
