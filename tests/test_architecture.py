@@ -17,7 +17,7 @@ import textvae
 # files inside one package may.
 ROWS = (
     ("errors",),
-    ("files", "gaussian", "number_format", "progress", "schedules"),
+    ("arguments", "files", "gaussian", "number_format", "progress", "schedules"),
     ("config", "randomness"),
     ("data",),
     ("models",),
@@ -112,5 +112,5 @@ def test_what_runs_no_model_does_not_import_torch() -> None:
 def test_a_model_needs_neither_what_trains_it_nor_the_models_of_transformers() -> None:
     loaded = imported_by("textvae.api")
     assert "torch" in loaded
-    assert loaded.isdisjoint({"transformers", "accelerate", "datasets", "sklearn"})
+    assert loaded.isdisjoint({"transformers", "accelerate", "datasets", "pandas", "sklearn"})
     assert not {name for name in loaded if name.startswith("textvae.training")}

@@ -5,7 +5,12 @@ A message says what is wrong, where, and what to try, in one line.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 _LONGEST_SHOWN = 100  # characters of a value in a message
+_ON_COMMAND_LINE: ContextVar[bool] = ContextVar("on_command_line", default=False)
 
 
 def shown(value: object) -> str:
@@ -14,7 +19,7 @@ def shown(value: object) -> str:
     >>> shown("a\\nb"), len(shown("a" * 1000))
     ("'a\\\\nb'", 100)
     """
-    text = repr(value)
+    text = repr(value).replace("\n", " ")  # of a Series, say, has lines
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
 
 
@@ -28,6 +33,41 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+@contextmanager
+def for_command_line() -> Iterator[None]:
+    """A block whose messages name options as the command line does, `--valid`, and not `valid=`."""
+    before = _ON_COMMAND_LINE.set(True)
+    try:
+        yield
+    finally:
+        _ON_COMMAND_LINE.reset(before)
+
+
+def worded(command_line: str, python: str) -> str:
+    """The wording for whoever reads the message: a user of the command line or of Python."""
+    return command_line if _ON_COMMAND_LINE.get() else python
+
+
+def flag(name: str) -> str:
+    """The name of an option in a message: `--max-tokens` or `max_tokens`."""
+    return worded(f"--{name.replace('_', '-')}", name)
+
+
+def option(name: str, value: object = ...) -> str:
+    """An option as a message names it, with its value if one is given.
+
+    >>> option("valid"), option("max_tokens", 64), option("truncate", True)
+    ('valid=...', 'max_tokens=64', 'truncate=True')
+    >>> with for_command_line():
+    ...     option("valid"), option("max_tokens", 64), option("truncate", True)
+    ('--valid', '--max-tokens 64', '--truncate')
+    """
+    if value is ... or value is True:
+        return worded(flag(name), f"{name}={'...' if value is ... else value}")
+    plain = value if isinstance(value, int | float) else str(value)
+    return worded(f"{flag(name)} {plain}", f"{name}={plain!r}")
 
 
 class TextVAEError(Exception):

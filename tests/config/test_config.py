@@ -152,7 +152,7 @@ def test_a_later_layer_takes_back_the_alternatives_of_what_it_gives(
         ("smal", "recipe 'smal': expected .*he2019-yahoo.*, did you mean 'small'"),
         ("", "recipe '': expected bowman2016, "),
         ("../recipes/small", "expected"),
-        ("mine.toml", "--config"),
+        ("mine.toml", "Config.resolve"),
     ],
 )
 def test_an_unknown_recipe_names_the_known_ones(name: str, message: str) -> None:

@@ -212,7 +212,7 @@ def test_a_first_line_that_may_be_a_sentence_is_not_lost(
     tmp_path: Path, suffix: str, content: str
 ) -> None:
     content = content.replace(",,", "\t\t") if suffix == ".tsv" else content
-    with pytest.raises(DataError, match=r":1: the first line, .*--text-column .*\.txt"):
+    with pytest.raises(DataError, match=r":1: the first line, .*text_column=.*\.txt"):
         read(tmp_path / f"a{suffix}", content)
     rows, _ = read(tmp_path / "a.txt", content)
     assert len(rows) == content.count("\n")

@@ -12,6 +12,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from random_models import WORDS, random_word_model, word_tokenizer
 from sklearn.base import clone
@@ -251,9 +252,10 @@ def test_without_a_model_fit_trains_one_that_a_pickle_keeps(sentences: list[str]
     [
         ("the dog", UsageError, "the string 'the dog'"),
         (pd.DataFrame({"a": TEXTS, "b": TEXTS}), UsageError, r"shape \(4, 2\)"),
-        (pd.Series(["the dog", None]), DataError, "row 1 is"),
-        ([b"the dog"], DataError, "row 0 is b'the dog'"),
-        (7, UsageError, r"int of shape \(\)"),
+        (pd.Series(["the dog", None]), DataError, r"X.iloc\[1\] is missing"),
+        ([b"the dog"], DataError, r"X\[0\] is b'the dog'"),
+        (pa.table({"a": TEXTS}), UsageError, r'table\["a"\]'),
+        (7, UsageError, "X is an int"),
     ],
 )
 def test_what_is_no_column_of_sentences_is_refused(

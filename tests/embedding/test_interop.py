@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import spearmanr
@@ -261,3 +262,19 @@ def test_a_language_model_is_refused_in_one_line(tiny_lm: Path) -> None:
     pytest.importorskip("sentence_transformers")
     with pytest.raises(UsageError, match="language model"):
         sentence_transformer(tiny_lm)
+
+
+def test_what_is_no_list_of_sentences_is_refused_by_name(encoder: Any) -> None:
+    frame = pd.DataFrame({"text": TEXTS})
+    np.testing.assert_array_equal(encoder.encode(list(frame["text"])), encoder.encode(TEXTS))
+    for given, way in (
+        (frame, r'df\["text"\]'),
+        (frame["text"], "a Series for one sentence; give list"),
+        (iter(TEXTS), r"list_iterator for one sentence; give list"),
+        ({"text": TEXTS}, r'\["text"\]'),
+    ):
+        with pytest.raises(UsageError, match=way):
+            encoder.encode(given)
+    for given in ([None], b"us !"):
+        with pytest.raises(DataError, match=r"texts\[0\]"):
+            encoder.encode(given)

@@ -77,7 +77,7 @@ def test_only_what_both_define_is_compared() -> None:
 def test_a_pair_has_one_text() -> None:
     """What one model cuts, or prepares otherwise, is another sentence with nats of its own."""
     a, short = candidate("a"), candidate("short", max_tokens=4)
-    with pytest.raises(DataError, match="--truncate"):
+    with pytest.raises(DataError, match="truncate=True"):
         compare([a, short], samples=2)
     found = compare([a, short], samples=2, truncate=True)
     assert found["models"][1]["n_truncated"] == 2
@@ -128,7 +128,7 @@ def test_progress_says_which_model() -> None:
 
 
 def test_a_comparison_without_samples_or_sentences_is_refused() -> None:
-    with pytest.raises(UsageError, match="samples 0"):
+    with pytest.raises(UsageError, match="samples=0"):
         compare([candidate("a")], samples=0)
     with pytest.raises(UsageError, match="subset of 0"):
         compare([candidate("a")], limit=0)

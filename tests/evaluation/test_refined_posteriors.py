@@ -162,5 +162,5 @@ def test_progress_and_refusals() -> None:
     for kind in ("ae", "lm"):
         with pytest.raises(UsageError, match="no posterior to refine"):
             evaluate(random_word_model(kind), word_tokenizer(), [Row("the")], refine_steps=2)
-    with pytest.raises(UsageError, match="--refine -1"):
+    with pytest.raises(UsageError, match="refine=-1"):
         evaluate(random_word_model(), word_tokenizer(), [Row("the")], refine_steps=-1)

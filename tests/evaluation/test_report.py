@@ -249,7 +249,7 @@ def test_blank_lines_are_counted_and_no_text_is_an_error() -> None:
     for nothing in ([], ["", " "]):
         with pytest.raises(DataError, match="no sentence"):
             evaluate(model, TOKENIZER, rows(nothing))
-    with pytest.raises(UsageError, match="samples 0"):
+    with pytest.raises(UsageError, match="samples=0"):
         evaluate(model, TOKENIZER, rows(), samples=0)
 
 
@@ -257,7 +257,7 @@ def test_long_sentences_are_refused_or_cut_and_counted() -> None:
     model = random_word_model(max_tokens=4, seed=1)
     texts = ["soup", "the cat sees", "the cat sees the dog", "the dog sees the"]
     long = [Row(text, log_prob=-1.0) for text in texts]
-    with pytest.raises(DataError, match=r"2 of 4 .*first: sentence 3, 6 tokens.*--truncate"):
+    with pytest.raises(DataError, match=r"2 of 4 .*first: sentence 3, 6 tokens.*truncate=True"):
         evaluate(model, TOKENIZER, long)
     report = evaluate(model, TOKENIZER, long, samples=3, truncate=True, per_sentence=True)
     cut = ["soup", "the cat sees", "the cat sees", "the dog sees"]

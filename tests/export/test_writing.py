@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from textvae import TextVAE
 from textvae.api import Watcher
 from textvae.errors import DataError, NotFoundError, UsageError
 from textvae.export import parts, stream_vectors, write_vectors
+from textvae.export.job import Job, Settings
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -45,7 +47,7 @@ def test_an_interrupted_call_continues(
         stopping_after(2, patch)
         with pytest.raises(KeyboardInterrupt):
             write_vectors(vae, reviews, out, watcher=watcher)
-    with pytest.raises(UsageError, match="--start-over"):
+    with pytest.raises(UsageError, match="start_over=True"):
         write_vectors(vae, reviews, out, layer="encoder", watcher=watcher)
     with monkeypatch.context() as patch:
         computed = stopping_after(-1, patch)
@@ -109,3 +111,20 @@ def test_another_model_in_the_same_folder_is_not_mixed_in(
             write_vectors(held, reviews, out)
     with pytest.raises(UsageError, match="another model"):
         write_vectors(TextVAE.from_pretrained(folder), reviews, out)
+
+
+def test_parts_belong_to_the_model_in_memory_and_not_to_its_folder(
+    tiny_vae: Path, tmp_path: Path
+) -> None:
+    """The folder of a model that was loaded may hold another one when the work begins."""
+    shutil.copytree(tiny_vae, tmp_path / "m")
+    vae = TextVAE.from_pretrained(tmp_path / "m")
+    job = Job(vae, "a.txt", None, None, Settings())
+    before = job.identity(None)
+    other = TextVAE.from_pretrained(tiny_vae)
+    next(other.model.encoder.parameters()).data.mul_(1.5)
+    other.save_pretrained(tmp_path / "m")
+    assert job.identity(None) == before
+    assert Job(other, "a.txt", None, None, Settings()).identity(None) != before
+    unsaved = TextVAE(vae.model, vae.tokenizer, vae.config)
+    assert Job(unsaved, "a.txt", None, None, Settings()).identity(None) == before

@@ -175,7 +175,7 @@ def test_a_disk_that_is_full_from_the_start_leaves_nothing_in_the_way(tmp_path: 
         train_model(tiny_config(max_steps=2), out, texts=TEXTS)
     assert failed.value.filename == str(out / "checkpoints" / "step-000000000")
     assert not hasattr(failed.value, "__notes__")  # nothing is saved: the same command again
-    with pytest.raises(UsageError, match="leave --resume out"):
+    with pytest.raises(UsageError, match="leave resume out"):
         train_model(tiny_config(max_steps=2), out, texts=TEXTS, resume=True)
     train_model(tiny_config(max_steps=2), out, texts=TEXTS)
     assert records(out)[-1]["step"] == 2

@@ -26,7 +26,7 @@ def test_a_run_that_diverges_ends_with_its_own_error_and_saves_no_nonsense(
         eval_steps=eval_steps,
     )
     out = tmp_path / "run"
-    with pytest.raises(DivergedError, match="lower --learning-rate") as diverged:
+    with pytest.raises(DivergedError, match="lower learning_rate") as diverged:
         train_model(config, out, texts=TEXTS)
     assert diverged.value.exit_code == 5
     assert "NaN" not in (out / "metrics.jsonl").read_text(encoding="utf-8")

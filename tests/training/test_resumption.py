@@ -25,7 +25,7 @@ from small_runs import (
 
 from textvae import TextVAE
 from textvae.config import Config
-from textvae.errors import DataError, InterruptedRun, UsageError
+from textvae.errors import DataError, InterruptedRun, UsageError, for_command_line
 from textvae.saving.folder import load_model
 from textvae.training.resume import how_to_resume
 from textvae.training.train import train_model
@@ -184,15 +184,20 @@ def test_another_tokenizer_is_refused_on_the_way(tmp_path: Path) -> None:
     train_model(tiny_config(max_steps=2), tmp_path / "run", texts=TEXTS)
     for change in ({"vocab_size": 290}, {"tokenizer": "word"}):
         config = tiny_config(max_steps=4, **change)
-        with pytest.raises(UsageError, match=f"--resume: {next(iter(change))} is "):
+        with pytest.raises(UsageError, match=f"resume=True: {next(iter(change))} is "):
             train_model(config, tmp_path / "run", texts=TEXTS, resume=True)
 
 
 def test_what_came_from_standard_input_is_asked_for_again(tmp_path: Path) -> None:
     config = tiny_config(train=("-",))
-    assert how_to_resume(config, tmp_path).endswith(f"--out {tmp_path} < THE_SAME_TEXT")
+    with for_command_line():
+        assert how_to_resume(config, tmp_path).endswith(f"--out {tmp_path} < THE_SAME_TEXT")
+    assert "stdin" in how_to_resume(config, tmp_path)
     config = tiny_config(train=("a.txt",))
-    assert how_to_resume(config, tmp_path).endswith(f"--resume --out {tmp_path}")
+    with for_command_line():
+        assert how_to_resume(config, tmp_path).endswith(f"--resume --out {tmp_path}")
+    call = f"TextVAE.train(out='{tmp_path}', resume=True)"
+    assert how_to_resume(config, tmp_path) == call
 
 
 def test_what_was_in_memory_is_asked_for_again(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_a_run_killed_in_its_first_moment_can_be_begun_again(
             with pytest.raises(Killed):
                 train_model(tiny_config(max_steps=1), out, texts=TEXTS)
         (out / ".experiment.toml.123.part").write_bytes(b"[data]")
-        with pytest.raises(UsageError, match="--overwrite" if number else "leave --resume out"):
+        with pytest.raises(UsageError, match="overwrite=True" if number else "leave resume out"):
             train_model(tiny_config(max_steps=1), out, texts=TEXTS, resume=True)
         train_model(tiny_config(max_steps=1), out, texts=TEXTS, overwrite=number == 1)
         assert not list(out.glob(".*.part"))

@@ -10,6 +10,7 @@ from small_runs import TEXTS, records, tiny_config
 from textvae import TextVAE
 from textvae.config import Config
 from textvae.data.rows import Row
+from textvae.errors import for_command_line
 from textvae.evaluation.report import evaluate
 from textvae.training.validation import collapse_warning
 
@@ -73,4 +74,7 @@ def test_the_advice_against_collapse_can_be_followed(
     options: dict[str, float], advice: str
 ) -> None:
     figures = {"z_gain": 0.0, "kl": 0.0}
-    assert advice in str(collapse_warning(figures, 1.0, 1.0, Config.resolve(options=options)))
+    config = Config.resolve(options=options)
+    with for_command_line():
+        assert advice in str(collapse_warning(figures, 1.0, 1.0, config))
+    assert "--" not in str(collapse_warning(figures, 1.0, 1.0, config))

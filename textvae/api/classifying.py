@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ from textvae.api.protocol import TextModel
 from textvae.data import input_rows
 from textvae.data.input_rows import Sentences, name_of
 from textvae.data.rows import Row
-from textvae.errors import DataError
+from textvae.errors import DataError, worded
+from textvae.files.home import home_path
 from textvae.models.sentence import Layer
 from textvae.progress import Watcher
 
@@ -120,13 +122,16 @@ def checked_classifier(
 
     path = "this classifier"
     if isinstance(classifier, str | Path):
-        path = str(classifier)
+        path, place = str(classifier), home_path(classifier)
         sizes = {layer: vae.vector_size(layer) for layer in get_args(Layer)}
-        classifier = read_classifier(Path(classifier), vector_size=sizes)
+        classifier = read_classifier(place, vector_size=sizes)
     if classifier.fingerprint != fingerprint(vae.model, vae.encoder_tokenizer, vae.config.data):
         model = name or str(vae.folder or "MODEL")
+        how = worded(
+            f"textvae probe {shlex.quote(model)} TRAIN --folds 10 --save FILE",
+            "vae.probe(TRAIN, folds=10).fit_classifier()",
+        )
         raise DataError(
-            f"{path} belongs to another model than {model}; train one for {model} with "
-            f"textvae probe {model} TRAIN --folds 10 --save FILE"
+            f"{path} belongs to another model than {model}; train one for {model} with {how}"
         )
     return classifier

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from textvae.api.encoding import encode_all, require_latent
 from textvae.api.protocol import TextModel
+from textvae.arguments import seed_of, whole_number
 from textvae.data.input_rows import Sentences, name_of, prepared_rows
 from textvae.data.rows import Row
-from textvae.errors import DataError
+from textvae.errors import DataError, worded
 from textvae.models.sentence import Layer
 from textvae.number_format import counted
 from textvae.progress import Watcher
@@ -128,7 +129,7 @@ def cluster(
     normalize: bool = False,
     text_column: str | None = None,
     label_column: str | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     watcher: Watcher | None = None,
 ) -> Clustering:
     """The clusters of sentences by k-means on their vectors, the largest first.
@@ -139,6 +140,7 @@ def cluster(
         sentences: a file, glob, `-` (stdin), `hf:` name, or sentences.
         nearest: sentences listed for each cluster.
         layer, normalize: as in `encode`.
+        seed: None takes a fresh one, which the result names.
 
     Raises:
         UsageError: k below 1, or a language model.
@@ -147,6 +149,8 @@ def cluster(
     from textvae.classification.task import warn_of_missing, warn_of_similar
     from textvae.latent import clusters as groups
 
+    k, seed = whole_number("k", k, least=1, example=8), seed_of(seed)
+    nearest = whole_number("nearest", nearest, least=0, example=5)
     require_latent(vae, "cluster", name)
     watcher = watcher or Watcher()
     rows = list(
@@ -162,8 +166,8 @@ def cluster(
     if not rows:
         raise DataError(f"{source}: no sentences in it")
     if k > len(rows):
-        n = counted(len(rows), "sentence")
-        raise DataError(f"{source}: {k:,} clusters need as many sentences, not {n}; lower -k")
+        n, lower = counted(len(rows), "sentence"), worded("-k", "k")
+        raise DataError(f"{source}: {k:,} clusters need as many sentences, not {n}; lower {lower}")
     warn_of_missing(source, rows, watcher.warn)
     warn_of_similar({row.label for row in rows if row.label is not None}, watcher.warn)
     texts = [row.text for row in rows]

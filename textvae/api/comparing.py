@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textvae.api.evaluating import Evaluation
+from textvae.api.evaluating import Evaluation, check_counts
 from textvae.api.loading import load_all
 from textvae.api.model import TextVAE
 from textvae.api.scorers import check_judged, check_scorer, quality_of, scorer_trainer
+from textvae.arguments import seed_of
 from textvae.data.input_rows import Sentences, name_of, prepared, require_text, rows_from
-from textvae.errors import UsageError
+from textvae.errors import UsageError, worded
 from textvae.progress import Say, Watcher
 
 if TYPE_CHECKING:
@@ -87,12 +88,13 @@ class Comparison:
         if len(rates) > 1:
             warn(
                 "the models do not read the same words as unknown, and an unknown word costs less "
-                "than the word itself: nll_iw is not comparable; see unk_rate in --json"
+                "than the word itself: nll_iw is not comparable; see unk_rate"
+                f"{worded(' in --json', '')}"
             )
 
 
 def compare(
-    models: Sequence[str | Path | TextVAE],
+    models: Sequence[str | Path | TextVAE] | str | Path | TextVAE,
     on: Sentences,
     *,
     samples: int = 100,
@@ -101,7 +103,7 @@ def compare(
     quality: int | None = None,
     scorer: str | Path | TextVAE | None = None,
     text_column: str | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     device: str = "auto",
     watcher: Watcher | None = None,
 ) -> Comparison:
@@ -121,7 +123,11 @@ def compare(
         UsageError: no model, one model twice, or a scorer without `quality`.
         DataError: sentences beyond a model's limit, unless `truncate`; no sentence with a text.
     """
+    seed = seed_of(seed)
+    check_counts(samples=samples, limit=limit, quality=quality)
     check_judged(scorer, {"quality": quality})
+    if isinstance(models, str | Path | TextVAE):
+        models = [models]
     if not models:
         raise UsageError("no model to compare: name one or more")
     loaded = load_all(models, device)

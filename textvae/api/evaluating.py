@@ -13,7 +13,9 @@ from textvae.api.scorers import (
     quality_of,
     scorer_trainer,
 )
+from textvae.arguments import seed_of, whole_number
 from textvae.data.input_rows import Sentences, name_of, prepared_rows, require_text
+from textvae.errors import flag
 from textvae.progress import Say, Watcher
 
 
@@ -47,10 +49,17 @@ class Evaluation:
         """Warn of an estimate that has not converged and of truncated sentences."""
         of = f"{name}: " if name else ""
         if self.figures.get("converged") is False:
-            warn(f"{of}nll_iw has not converged; use more --samples")
+            warn(f"{of}nll_iw has not converged; use more {flag('samples')}")
         if n := self.figures.get("n_truncated"):
             were = "sentence was" if n == 1 else "sentences were"
             warn(f"{of}{n:,} {were} too long and truncated")
+
+
+def check_counts(**numbers: int | None) -> None:
+    """Raise UsageError for a number that is neither None nor a whole number of 1 or more."""
+    for name, number in numbers.items():
+        if number is not None:
+            whole_number(name, number, least=1, example=100)
 
 
 def evaluate(
@@ -67,7 +76,7 @@ def evaluate(
     interpolations: int | None = None,
     refine: int | None = None,
     text_column: str | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     watcher: Watcher | None = None,
 ) -> Evaluation:
     """The figures of a model on held-out sentences, as `textvae evaluate` prints them.
@@ -86,6 +95,7 @@ def evaluate(
         interpolations: judge the paths between so many random pairs of the sentences too.
         refine: improve each posterior by so many gradient steps too.
         text_column: column of the text; None: as in training.
+        seed: None takes a fresh one.
         watcher: receives notes, warnings and progress.
 
     Raises:
@@ -93,6 +103,14 @@ def evaluate(
             has nothing to judge.
         DataError: no sentence with a text, or sentences beyond the limit unless `truncate`.
     """
+    seed = seed_of(seed)
+    check_counts(
+        samples=samples,
+        limit=limit,
+        quality=quality,
+        interpolations=interpolations,
+        refine=refine or None,
+    )
     check_judged(scorer, {"quality": quality, "interpolations": interpolations})
     if scorer is not None:
         check_scorer(scorer)

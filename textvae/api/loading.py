@@ -9,6 +9,7 @@ from pathlib import Path
 from textvae.api.encoding import require_latent
 from textvae.api.model import TextVAE
 from textvae.errors import UsageError
+from textvae.files.home import home_path
 
 
 def load_all(models: Sequence[str | Path | TextVAE], device: str = "auto") -> dict[str, TextVAE]:
@@ -51,7 +52,8 @@ def check_distinct(names: Sequence[str]) -> None:
     """Raise UsageError where two names mean one model."""
     seen: dict[str, str] = {}
     for name in names:
-        place = os.path.realpath(name) if os.path.isdir(name) else name
+        folder = home_path(name)
+        place = os.path.realpath(folder) if os.path.isdir(folder) else name
         if place in seen:
             same = "" if seen[place] == name else f", as {seen[place]}"
             raise UsageError(f"{name} is named twice{same}; name each model once")

@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from textvae.api import classifying, clustering, evaluating, probing
+from textvae.arguments import batch_size as checked_batch_size
+from textvae.arguments import distance, seed_of, whole_number
 from textvae.config import Config
 from textvae.data.batches import Tokens, by_length, collate, cut_to_limit
-from textvae.data.rows import check_characters, text_cleaner
+from textvae.data.rows import text_cleaner
+from textvae.data.texts import kind_of, one_text, texts_of
 from textvae.data.tokenizers import Tokenizer
 from textvae.decoding.generation import decode_batches, generate
 from textvae.decoding.settings import Sampling
@@ -28,7 +31,8 @@ from textvae.evaluation.likelihood import (
     log_likelihoods,
     posteriors,
 )
-from textvae.files.names import CARD_FILE, EXPERIMENT_FILE
+from textvae.files.home import home_path
+from textvae.files.names import CARD_FILE, CONFIG_FILE, EXPERIMENT_FILE
 from textvae.gaussian import DiagonalGaussian
 from textvae.latent.interpolation import Method, interpolate
 from textvae.models.device import choose_device, exact_float32
@@ -90,9 +94,9 @@ class TextVAE:
     @classmethod
     def train(
         cls,
-        texts: Iterable[str] | str | Path | None = None,
+        texts: Iterable[str | Path] | str | Path | None = None,
         *,
-        valid: Iterable[str] | str | Path | None = None,
+        valid: Iterable[str | Path] | str | Path | None = None,
         out: str | Path | None = None,
         recipe: str | None = None,
         config: Config | None = None,
@@ -104,7 +108,9 @@ class TextVAE:
         """The best model, by validation, of a training on `texts`.
 
         Args:
-            texts: sentences, or the name of a file, glob or `hf:` data set.
+            texts: sentences, or the name of a file, glob or `hf:` data set, or a list of names. A
+                list is one of names if each item is a `Path`, an existing file, a glob that
+                matches, or one word with the ending of a data file.
             valid: the same for validation; none: a share held out by a hash of the text.
             out: folder of the run; none: a temporary one, gone with the model that is returned.
             recipe: settings that come with textvae, e.g. `small`; see `textvae config show`.
@@ -114,9 +120,11 @@ class TextVAE:
             resume, overwrite: what to do with a folder that already holds a run: go on with it,
                 the names of its files and its settings being those that are not given here, or
                 delete it and begin anew.
+            options: configuration fields. `seed=None` takes a fresh seed, which experiment.toml
+                names.
 
         Raises:
-            UsageError: `out` holds something, or options contradict.
+            UsageError: `out` holds something, options contradict, or `texts` is a table.
             ConfigError: an unknown recipe or field, or a value outside what is allowed.
             DataError: there is no usable text.
         """
@@ -125,8 +133,13 @@ class TextVAE:
         partial = [*sorted(options), *(["recipe"] if recipe is not None else [])]
         if config is not None and partial:
             raise UsageError(f"give config or {partial[0]}=..., not both")
-        own = Path(out, EXPERIMENT_FILE) if out is not None and resume and recipe is None else None
+        if not isinstance(config, Config | None):
+            raise UsageError(f"config is {kind_of(config)}; give Config.resolve(file=...)")
+        out = None if out is None else home_path(out)
+        own = out / EXPERIMENT_FILE if out is not None and resume and recipe is None else None
         base = own if own is not None and own.is_file() else None
+        if "seed" in options and (options["seed"] is not None or base is None):
+            options["seed"] = seed_of(options["seed"])
         resolved = config or Config.resolve(recipe=recipe, file=base, options=options)
         temporary = tempfile.TemporaryDirectory(prefix="textvae-") if out is None else None
         folder = Path(temporary.name if temporary is not None else out or "")
@@ -156,9 +169,9 @@ class TextVAE:
             NotFoundError: there is neither.
             ModelFormatError: it is damaged or no textvae model.
         """
-        folder = Path(name)
+        folder = home_path(name)
         if not os.path.isdir(folder):  # which takes a name that is too long for one not there
-            folder = _download(str(name))
+            folder = _download(str(name), folder)
         loaded = load_model(folder, device=choose_device(device))
         experiment = own_file(folder, EXPERIMENT_FILE)
         if experiment.is_file():
@@ -187,14 +200,17 @@ class TextVAE:
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model into a folder that `from_pretrained` reads."""
+        folder = home_path(folder)
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is a file; a model needs a folder")
         save_model(
-            Path(folder),
+            folder,
             self.model,
             self.tokenizer,
             self.config.data,
             encoder_tokenizer=self.encoder_tokenizer,
         )
-        write_atomically(Path(folder) / EXPERIMENT_FILE, self.config.to_toml())
+        write_atomically(folder / EXPERIMENT_FILE, self.config.to_toml())
 
     def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
         """Upload the model to the Hugging Face hub; its address."""
@@ -262,7 +278,7 @@ class TextVAE:
 
     def encode(
         self,
-        texts: Sequence[str],
+        texts: Iterable[str],
         *,
         layer: Layer = "latent",
         normalize: bool = False,
@@ -273,6 +289,8 @@ class TextVAE:
         Sentences beyond the model's limit are cut; `overlong` counts them.
 
         Args:
+            texts: a list, an iterator, which is read once, an open text file, a Series or another
+                column; never a table or one string.
             layer: `latent` (D = Z), or `encoder`: the state before the bottleneck.
             normalize: give each vector the length 1.
 
@@ -284,7 +302,7 @@ class TextVAE:
 
     def embed(
         self,
-        texts: Sequence[str],
+        texts: Iterable[str],
         *,
         layer: Layer = "latent",
         normalize: bool = False,
@@ -309,6 +327,9 @@ class TextVAE:
         encoder = self._layer(layer)
         self._need_latent("encode")
         self._check_posterior_options(layer, normalize, with_variance, sample_seed is not None)
+        batch_size = checked_batch_size(batch_size)
+        first = whole_number("first", first, least=0, example=0)
+        sample_seed = None if sample_seed is None else seed_of(sample_seed, "sample_seed")
         ids, cut = self._cut_ids(texts)
         variances = None
         if with_variance or sample_seed is not None:
@@ -329,7 +350,7 @@ class TextVAE:
         """D, the dimensions of a vector of `encode`."""
         return self.encode([], layer=layer).shape[1]
 
-    def word_average(self, texts: Sequence[str], *, batch_size: int = 256) -> NDArray[np.float32]:
+    def word_average(self, texts: Iterable[str], *, batch_size: int = 256) -> NDArray[np.float32]:
         """The mean of the encoder's token embeddings of each sentence, (N, E).
 
         A baseline for what the vectors of `encode` know beyond the words.
@@ -338,34 +359,42 @@ class TextVAE:
             UsageError: the model is a language model.
         """
         self._need_latent("encode")
+        batch_size = checked_batch_size(batch_size)
         ids, _ = self._cut_ids(texts)
         return self._encoded(ids, batch_size, self.model.word_average).cpu().numpy()
 
-    def posterior(self, texts: Sequence[str], *, batch_size: int = 256) -> DiagonalGaussian:
+    def posterior(self, texts: Iterable[str], *, batch_size: int = 256) -> DiagonalGaussian:
         """q(z|x) of each sentence, shape (N, Z). The model must be a vae."""
         self._need_latent("encode")
+        batch_size = checked_batch_size(batch_size)
         ids, _ = self._cut_ids(texts)
         return DiagonalGaussian(*self._encoded(ids, batch_size, self._parameters).chunk(2, dim=-1))
 
-    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+    def token_ids(self, texts: Iterable[str]) -> list[list[int]]:
         """The tokens of each sentence as the encoder reads them, cut, without the end token."""
         return self._cut_ids(texts)[0]
 
-    def overlong(self, texts: Sequence[str]) -> int:
+    def overlong(self, texts: Iterable[str]) -> int:
         """How many of the texts exceed the model's limit and would be cut."""
         return len(self._cut_ids(texts)[1])
 
     # latent -> text
 
     def decode(
-        self, z: NDArray[np.floating] | Tensor, *, seed: int = 0, **decoding: Any
+        self, z: NDArray[np.floating] | Tensor, *, seed: int | None = 0, **decoding: Any
     ) -> list[str]:
         """A sentence for each vector (N, Z); greedy unless `decoding` says otherwise.
 
         `decoding` takes the fields of `Sampling`: temperature, top_k, top_p, beams, ...
         """
         self._need_latent("decode")
-        latents = torch.as_tensor(np.asarray(z) if not isinstance(z, Tensor) else z)
+        seed = seed_of(seed)
+        if not isinstance(z, Tensor):
+            try:
+                z = torch.from_numpy(np.array(z, dtype=np.float32))
+            except (TypeError, ValueError):
+                raise UsageError(f"z is {kind_of(z)}; expected vectors (N, Z) of numbers") from None
+        latents = z
         latents = latents.to(self.device, torch.float32)
         if latents.dim() != 2 or latents.size(1) != self.latent_size:
             raise UsageError(
@@ -378,7 +407,7 @@ class TextVAE:
         self,
         n: int,
         *,
-        seed: int = 0,
+        seed: int | None = 0,
         near: str | None = None,
         scale: float = 1.0,
         **decoding: Any,
@@ -386,6 +415,7 @@ class TextVAE:
         """`n` sentences from the prior, or near one sentence; sample i depends on (seed, i) only.
 
         Args:
+            seed: None takes a fresh one at each call, here and in every other method.
             near: vary this sentence: z = mean + scale * stddev * noise of its posterior (of an
                 ae: the spread of its codes stands in for the posterior's).
             scale: how far.
@@ -397,20 +427,22 @@ class TextVAE:
         self,
         n: int,
         *,
-        seed: int = 0,
+        seed: int | None = 0,
         near: str | None = None,
         scale: float = 1.0,
         batch_size: int = 256,
         **decoding: Any,
     ) -> Iterator[str]:
         """The sentences of `generate`, one by one, in bounded memory."""
-        if n < 0:
-            raise UsageError(f"n {n} must be 0 or more")
+        n, seed = whole_number("n", n, least=0, example=5), seed_of(seed)
+        scale, batch_size = distance("scale", scale), checked_batch_size(batch_size)
         settings = Sampling.from_options(default="sample", **decoding)
+        if near is None and scale != 1:
+            raise UsageError(f"scale {scale} has no effect without near, the sentence to vary")
         latents = None
         if near is not None:
             self._need_latent("generate near a sentence")
-            centre, spread = self._neighbourhood(near)
+            centre, spread = self._neighbourhood(one_text(near, "near"))
 
             def latents(noise: Tensor) -> Tensor:
                 return centre + scale * spread * noise
@@ -421,13 +453,19 @@ class TextVAE:
     # text -> text
 
     def reconstruct(
-        self, texts: Sequence[str], *, sample: bool = False, seed: int = 0, **decoding: Any
+        self,
+        texts: Iterable[str],
+        *,
+        sample: bool = False,
+        seed: int | None = 0,
+        **decoding: Any,
     ) -> list[str]:
         """Each sentence through the latent and back; greedy from the posterior mean.
 
         `sample` decodes a sample of the posterior instead, sentence i by (seed, i).
         """
         self._need_latent("reconstruct")
+        texts, seed = texts_of(texts), seed_of(seed)
         if sample:
             q = self.posterior(texts)
             noise = SampleStreams(seed, range(len(texts))).normal(self.latent_size)
@@ -439,13 +477,19 @@ class TextVAE:
     ) -> list[str]:
         """`steps` sentences on the way from one sentence's vector to another's, ends included."""
         self._need_latent("interpolate")
-        start, end = self.encode([a, b])
+        steps = whole_number("steps", steps, least=2, example=7)
+        start, end = self.encode([one_text(a, "a"), one_text(b, "b")])
         return self.decode(interpolate(start, end, steps, method=method), **decoding)
 
     # likelihood
 
     def log_likelihood(
-        self, texts: Sequence[str], *, samples: int = 100, seed: int = 0, truncate: bool = False
+        self,
+        texts: Iterable[str],
+        *,
+        samples: int = 100,
+        seed: int | None = 0,
+        truncate: bool = False,
     ) -> NDArray[np.float64]:
         """log p(x) of each sentence in nats, (N,): importance-weighted, exact for an lm.
 
@@ -458,8 +502,8 @@ class TextVAE:
         posterior = self.model.posterior
         if posterior is not None and not self.model.has_density:
             raise UsageError("an autoencoder has no density of text; train a vae or an lm")
-        if samples < 1:
-            raise UsageError(f"samples {samples} must be 1 or more; try 100")
+        samples, seed = whole_number("samples", samples, least=1, example=100), seed_of(seed)
+        texts = texts_of(texts)
         written = self._prepared(texts)
         decoder = self.model.decoder
         ids, cut = cut_to_limit(self.tokenizer.encode(written), decoder.max_tokens)
@@ -493,7 +537,9 @@ class TextVAE:
 
     def __getstate__(self) -> dict[str, Any]:
         # The temporary folder of a run belongs to the object that its training returned.
-        return {**vars(self), "_temporary": None}
+        # Another place may have another model behind a relative name.
+        folder = None if self.folder is None else self.folder.absolute()
+        return {**vars(self), "folder": folder, "_temporary": None}
 
     def __sklearn_clone__(self) -> TextVAE:
         """Itself: estimators that hold one model share it, scikit-learn would copy the weights."""
@@ -501,18 +547,12 @@ class TextVAE:
 
     # inside
 
-    def _prepared(self, texts: Sequence[str]) -> list[str]:
-        if isinstance(texts, str):
-            raise UsageError("expected a list of sentences, got one string; try [text]")
-        data = self.config.data
-        for place, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise DataError(f"texts[{place}] is {type(text).__name__}, not a string")
-            check_characters(f"texts[{place}]", "text", text)
+    def _prepared(self, texts: Iterable[str]) -> list[str]:
+        data, given = self.config.data, texts_of(texts)
         clean = text_cleaner(lowercase=data.lowercase, normalization=data.normalization)
-        return list(texts) if clean is None else [clean(text) for text in texts]
+        return given if clean is None else [clean(text) for text in given]
 
-    def _cut_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
+    def _cut_ids(self, texts: Iterable[str]) -> tuple[list[list[int]], list[int]]:
         """The tokens of each text for the encoder, cut to its limit; places of those cut."""
         ids = self.encoder_tokenizer.encode(self._prepared(texts))
         return cut_to_limit(ids, self.max_tokens_read)
@@ -582,8 +622,19 @@ class TextVAE:
             )
 
 
-def _download(name: str) -> Path:
-    """The local copy of a hub repository."""
+def _download(name: str, place: Path) -> Path:
+    """The local copy of a hub repository; `place` is the path that the name would be.
+
+    Raises:
+        NotFoundError: the hub has no such model, or the name is that of a file.
+    """
+    if os.path.exists(place):
+        raise NotFoundError(
+            f"{name} is a file; a model is a folder, the `out` of a training"
+            + (f": try {place.parent}" if (place.parent / CONFIG_FILE).is_file() else "")
+        )
+    if len(place.parts) > 2 or str(place).startswith((".", os.sep)):  # no id of the hub
+        raise NotFoundError(f"{name}: no such folder")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from textvae.api.encoding import average_all, encode_all, require_latent
 from textvae.api.protocol import TextModel
+from textvae.arguments import seed_of, whole_number
 from textvae.data.input_rows import Sentences
-from textvae.errors import UsageError
+from textvae.errors import UsageError, option, shown, worded
 from textvae.models.sentence import Layer
 from textvae.number_format import counted, human
 from textvae.progress import Progress, Watcher
@@ -126,7 +127,7 @@ def probe(
     without_duplicates: bool = False,
     text_column: str | None = None,
     label_column: str | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     watcher: Watcher | None = None,
 ) -> Probe:
     """How well linear classifiers on a model's vectors predict labels, beside baselines.
@@ -142,6 +143,7 @@ def probe(
         seeds: draws of each number; None: 5.
         folds: cross-validate `train`.
         layer, normalize: as in `encode`.
+        seed: None takes a fresh one, which the result names.
         without_duplicates: leave out test texts that also occur in training.
 
     Raises:
@@ -151,10 +153,16 @@ def probe(
     from textvae.classification.task import check_design, read_task
     from textvae.classification.task import without_duplicates as dropped
 
+    seed = seed_of(seed)
+    for argument, number, least in (("seeds", seeds, 1), ("folds", folds, 2)):
+        if number is not None:
+            whole_number(argument, number, least=least, example=5)
     check_design(train, test, folds, seeds)
     watcher = watcher or Watcher()
     name = str(vae.folder or "model") if name is None else name
     models = _models(vae, name, against or {})
+    if isinstance(labels, int | str):
+        labels = [labels]  # type: ignore[list-item]  # checked as the items of a list are
     if labels is None:
         labels = SIZES if folds is None else (ALL,)
     task = read_task(
@@ -227,25 +235,34 @@ def _usable_sizes(labels: Sequence[Size], task: Task, watcher: Watcher) -> list[
     """
     from textvae.classification import probes
 
-    numbers = sorted({size for size in labels if size != ALL})
-    if any(size < 1 for size in numbers):
-        raise UsageError(f"--labels {numbers[0]}: expected numbers above 0 and `all`")
+    numbers = sorted({_size(size) for size in labels if size != ALL})
     sizes: list[int | None] = [*numbers, *([None] if ALL in labels else [])]
     kept, left_out = probes.usable_sizes(sizes, task.splits)
     if left_out:
         n = counted(min(len(split.train) for split in task.splits), "sentence")
         said = ", ".join(map(human, left_out))
         if not kept:
-            raise UsageError(f"--labels {said}: only {n} to train on; use fewer, or `all`")
+            raise UsageError(
+                f"{worded('--labels ', 'labels=')}{said}: only {n} to train on; use fewer, or `all`"
+            )
         watcher.note(f"left out: {said} labels; only {n} to train on")
     return kept
+
+
+def _size(size: object) -> int:
+    try:
+        return whole_number("labels", size, least=1, example=100)
+    except UsageError:
+        raise UsageError(
+            f"labels {shown(size)}: expected whole numbers above 0 and `all`"
+        ) from None
 
 
 def _note_duplicates(task: Task, dropped: bool, watcher: Watcher) -> None:
     """Say how many test texts stand among the training texts."""
     if task.n_duplicates:
         n, texts = human(task.n_duplicates), counted(task.n_test, "test text")
-        what = "left out" if dropped else "--without-duplicates leaves them out"
+        what = "left out" if dropped else f"{option('without_duplicates', True)} leaves them out"
         occur = "occurs" if task.n_duplicates == 1 else "occur"
         watcher.note(f"{n} of {texts} also {occur} in training: {what}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -36,7 +36,7 @@ class TextModel(Protocol):
     folder: Path | None
 
     @classmethod
-    def train(cls, texts: Sequence[str], *, config: Config) -> TextModel:
+    def train(cls, texts: Iterable[str], *, config: Config) -> TextModel:
         """The model that a training on `texts` gives."""
 
     @property
@@ -53,7 +53,7 @@ class TextModel(Protocol):
 
     def embed(
         self,
-        texts: Sequence[str],
+        texts: Iterable[str],
         *,
         layer: Layer = "latent",
         normalize: bool = False,
@@ -62,7 +62,7 @@ class TextModel(Protocol):
     ) -> Vectors:
         """The vectors of sentences."""
 
-    def word_average(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def word_average(self, texts: Iterable[str]) -> NDArray[np.float32]:
         """The mean of the token embeddings of each sentence, (N, E)."""
 
     def vector_size(self, layer: Layer = "latent") -> int:
@@ -72,6 +72,6 @@ class TextModel(Protocol):
         """A sentence for each vector, (N, Z)."""
 
     def log_likelihood(
-        self, texts: Sequence[str], *, truncate: bool = False
+        self, texts: Iterable[str], *, truncate: bool = False
     ) -> NDArray[np.float64]:
         """log p(x) of each sentence in nats, (N,)."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from textvae.api.protocol import TextModel
 from textvae.config import Config, DataConfig
 from textvae.data.readers import hash_fraction, open_rows
-from textvae.errors import NotFoundError, UsageError
+from textvae.errors import NotFoundError, UsageError, flag, option, worded
 from textvae.evaluation.perplexity import Scorer
 from textvae.files.names import TOKENIZER_FILE
 from textvae.progress import Say
@@ -23,15 +23,18 @@ Trainer = Callable[..., TextModel]  # of texts, with config=..., as `TextVAE.tra
 def check_judged(scorer: object, judged: Mapping[str, int | None]) -> None:
     """Raise UsageError where a scorer has nothing to judge; `judged` has numbers by option."""
     if scorer is not None and all(number is None for number in judged.values()):
-        options = " or ".join(f"--{option} N" for option in judged)
-        raise UsageError(f"--scorer has nothing to judge; add {options}")
+        options = " or ".join(worded(f"--{name} N", f"{name}=N") for name in judged)
+        raise UsageError(f"{flag('scorer')} has nothing to judge; add {options}")
 
 
 def check_scorer(lm: TextModel, name: object = None) -> None:
     """Raise UsageError where the scorer is not a language model."""
     if lm.model.posterior is not None:
         name = name or lm.folder or "given"
-        raise UsageError(f"--scorer {name} is of the kind {lm.kind}; train one with --model lm")
+        raise UsageError(
+            f"{worded('--scorer', 'the scorer')} {name} is of the kind {lm.kind}; train one with "
+            f"{option('model', 'lm')}"
+        )
 
 
 def quality_of(

@@ -17,8 +17,9 @@ from safetensors.numpy import save
 
 from textvae.classification.linear import Linear, fit
 from textvae.classification.probes import moments
-from textvae.errors import DataError, ModelFormatError, NotFoundError, shown
+from textvae.errors import DataError, ModelFormatError, NotFoundError, shown, worded
 from textvae.files.atomic import replacing
+from textvae.files.home import home_path
 from textvae.files.tensor_header import read_header
 from textvae.files.untrusted import parse_json, reason
 from textvae.models.sentence import Layer
@@ -59,7 +60,7 @@ class SentenceClassifier:
 
     def save(self, path: str | Path) -> None:
         """Write the file that `read_classifier` reads, completely or not at all."""
-        with replacing(Path(path)) as file:
+        with replacing(home_path(path)) as file:
             file.write(self.to_bytes())
 
     def to_bytes(self) -> bytes:
@@ -110,8 +111,14 @@ def read_classifier(path: Path, *, vector_size: Mapping[Layer, int]) -> Sentence
         ModelFormatError: it is damaged, inconsistent, or not a classifier.
         DataError: the model's vectors have other dimensions.
     """
+    if os.path.isdir(path):
+        raise NotFoundError(f"{path} is a folder; a classifier is a file, such as c.safetensors")
     if not os.path.isfile(path):  # false also for a name that is too long
-        raise NotFoundError(f"{path}: no such file; textvae probe --save writes classifiers")
+        raise NotFoundError(
+            f"{path}: no such file; "
+            f"{worded('textvae probe --save', 'probe(...).fit_classifier().save(path)')} writes "
+            "classifiers"
+        )
     if path.stat().st_size > _MAX_BYTES:
         raise ModelFormatError(
             f"{path}: {path.stat().st_size:,} bytes, a classifier has at most {_MAX_BYTES:,}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textvae.data.doubts import missing_labels
 from textvae.data.input_rows import Sentences, name_of, rows_from
-from textvae.errors import DataError, UsageError, shown
+from textvae.errors import DataError, UsageError, flag, option, shown, worded
 from textvae.number_format import counted, human
 from textvae.progress import Remarks, Say
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from textvae.classification.probes import Split
     from textvae.data.rows import Row
 
+ROWS = "[Row(text, label) for text, label in zip(texts, labels)], Row from textvae.api"
 FEW_CLASSES = 20  # up to so many labels are taken for classes, however few the rows
 
 
@@ -49,15 +51,25 @@ def check_design(
 ) -> None:
     """Raise UsageError unless there is either a test or a number of folds."""
     if test is None and folds is None:
-        raise UsageError("TEST is missing: name a file, or cross-validate TRAIN with --folds 10")
+        names = worded("TEST", "test"), worded("TRAIN", "train")
+        raise UsageError(
+            f"{names[0]} is missing: name a file, or cross-validate {names[1]} with "
+            f"{option('folds', 10)}"
+        )
     if test is not None and folds is not None:
         raise UsageError(
-            f"--folds {folds} tests on parts of TRAIN; leave out --folds or {name_of(test)}"
+            f"{option('folds', folds)} tests on parts of {worded('TRAIN', 'train')}; leave out "
+            f"{worded(f'--folds or {name_of(test)}', 'folds or test')}"
         )
     if folds is not None and seeds is not None:
-        raise UsageError("--seeds does not apply with --folds, which vary the test; leave it out")
-    if train == "-" and test == "-":
-        raise UsageError("TRAIN and TEST cannot both be stdin")
+        seeds_of, of_folds = flag("seeds"), flag("folds")
+        raise UsageError(
+            f"{seeds_of} does not apply with {of_folds}, which vary the test; leave it out"
+        )
+    if all(isinstance(source, str) and source == "-" for source in (train, test)):
+        raise UsageError(f"{worded('TRAIN and TEST', 'train and test')} cannot both be stdin")
+    if test is train and isinstance(train, Iterator):
+        raise UsageError("train and test are one iterator, which is read once; give two lists")
 
 
 def read_task(
@@ -127,15 +139,24 @@ def read_labelled(
         DataError: no row has one.
     """
     name = name_of(source)
+    in_memory = not isinstance(source, str | Path)
     columns = {"text_column": text_column, "label_column": label_column}
-    rows = list(rows_from(source, **columns, remarks=remarks))
+    try:
+        rows = list(rows_from(source, **columns, remarks=remarks))
+    except UsageError as error:
+        if not in_memory:
+            raise
+        raise UsageError(f"{error}; with labels: {ROWS}") from None
     kept = [row for row in rows if row.label is not None]
     if not rows:
         raise DataError(f"{name}: no sentences in it; expected a header and labelled sentences")
+    if not kept and in_memory:
+        raise DataError(f"{name}: no sentence has a label; give rows: {ROWS}")
     if not kept:
         raise DataError(
             f"{name}: no label in {counted(len(rows), 'line')}; expected .tsv, .csv, .jsonl or "
-            ".parquet with a column `label`, or one that --label-column names"
+            ".parquet with a column `label`, or one that "
+            f"{flag('label_column')} names"
         )
     if len(kept) < len(rows):
         n, of = human(len(rows) - len(kept)), counted(len(rows), "line")
@@ -162,7 +183,7 @@ def check_classes(name: str, rows: Sequence[Row]) -> None:
         kind = "distinct fractional numbers" if is_quantity(known) else "distinct labels"
         raise DataError(
             f"{name}: column has {len(known):,} {kind} in {len(rows):,} rows; is it a class "
-            "column? Choose another with --label-column, or group the values"
+            f"column? Choose another with {option('label_column')}, or group the values"
         )
 
 

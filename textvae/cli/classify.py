@@ -9,6 +9,7 @@ import typer
 
 from textvae.cli import options
 from textvae.cli.output import Output
+from textvae.files.home import home_path
 
 EXAMPLES = (
     "textvae classify runs/mine sentiment.safetensors sentences.txt",
@@ -19,7 +20,10 @@ EXAMPLES = (
 def classify(
     model: options.Model,
     classifier: Annotated[
-        Path, typer.Argument(metavar="CLASSIFIER", help="File from textvae probe --save.")
+        Path,
+        typer.Argument(
+            parser=home_path, metavar="CLASSIFIER", help="File from textvae probe --save."
+        ),
     ],
     file: options.TextFile = "-",
     text_column: options.TextColumn = None,

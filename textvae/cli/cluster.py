@@ -10,6 +10,7 @@ import typer
 from textvae.cli import options
 from textvae.cli.output import Output
 from textvae.cli.reports import whatever_happens
+from textvae.files.home import home_path
 from textvae.number_format import human
 
 EXAMPLES = (
@@ -31,7 +32,12 @@ def cluster(
     normalize: options.Normalize = False,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="X", help="Write each line's cluster to X (.csv or .jsonl)."),
+        typer.Option(
+            "--out",
+            parser=home_path,
+            metavar="X",
+            help="Write each line's cluster to X (.csv or .jsonl).",
+        ),
     ] = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,

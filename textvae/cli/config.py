@@ -10,6 +10,7 @@ import typer
 from textvae.cli import options
 from textvae.cli.config_options import ConfigurableCommand, accepts_configuration
 from textvae.cli.output import Output
+from textvae.files.home import home_path
 
 SHOW_EXAMPLES = (
     "textvae config show --model lm --set training.patience=5 > experiment.toml",
@@ -50,7 +51,9 @@ def show(
 
 @app.command("check", epilog=options.examples(CHECK_EXAMPLES))
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A configuration in TOML.")],
+    file: Annotated[
+        Path, typer.Argument(parser=home_path, metavar="FILE", help="A configuration in TOML.")
+    ],
     recipe: options.Recipe = None,
     quiet: options.Quiet = False,
 ) -> None:

@@ -10,6 +10,7 @@ import typer
 from textvae.cli import options
 from textvae.cli.output import Output
 from textvae.errors import UsageError
+from textvae.files.home import home_path
 from textvae.number_format import counted
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def embed(
         Path | None,
         typer.Option(
             "--out",
+            parser=home_path,
             metavar="X",
             help="X ends in .npy .npz .csv .jsonl .parquet .safetensors; or --json.",
         ),

@@ -39,7 +39,7 @@ from textvae.cli.output import (
     say,
     settle_stdout,
 )
-from textvae.errors import InterruptedRun, TextVAEError
+from textvae.errors import InterruptedRun, TextVAEError, for_command_line
 
 USAGE = 2
 UNEXPECTED = 1
@@ -106,6 +106,11 @@ def main() -> NoReturn:
 def run(arguments: Sequence[str] | None = None) -> int:
     """The exit code of `textvae ARGUMENTS`; None: the arguments in `sys.argv`."""
     prepare_streams()
+    with for_command_line():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         result = get_command(app).main(
             arguments if arguments is None else list(arguments),

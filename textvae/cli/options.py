@@ -10,6 +10,7 @@ import typer
 
 from textvae.cli.output import say
 from textvae.errors import UsageError, shown
+from textvae.files.home import home_path
 
 
 def examples(lines: Sequence[str]) -> str:
@@ -105,10 +106,13 @@ ScorerModel = Annotated[
 ]
 ReportFile = Annotated[
     Path | None,
-    typer.Option("--out", metavar="FILE", help="Write the report to this file, as JSON."),
+    typer.Option(
+        "--out", parser=home_path, metavar="FILE", help="Write the report to this file, as JSON."
+    ),
 ]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE.toml", help="Configuration file.")
+    Path | None,
+    typer.Option("--config", parser=home_path, metavar="FILE.toml", help="Configuration file."),
 ]
 
 # Listed for the help of commands; a test compares them with the files, which pydantic reads.

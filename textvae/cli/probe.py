@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from textvae.cli.output import Output
 from textvae.cli.reports import whatever_happens, write_json
 from textvae.errors import UsageError
 from textvae.files.destination import check_folder
+from textvae.files.home import home_path
 from textvae.number_format import counted, human
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ def probe(
         Path | None,
         typer.Option(
             "--save",
+            parser=home_path,
             metavar="FILE.safetensors",
             help="Save the classifier of all of TRAIN, for textvae classify.",
         ),
@@ -136,7 +139,7 @@ def probe(
         print_report(found, output)
     if save is not None:
         output.note(f"classifier of {counted(found.n_train, 'label')} in {save}")
-        output.note(f"try: textvae classify {model} {save} FILE")
+        output.note(f"try: textvae classify {shlex.quote(model)} {shlex.quote(str(save))} FILE")
 
 
 def parsed_sizes(text: str) -> list[Size]:
@@ -163,7 +166,7 @@ def check_files(train: str, test: str | None, save: Path | None, out: Path | Non
     if save is not None:
         if save.suffix.lower() != SUFFIX:
             raise UsageError(f"--save {save}: the name must end in {SUFFIX}")
-        check_folder(save, *inputs, option="--save")
+        check_folder(save, *inputs, name="save")
     if out is not None:
         check_folder(out, *inputs)
 

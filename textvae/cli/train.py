@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ from textvae.cli import options
 from textvae.cli.config_options import accepts_configuration
 from textvae.cli.output import Output
 from textvae.errors import NotFoundError, UsageError
+from textvae.files.home import home_path
 from textvae.files.names import EXPERIMENT_FILE
 
 if TYPE_CHECKING:
@@ -36,7 +38,10 @@ def train(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder for the model. Required.")
+        Path | None,
+        typer.Option(
+            "--out", parser=home_path, metavar="DIR", help="Folder for the model. Required."
+        ),
     ] = None,
     recipe: options.Recipe = None,
     config: options.ConfigFile = None,
@@ -125,7 +130,8 @@ def run_training(
         api.train(config, out, reporter=reporter, resume=resume, overwrite=overwrite)
     finally:
         reporter.close()
+    name = shlex.quote(str(out))
     output.note(f"the model is in {out}")
-    output.note(f"try: textvae generate {out} -n 5")
+    output.note(f"try: textvae generate {name} -n 5")
     if config.model.model != "lm":
-        output.note(f'     textvae interpolate {out} "one sentence" "another one"')
+        output.note(f'     textvae interpolate {name} "one sentence" "another one"')

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from textvae.config.messages import all_fields, section_of, suggestion
 from textvae.config.schema import SECTIONS, WITHOUT_TARGET
-from textvae.errors import ConfigError, NotFoundError, shown
+from textvae.errors import ConfigError, NotFoundError, shown, worded
+from textvae.files.home import home_path
 from textvae.files.untrusted import parse_toml, read_text, reason, shown_name
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def parse_assignment(text: str) -> tuple[str, str, Any]:
     section, dot, key = target.strip().partition(".")
     if not equals or not dot or section not in SECTIONS:
         raise ConfigError(
-            f"--set {shown(text)}: expected section.key=value, where section is one of "
-            f"{', '.join(SECTIONS)}"
+            f"{worded('--set ', '')}{shown(text)}: expected section.key=value, where section is "
+            f"one of {', '.join(SECTIONS)}"
         )
     try:
         value = parse_toml(f"value = {raw}")["value"]
@@ -76,7 +77,8 @@ def read_recipe(name: str) -> dict[str, Any]:
     """
     known = recipe_names()
     if name not in known:
-        own = "; use --config for a file of your own" if name.endswith(".toml") else ""
+        own_file = worded("--config", "config=Config.resolve(file=...)")
+        own = f"; use {own_file} for a file of your own" if name.endswith(".toml") else ""
         raise ConfigError(
             f"recipe {shown(name)}: expected {', '.join(known)}{suggestion(name, known)}{own}"
         )
@@ -108,7 +110,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         ConfigError: the file cannot be read, is not TOML, or has a value outside any section.
     """
     try:
-        values = parse_toml(read_text(Path(path)))
+        values = parse_toml(read_text(home_path(path)))
     except FileNotFoundError:
         raise NotFoundError(f"{path}: no such configuration file") from None
     except ValueError as error:

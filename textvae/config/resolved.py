@@ -14,6 +14,7 @@ from textvae.config.schema import (
     NEEDS_LATENT,
     NEEDS_POSTERIOR,
     NEEDS_READER,
+    SECTIONS,
     WITHOUT_TARGET,
     DataConfig,
     ModelConfig,
@@ -21,8 +22,10 @@ from textvae.config.schema import (
     Section,
     TokenizerConfig,
     TrainingConfig,
+    expected_of,
+    kinds_of,
 )
-from textvae.errors import ConfigError
+from textvae.errors import ConfigError, shown
 
 
 class Config(Section):
@@ -106,7 +109,12 @@ class Config(Section):
         given: dict[str, dict[str, Any]] = {}
         for name, value in (options or {}).items():
             if value is not None:
-                given.setdefault(section_of(name), {})[name] = value
+                section = section_of(name)
+                field = SECTIONS[section].model_fields[name]
+                if isinstance(value, str) and str not in kinds_of(field):  # pydantic would convert
+                    wanted = expected_of(field)
+                    raise ConfigError(f"options: {name} = {shown(value)}: expected {wanted}")
+                given.setdefault(section, {})[name] = value
         for assignment in assignments:
             section, key, value = parse_assignment(assignment)
             given.setdefault(section, {})[key] = value

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from textvae.errors import is_utf8, shown
 
@@ -26,10 +27,42 @@ NEEDS_LATENT = ("bag_of_words_weight", "mmd_weight", "adversarial_weight", "cont
 NEEDS_READER = ("noise_drop", "noise_blank", "noise_substitute", "noise_shuffle")
 
 
+def kinds_of(field: FieldInfo) -> set[type]:
+    """The types of the values of a field: str for a choice of words or a list of them."""
+    found: set[type] = set()
+    left: list[Any] = [field.annotation]
+    while left:
+        kind = left.pop()
+        if get_origin(kind) is Literal:
+            found |= {type(value) for value in get_args(kind)}
+        elif get_origin(kind) is Annotated:
+            left.append(get_args(kind)[0])
+        elif get_args(kind):
+            left += get_args(kind)
+        elif isinstance(kind, type) and kind is not type(None):
+            found.add(kind)
+    return found
+
+
+def expected_of(field: FieldInfo) -> str:
+    """What a message says of the values of a field."""
+    names = {bool: "True or False", float: "a number", int: "a whole number", str: "a text"}
+    return " or ".join(sorted(names[kind] for kind in kinds_of(field)))
+
+
 class Section(BaseModel):
     """A section of the configuration: immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        # pydantic would read True as 1.
+        field = None if info.field_name is None else cls.model_fields[info.field_name]
+        if isinstance(value, bool) and field is not None and bool not in kinds_of(field):
+            raise ValueError(f"expected {expected_of(field)}")
+        return value
 
     @field_validator("*")
     @classmethod

@@ -6,13 +6,16 @@ import hashlib
 import json
 import os
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from textvae.errors import DataError
+from textvae.errors import DataError, UsageError
 from textvae.files.atomic import half_written
+from textvae.files.home import home_path
 
 _FOLDERS = ("corpora", "tokenizers")
+_OTHER_PLACE = "the environment variable TEXTVAE_CACHE or the setting data.cache_dir"
 _NAMES = r"[0-9a-f]{32}\.(arrow|json)"
 
 
@@ -24,20 +27,33 @@ def cache_folder(cache_dir: str | Path | None = None) -> Path:
     """
     chosen = cache_dir or os.environ.get("TEXTVAE_CACHE") or Path("~", ".cache", "textvae")
     try:
-        folder = Path(chosen).expanduser()
-    except RuntimeError:  # a user without a home folder, as in a container
+        folder = home_path(chosen)
+    except UsageError:  # a user without a home folder, as in a container
         raise DataError(
-            f"{chosen}: no such home folder; set a cache folder with TEXTVAE_CACHE or "
-            "data.cache_dir"
+            f"{chosen}: no such home folder; name a cache folder with {_OTHER_PLACE}"
         ) from None
     try:
         for name in _FOLDERS:
             (folder / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"{folder}: cannot create the cache folder: {error.strerror}") from None
+        raise DataError(
+            f"{folder}: cannot create the cache folder: {error.strerror}; name another one with "
+            f"{_OTHER_PLACE}"
+        ) from None
     except ValueError as error:  # a NUL in the name
         raise DataError(f"{folder}: cannot create the cache folder: {error}") from None
     return folder
+
+
+@contextmanager
+def advising(folder: Path) -> Iterator[None]:
+    """A block in which an OSError about a file in the cache folder says how to name another one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None and folder in Path(os.fsdecode(error.filename)).parents:
+            error.add_note(f"name another cache folder with {_OTHER_PLACE}")
+        raise
 
 
 def holds_cache(path: Path, cache_dir: str | Path | None = None) -> bool:

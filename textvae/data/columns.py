@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from textvae.errors import DataError, NotFoundError, shown
+from textvae.errors import DataError, NotFoundError, option, shown
 from textvae.progress import Remarks
 
 TEXT, LABEL, LOG_PROB = "text", "label", "log_prob"
@@ -71,7 +71,8 @@ class Choice:
                 candidates = [name for name in candidates if name.strip()]
             if len(candidates) != 1:
                 raise NotFoundError(
-                    f"{where}: no column 'text'; {listing}; choose one with --text-column{hint}"
+                    f"{where}: no column 'text'; {listing}; choose one with "
+                    f"{option('text_column')}{hint}"
                 )
             text = candidates[0]
             _check_is_one(text, where)
@@ -106,7 +107,7 @@ def _check_is_one(name: str, where: str) -> None:
             raise DataError(
                 f"{where}: the column {shown(name)} looks like several, separated by "
                 f"{SEPARATORS[separator]}; read the table with this separator, or choose the "
-                "column with --text-column"
+                f"column with {option('text_column')}"
             )
 
 

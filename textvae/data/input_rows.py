@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import glob
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
 from textvae.config import DataConfig
 from textvae.data.readers import clean_rows, open_rows
 from textvae.data.rows import Row, checked_row
-from textvae.errors import DataError, UsageError
+from textvae.data.texts import check_text, items_of, place_of, refuse_file_names
+from textvae.errors import DataError, NotFoundError, worded
+from textvae.files.home import expand_home
 from textvae.number_format import counted
 from textvae.progress import Remarks, Say
 
@@ -34,20 +38,41 @@ def rows_from(
     Raises:
         NotFoundError: a file or column that is not there.
         DataError: a file that cannot be read, or a value that is no text.
-        UsageError: a table instead of one of its columns.
+        UsageError: a table instead of one of its columns, or several names of files.
     """
     if isinstance(sentences, str | Path):
+        name = file_name(sentences)
         return open_rows(
-            [str(sentences)], text_column=text_column, label_column=label_column, remarks=remarks
+            [name], text_column=text_column, label_column=label_column, remarks=remarks
         )
-    if isinstance(sentences, Mapping) or hasattr(sentences, "columns"):  # a frame
-        raise UsageError("expected sentences, got a table; give one of its columns")
-    return (
-        checked_row(f"texts[{place}]", row.text, row.label, row.log_prob)
-        if isinstance(row, Row)
-        else checked_row(f"texts[{place}]", row)
-        for place, row in enumerate(sentences)
-    )
+    items = items_of(sentences)
+    refuse_file_names(sentences)
+    return _rows_of(items, sentences)
+
+
+def file_name(sentences: str | Path) -> str:
+    """The name of a file, a glob, `-` or an `hf:` name, with `~` expanded.
+
+    Raises:
+        NotFoundError: in Python, a name that is probably a sentence: a list was expected.
+    """
+    name = expand_home(str(sentences))
+    sentence = len(name.split()) > 1 and not glob.has_magic(name) and not name.startswith("hf:")
+    if sentence and not os.path.lexists(name):
+        raise NotFoundError(
+            f"{name}: no such file{worded('', '; to give a sentence, write a list: [text]')}"
+        )
+    return name
+
+
+def _rows_of(items: Iterable[str | Row], given: object) -> Iterator[Row]:
+    for place, row in enumerate(items):
+        where = place_of(given, place)
+        if isinstance(row, Row):
+            yield checked_row(where, row.text, row.label, row.log_prob)
+        else:
+            check_text(row, where)
+            yield Row(row)
 
 
 def prepared(rows: Iterator[Row], data: DataConfig) -> Iterator[Row]:

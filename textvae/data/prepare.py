@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from textvae.config import DataConfig, TokenizerConfig
-from textvae.data.cache import cache_folder, fingerprint
+from textvae.data.cache import advising, cache_folder, fingerprint
 from textvae.data.columns import Choice
 from textvae.data.compression import read_chunks
 from textvae.data.corpus import EncodedCorpus, check_free_disk, write_corpus
@@ -25,7 +25,16 @@ from textvae.data.rows import Row, hash_fraction
 from textvae.data.sources import STDIN, Source, find_sources
 from textvae.data.tokenizers import KINDS, Tokenizer
 from textvae.data.writing import writing_of
-from textvae.errors import ConfigError, DataError, NotFoundError, UsageError
+from textvae.errors import (
+    ConfigError,
+    DataError,
+    NotFoundError,
+    UsageError,
+    flag,
+    option,
+    worded,
+)
+from textvae.files.home import home_path
 from textvae.files.names import TOKENIZER_FILE
 from textvae.progress import Remarks, Say, silent
 
@@ -129,6 +138,7 @@ def load_corpora(
         else:
             train, valid = _split(train, data.valid_fraction)
         folder = cache_folder(data.cache_dir)
+        stack.enter_context(advising(folder))
         written = own_tokenizer or _tokenizer(folder, train, tokenizer, say)
         read = written
         if tokenizer.encoder_tokenizer is not None:
@@ -167,7 +177,7 @@ def _warn_of_unspaced(name: str, corpus: EncodedCorpus, remarks: Remarks) -> Non
         remarks.warn(
             name,
             "there are hardly any spaces between words, so the word tokenizer takes a whole "
-            "sentence for one word; try --tokenizer bpe or unigram",
+            f"sentence for one word; try {option('tokenizer', 'bpe')} or unigram",
         )
 
 
@@ -179,11 +189,13 @@ def _nothing_left(
         f"{corpus.n_dropped} too long{f', {held_out} held out' if held_out else ''})"
     )
     if corpus.n_dropped:
-        return f"{message}; increase --max-tokens or set data.overlong=cut"
+        cut = worded("data.overlong=cut", "overlong='cut'")
+        return f"{message}; increase {flag('max_tokens')} or set {cut}"
     if part == "validation":
-        return f"{message}; name a file with --valid, or increase data.valid_fraction with --set"
+        share = worded("data.valid_fraction with --set", "valid_fraction")
+        return f"{message}; name a file with {option('valid')}, or increase {share}"
     if held_out:
-        return f"{message}; name a validation file with --valid"
+        return f"{message}; name a validation file with {option('valid')}"
     return f"{message}; expected one sentence per line"
 
 
@@ -271,7 +283,7 @@ def _tokenizer(folder: Path, train: Collection, config: TokenizerConfig, say: Sa
                 f"vocab_size {config.vocab_size} does not apply to the existing tokenizer "
                 f"{config.tokenizer}; leave vocab_size out"
             )
-        return _existing_tokenizer(Path(config.tokenizer))
+        return _existing_tokenizer(home_path(config.tokenizer))
     key = fingerprint("tokenizer", train.digest, config.tokenizer, config.vocab_size)
     path = folder / "tokenizers" / f"{key}.json"
     if path.exists():

@@ -18,7 +18,7 @@ from textvae.data.lines import read_lines
 from textvae.data.records import Lines, Records, records_of
 from textvae.data.rows import Row, checked_row
 from textvae.data.sources import Source
-from textvae.errors import DataError, shown
+from textvae.errors import DataError, flag, option, shown, worded
 from textvae.number_format import counted
 from textvae.progress import Remarks
 
@@ -132,10 +132,14 @@ def _check_header(
         and name.strip() not in cells
     ):
         return
-    quoted = f" {shlex.quote(name)}" if len(name) <= _LONGEST_NAME and name.isprintable() else ""
+    short = len(name) <= _LONGEST_NAME and name.isprintable()
+    choice = worded(
+        f"{flag('text_column')} {shlex.quote(name)}" if short else flag("text_column"),
+        option("text_column", name if short else ...),
+    )
     raise DataError(
         f"{where}: the first line, {shown(name)}, may be the name of the column or the first "
-        f"sentence; if it is the name, choose it with --text-column{quoted}; if it is a sentence, "
+        f"sentence; if it is the name, choose it with {choice}; if it is a sentence, "
         "put a line `text` before it, or name the file .txt"
     )
 
@@ -179,7 +183,7 @@ def _recognized(sample: Sequence[tuple[int, str]], choice: Choice, own: str, sou
         raise DataError(
             f"{source.name}:{line}: the header has {len(headers[separator])} columns, separated by "
             f"{_called(separator)}, but this line has {n_fields}; mend the line, or, if the file "
-            "has one column, choose it with --text-column"
+            f"has one column, choose it with {option('text_column')}"
         )
     return own
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal, get_args
 
-from textvae.errors import UsageError
+from textvae.arguments import integer
+from textvae.errors import UsageError, shown
 
 Strategy = Literal["sample", "greedy", "beam"]
 
@@ -57,8 +59,14 @@ class Sampling:
             raise UsageError(f"unknown strategy {self.strategy!r}: choose from {known}")
         for name in ("top_k", "beams", "min_tokens", "max_tokens"):
             value = getattr(self, name)
-            if not isinstance(value, int) and (name, value) != ("max_tokens", None):
-                raise UsageError(f"{name} {value!r} must be a whole number")
+            number = integer(value)
+            if number is None and (name, value) != ("max_tokens", None):
+                raise UsageError(f"{name} {shown(value)} must be a whole number")
+            object.__setattr__(self, name, number)  # an int of NumPy becomes one of Python
+        for name in ("temperature", "top_p", "repetition_penalty", "length_penalty"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise UsageError(f"{name} {shown(value)} must be a number")
         _check(
             "temperature",
             self.temperature,

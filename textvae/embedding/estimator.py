@@ -13,8 +13,11 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from textvae.api import LAYERS, TextVAE
+from textvae.arguments import batch_size as checked_batch_size
+from textvae.data.texts import kind_of, texts_of
 from textvae.embedding.loading import Source, loaded
-from textvae.errors import DataError, UsageError
+from textvae.embedding.origin import Origin, content_of, full_name, origin_of, stop_of
+from textvae.errors import InterruptedRun, UsageError
 from textvae.models.sentence import Layer
 
 
@@ -30,8 +33,9 @@ class SentenceEmbedder(
     at each call. Without a model, `fit` trains a vae on its input. To train on unlabelled sentences
     too, call `TextVAE.train` first.
 
-    Pickles and joblib workers store a folder or hub id as a name, and load the model from there
-    again; any other model is pickled whole.
+    Pickles and joblib workers store a folder or hub id as a name, a folder by its absolute path,
+    and load the model from there again. A fitted estimator also stores the model's fingerprint, so
+    another model in that place is an error. A `TextVAE` is pickled whole.
 
     Args:
         model: a `TextVAE`, its folder, or the id of a Hugging Face hub repository; if None, `fit`
@@ -41,7 +45,8 @@ class SentenceEmbedder(
         batch_size: number of sentences per batch.
         device: device of a model that is loaded or trained here: auto, cpu, cuda, cuda:1, mps.
         recipe: recipe of the training; `small` takes a minute.
-        max_minutes: time limit of the training.
+        max_minutes: time limit of the training. Ctrl-C during the training saves the run, then
+            raises KeyboardInterrupt, which also stops a cross-validation.
         settings: further configuration fields of the training, see `textvae config show`.
 
     >>> from sklearn.linear_model import LogisticRegression
@@ -79,15 +84,17 @@ class SentenceEmbedder(
                 one column.
             DataError: a row is not a string.
             NotFoundError, ModelFormatError: as in `TextVAE.from_pretrained`.
+            KeyboardInterrupt: Ctrl-C stopped the training, after a save.
+            SystemExit: another signal did.
         """
         texts = sentences(X)
         if self.layer not in LAYERS:  # before minutes of training
             raise UsageError(f"unknown layer {self.layer!r}; try {' or '.join(LAYERS)}")
-        if self.batch_size < 1:
-            raise UsageError(f"batch_size {self.batch_size} must be 1 or more; try 256")
+        checked_batch_size(self.batch_size)
         vae = self._trained(texts) if self.model is None else loaded(self.model, self.device)
         vae.vector_size(self.layer)  # a language model has no vectors
         self.model_ = vae
+        self.origin_ = origin_of(self.model, vae)
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:  # noqa: N803
@@ -130,7 +137,11 @@ class SentenceEmbedder(
 
     def _trained(self, texts: list[str]) -> TextVAE:
         options = {"max_minutes": self.max_minutes, "device": self.device, **(self.settings or {})}
-        return TextVAE.train(texts, recipe=self.recipe, **options)
+        try:
+            return TextVAE.train(texts, recipe=self.recipe, **options)
+        except InterruptedRun as error:
+            # scikit-learn would count an Exception as one failed fit, and go on with the next.
+            raise stop_of(error) from error
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -144,37 +155,46 @@ class SentenceEmbedder(
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**super().__getstate__()}  # a copy: super's can be the estimator's own dict
-        if isinstance(self.model, str | Path) and "model_" in state:
+        if isinstance(self.model, str | Path):
+            state["model"] = full_name(self.model)
+            if "model_" not in state:
+                state["content"] = content_of(state["model"])
+        if vars(self).get("origin_") is not None:
             state["model_"] = None
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        state = {name: value for name, value in state.items() if name != "content"}
         super().__setstate__(state)
         if vars(self).get("model_", ...) is None:
-            self.model_ = loaded(self.model, self.device)  # type: ignore[arg-type]
+            # Pickles of 0.1.0 have no origin, and so no fingerprint.
+            origin = vars(self).get("origin_") or Origin(str(self.model), None)
+            self.model_ = origin.load(self.device)
 
 
 def sentences(given: Any) -> list[str]:
-    """The sentences of a list, Series or array (N,), or of one column (N, 1).
+    """The sentences of a list, Series, iterator or array (N,), or of one column (N, 1).
 
     Raises:
         UsageError: the input is a single string, has several columns, or has no rows to iterate.
         DataError: a row is not a string.
     """
-    if isinstance(given, str):
-        raise UsageError(f"expected sentences, got the string {given[:40]!r}; try [text]")
-    array = np.asarray(given, dtype=object)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        raise UsageError(
-            f"{type(given).__name__} of shape {array.shape}; expected a list or one column of "
-            "sentences; in a ColumnTransformer, select the column by its name"
-        )
-    texts: list[str] = array.tolist()
-    for row, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise DataError(
-                f"row {row} is {text!r}, expected a string; replace missing values with ''"
+    return texts_of(_column(given), "X")
+
+
+def _column(given: Any) -> Any:
+    """The one column of a frame or an array (N, 1); anything else as it is."""
+    if hasattr(given, "column_names"):  # a table of pyarrow or datasets, to be refused by its name
+        return given
+    names = getattr(given, "columns", None)
+    if names is not None and not callable(names) and hasattr(given, "shape"):
+        if len(names) != 1:
+            raise UsageError(
+                f"{kind_of(given)} of shape {tuple(given.shape)}; expected one column of "
+                "sentences; in a ColumnTransformer, select the column by its name"
             )
-    return texts
+        return given[names[0]]
+    if isinstance(given, list) and given and all(isinstance(row, list) for row in given):
+        given = np.asarray(given, dtype=object)
+    shape: tuple[int, ...] = getattr(given, "shape", ())
+    return given[:, 0] if len(shape) == 2 and shape[1] == 1 else given

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from textvae.api import TextVAE
 from textvae.data.batches import Tokens, collate
-from textvae.errors import NotFoundError
+from textvae.data.texts import kind_of, texts_of
+from textvae.errors import NotFoundError, UsageError
 from textvae.models.device import exact_float32
 from textvae.models.sentence import Layer
 
@@ -50,7 +51,18 @@ class SentenceVectors(InputModule):  # type: ignore[misc]  # the package is opti
     def preprocess(
         self, inputs: Sequence[str], prompt: str | None = None, **kwargs: Any
     ) -> dict[str, Tensor]:
-        """The token ids and the mask of each text, both (B, T)."""
+        """The token ids and the mask of each text, both (B, T).
+
+        Raises:
+            UsageError: a container that sentence-transformers took for one sentence.
+            DataError: a text is not a string.
+        """
+        for item in inputs:
+            if isinstance(item, Iterable) and not isinstance(item, str | bytes | list | tuple):
+                texts_of(item)  # a table is refused by its name
+                raise UsageError(
+                    f"sentence-transformers takes {kind_of(item)} for one sentence; give list(...)"
+                )
         texts = [prompt + text for text in inputs] if prompt else list(inputs)
         limit = min(self.max_seq_length, self.vae.max_tokens_read) - 1
         ids = [sentence[:limit] for sentence in self.vae.token_ids(texts)]

@@ -13,7 +13,7 @@ from torch import Tensor
 from textvae.data.tokenizers import Tokenizer
 from textvae.data.writing import Writing, units
 from textvae.decoding.generation import Sampling, decode_batches
-from textvae.errors import DataError, UsageError
+from textvae.errors import DataError, UsageError, flag
 from textvae.evaluation.measurements import Figures
 from textvae.evaluation.perplexity import Scorer, perplexity, scored_perplexity, unit_lengths
 from textvae.evaluation.sentences import lowest_hashes
@@ -149,7 +149,7 @@ def random_pairs(texts: Sequence[str], n: int, seed: int) -> Tensor:
     if not others.any():
         raise DataError(
             f"{len(texts)} sentences are all equal, but a path needs two different ones; "
-            "leave --interpolations out"
+            f"leave {flag('interpolations')} out"
         )
     last_pair = np.cumsum(others)  # cumulative number of pairs, by first text
     pairs = np.empty((n, 2), dtype=np.int64)

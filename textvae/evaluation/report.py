@@ -15,7 +15,7 @@ from textvae.data.rows import Row
 from textvae.data.tokenizers import Tokenizer
 from textvae.data.writing import Writing, writing_of
 from textvae.decoding.generation import Sampling, decode_batches
-from textvae.errors import UsageError
+from textvae.errors import UsageError, flag, option
 from textvae.evaluation.bleu import bleu
 from textvae.evaluation.information import (
     active_units,
@@ -214,18 +214,20 @@ def check_request(
 ) -> None:
     """Raise UsageError if the request is undefined for this kind of model."""
     if samples < 1:
-        raise UsageError(f"--samples {samples}: expected at least 1 importance sample, e.g. 100")
+        raise UsageError(
+            f"{option('samples', samples)}: expected at least 1 importance sample, e.g. 100"
+        )
     if refine_steps < 0:
-        raise UsageError(f"--refine {refine_steps}: expected a number of steps, e.g. 10")
+        raise UsageError(f"{option('refine', refine_steps)}: expected a number of steps, e.g. 10")
     if refine_steps and not model.has_density:
         raise UsageError(
-            f"--refine {refine_steps}: a model of kind {model.kind} has no posterior to refine; "
-            "leave --refine out, or evaluate a vae"
+            f"{option('refine', refine_steps)}: a model of kind {model.kind} has no posterior to "
+            f"refine; leave {flag('refine')} out, or evaluate a vae"
         )
     if interpolations is not None and model.posterior is None:
         raise UsageError(
-            f"--interpolations {interpolations.pairs}: a language model has no latent; leave "
-            "--interpolations out, or evaluate a vae or an ae"
+            f"{option('interpolations', interpolations.pairs)}: a language model has no latent; "
+            f"leave {flag('interpolations')} out, or evaluate a vae or an ae"
         )
 
 

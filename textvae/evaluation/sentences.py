@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from textvae.data.batches import cut_to_limit
 from textvae.data.rows import Row, hash_fraction
 from textvae.data.tokenizers import Tokenizer
-from textvae.errors import DataError, UsageError
+from textvae.errors import DataError, UsageError, option
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def truncated(
         raise DataError(
             f"{len(too_long)} of {len(ids)} sentences exceed the model's limit of {max_tokens} "
             f"tokens (first: sentence {places[first] + 1}, {n_tokens} tokens); "
-            "pass --truncate, or remove these sentences"
+            f"pass {option('truncate', True)}, or remove these sentences"
         )
     for i in too_long:
         if tokenizer.kind == "word":  # decoding would replace unknown words

@@ -8,9 +8,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textvae.errors import UsageError
+from textvae.errors import UsageError, option
 from textvae.files.atomic import replacing
 from textvae.files.destination import check_folder
+from textvae.files.home import home_path
 
 if TYPE_CHECKING:
     from textvae.api.clustering import Clustering
@@ -28,7 +29,9 @@ def check_assignments(path: Path, *inputs: str) -> None:
         NotFoundError: the folder does not exist.
     """
     if path.suffix.lower() not in ASSIGNMENT_FORMATS:
-        raise UsageError(f"--out {path}: the name must end in {' or '.join(ASSIGNMENT_FORMATS)}")
+        raise UsageError(
+            f"{option('out', path)}: the name must end in {' or '.join(ASSIGNMENT_FORMATS)}"
+        )
     check_folder(path, *inputs)
 
 
@@ -41,7 +44,7 @@ def write_assignments(path: str | Path, clustering: Clustering) -> None:
     Args:
         path: its name ends in .csv or .jsonl.
     """
-    path = Path(path)
+    path = home_path(path)
     check_assignments(path)
     with replacing(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)

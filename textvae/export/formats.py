@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from textvae.errors import UsageError, is_utf8, shown
+from textvae.errors import UsageError, is_utf8, option, shown, worded
 from textvae.export.table import ArrayStream, Block, Extent, VectorTable
 from textvae.files.atomic import replacing
 from textvae.files.destination import check_folder
@@ -34,19 +34,21 @@ def check_destination(
     """
     suffix = path.suffix.lower()
     if suffix not in WRITERS:
-        raise UsageError(f"--out {path}: the name must end in {', '.join(WRITERS)}")
+        raise UsageError(f"{option('out', path)}: the name must end in {', '.join(WRITERS)}")
     if scales and suffix not in WITH_CONSTANTS:
         raise UsageError(
-            f"--quantize int8: a {suffix} file has no place for the scales; use "
+            f"{option('quantize', 'int8')}: a {suffix} file has no place for the scales; use "
             f"{', '.join(WITH_CONSTANTS)}"
         )
     if variances and suffix == ".npy":
         raise UsageError(
-            f"--with-variance: a {suffix} file holds one array; use "
+            f"{option('with_variance', True)}: a {suffix} file holds one array; use "
             f"{', '.join(s for s in WRITERS if s != suffix)}"
         )
     if not is_utf8(str(path)):  # which pyarrow does not open
-        raise UsageError(f"--out {shown(str(path))}: not valid UTF-8; choose another name")
+        raise UsageError(
+            f"{worded('--out ', 'out=')}{shown(str(path))}: not valid UTF-8; choose another name"
+        )
     check_folder(path, *inputs)
 
 
@@ -54,15 +56,15 @@ def check_extent(path: Path, extent: Extent) -> None:
     """Raise UsageError if the format would lose part of a text, or take excessive space."""
     if path.suffix.lower() == ".npz" and extent.ends_in_nul:
         raise UsageError(
-            f"--out {path}: a text or label ends in a NUL character, which .npz files lose; "
-            "use .parquet"
+            f"{option('out', path)}: a text or label ends in a NUL character, which .npz files "
+            "lose; use .parquet"
         )
     longest = max(extent.longest_text, extent.longest_label)
     size = 4 * longest * extent.n
     if path.suffix.lower() == ".npz" and size > LARGEST_TEXTS:
         raise UsageError(
-            f"--out {path}: in an .npz file each text takes as much space as the longest, here "
-            f"{extent.n:,} times {longest:,} characters, {size / 2**30:,.1f} GiB; use .parquet"
+            f"{option('out', path)}: in an .npz file each text takes as much space as the longest, "
+            f"here {extent.n:,} times {longest:,} characters, {size / 2**30:,.1f} GiB; use .parquet"
         )
 
 

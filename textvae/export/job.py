@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from textvae.errors import UsageError
+from textvae.errors import UsageError, option, shown, worded
 from textvae.export import parts
 from textvae.export.table import Block, Extent
 from textvae.saving.identity import fingerprint
@@ -35,21 +35,29 @@ class Settings:
     sample_seed: int | None = None  # None: the posterior mean
 
     def __post_init__(self) -> None:
-        option = "--with-variance" if self.with_variance else "--sample"
         sample = self.sample_seed is not None
-        other_layer = self.layer != "latent" and f"--layer {self.layer}"
+        sampled = worded("--sample", "sample_seed=...")
+        asked = option("with_variance", True) if self.with_variance else sampled
+        other_layer = self.layer != "latent" and option("layer", self.layer)
         for given, other, reason in (
             (sample, other_layer, "only the latent has a posterior"),
             (self.with_variance, other_layer, "only the latent has them"),
-            (self.with_variance, sample and "--sample", "they are those of the means"),
+            (self.with_variance, sample and sampled, "they are those of the means"),
             (
                 self.with_variance,
-                self.normalize and "--normalize",
+                self.normalize and option("normalize", True),
                 "they are those of the means as they are",
             ),
         ):
             if given and other:
-                raise UsageError(f"{option} with {other}: {reason}; leave one of them out")
+                raise UsageError(f"{asked} with {other}: {reason}; leave one of them out")
+
+
+def check_quantization(quantize: str | None) -> None:
+    """Raise UsageError for an unknown quantization."""
+    if quantize not in (None, *get_args(Quantization)):
+        known = " or ".join(map(repr, get_args(Quantization)))
+        raise UsageError(f"quantize {shown(quantize)} is unknown; try {known}")
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,7 @@ class Job:
     def identity(self, inputs: object) -> dict[str, Any]:
         """All that the vectors depend on, as JSON; `inputs` identifies the input."""
         return {
+            # Of the model in memory: its folder may hold another one meanwhile.
             "model": fingerprint(self.vae.model, self.vae.encoder_tokenizer, self.vae.config.data),
             "input": inputs,
             "text_column": self.text_column,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textvae.errors import DataError, UsageError
+from textvae.errors import DataError, UsageError, option, worded
 from textvae.export.formats import parquet_schema, parquet_table
 from textvae.export.table import Block
 from textvae.files.atomic import half_written, replacing
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PART = 16_384  # rows of a part: sorted by length together, and all that an interruption can lose
 RUN_FILE = "run.json"
 FILES = r"run\.json|part-\d{6}\.parquet"
-NAMES = {"sample_seed": "--sample or --seed", "model": "model", "input": "input", "part": "version"}
+NAMES = {"model": "model", "input": "input", "part": "version"}
 NO_PART = (KeyError, TypeError, ValueError, AttributeError)  # from a table of other columns
 
 
@@ -74,14 +74,14 @@ class Parts:
     def _refuse_to_lose(self, left: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
         if done := self.rows_done():
             names = [
-                NAMES.get(key, f"--{key.replace('_', '-')}")
+                NAMES.get(key) or named(key)
                 for key in mine
                 if key not in left or left[key] != mine[key]
             ]
             raise UsageError(
                 f"{self.folder} holds {counted(done, 'sentence')} of an interrupted run with "
-                f"another {' and '.join(names)}; repeat that command to continue, or pass "
-                "--start-over to discard the partial run"
+                f"another {' and '.join(names)}; repeat that {worded('command', 'call')} to "
+                f"continue, or pass {option('start_over', True)} to discard the partial run"
             )
 
     def count(self, rows: int) -> int:
@@ -167,8 +167,9 @@ class Parts:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             path.unlink(missing_ok=True)  # to be computed again
             raise DataError(
-                f"{path}: cannot be read ({reason}); run the same command again, and where "
-                "several machines share the work, on a file system that all of them see"
+                f"{path}: cannot be read ({reason}); "
+                f"{worded('run the same command again', 'repeat the call')}, and where several "
+                "machines share the work, on a file system that all of them see"
             ) from None
 
     def _path(self, number: int) -> Path:
@@ -187,14 +188,22 @@ class Parts:
         return found if isinstance(found, dict) else None
 
 
+def named(key: str) -> str:
+    """The option that stands for a key of a run."""
+    if key == "sample_seed":
+        return worded("--sample or --seed", "sample_seed")
+    return worded(option(key), key)
+
+
 def input_state(sentences: Sentences) -> list[tuple[str, int, int]] | None:
     """Path, bytes and time of change of each file of an input; None: it can be read only once."""
+    from textvae.data.input_rows import file_name
     from textvae.data.sources import find_sources
 
     if not isinstance(sentences, str | Path):
         return None
     state = []
-    for source in find_sources([str(sentences)]):
+    for source in find_sources([file_name(sentences)]):
         if source.path is None or not source.path.is_file():
             return None
         found = source.path.stat()

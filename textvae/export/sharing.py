@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from textvae.data.input_rows import Sentences, name_of
-from textvae.errors import UsageError
+from textvae.errors import UsageError, worded
 
 if TYPE_CHECKING:
     from textvae.training.processes import Processes
@@ -41,8 +41,8 @@ def check_shareable(sentences: Sentences) -> None:
     """Raise UsageError for an input that several processes cannot each read: stdin, or a stream."""
     if not isinstance(sentences, str | Path) or str(sentences) == "-":
         raise UsageError(
-            f"{name_of(sentences)} cannot be shared by several processes; give FILE and --out, or "
-            "start one process"
+            f"{name_of(sentences)} cannot be shared by several processes; give "
+            f"{worded('FILE and --out', 'the name of a file')}, or start one process"
         )
 
 

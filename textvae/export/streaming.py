@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from textvae.arguments import seed_of
 from textvae.data.input_rows import Sentences, in_chunks, name_of, warn_if_empty
-from textvae.errors import UsageError
+from textvae.errors import UsageError, worded
 from textvae.export.formats import json_lines
-from textvae.export.job import Job, Quantization, Settings
+from textvae.export.job import Job, Quantization, Settings, check_quantization
 from textvae.progress import Watcher
 
 if TYPE_CHECKING:
@@ -36,8 +37,10 @@ def stream_vectors(
     Raises:
         UsageError: as `write_vectors`; and int8, whose scales need a file.
     """
+    sample_seed = None if sample_seed is None else seed_of(sample_seed, "sample_seed")
     settings = Settings(layer, normalize, with_variance, sample_seed)
     check_stream(quantize)
+    check_quantization(quantize)
     job = Job(vae, sentences, text_column or vae.config.data.text_column, label_column, settings)
     watcher = watcher or Watcher()
     rows = warn_if_empty(job.rows(watcher.remarks), name_of(sentences), watcher.warn)
@@ -64,4 +67,9 @@ def _lines(
 def check_stream(quantize: Quantization | None) -> None:
     """Raise UsageError for a quantization whose scales a stream of rows has no place for."""
     if quantize == "int8":
-        raise UsageError("--quantize int8 with --json: its scales need a file; name one with --out")
+        raise UsageError(
+            worded(
+                "--quantize int8 with --json: its scales need a file; name one with --out",
+                "quantize='int8': its scales need a file; use write_vectors",
+            )
+        )

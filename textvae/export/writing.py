@@ -8,18 +8,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from textvae.arguments import seed_of
 from textvae.data.input_rows import Sentences, name_of
-from textvae.errors import DataError, UsageError
+from textvae.errors import DataError, UsageError, worded
 from textvae.export.formats import (
     check_destination,
     check_extent,
     without_place,
     write_table,
 )
-from textvae.export.job import Job, Quantization, Settings
+from textvae.export.job import Job, Quantization, Settings, check_quantization
 from textvae.export.parts import Parts, input_state
 from textvae.export.sharing import Alone, check_shareable
 from textvae.export.table import Block, Extent, VectorTable
+from textvae.files.home import home_path
 from textvae.files.lock import sole_use
 from textvae.number_format import counted
 from textvae.progress import Watcher
@@ -98,8 +100,10 @@ def write_vectors(
         NotFoundError: the input or the folder of the file is not there.
         DataError: an input that cannot be read, or that changed meanwhile.
     """
+    sample_seed = None if sample_seed is None else seed_of(sample_seed, "sample_seed")
     settings = Settings(layer, normalize, with_variance, sample_seed)
-    out = Path(out)
+    check_quantization(quantize)
+    out = home_path(out)
     inputs = [str(sentences)] if isinstance(sentences, str | Path) else []
     check_destination(out, *inputs, scales=quantize == "int8", variances=with_variance)
     processes = processes or Alone()
@@ -159,7 +163,7 @@ class VectorWriter:
             if input_state(self.job.sentences) != inputs:
                 keep = False
                 name = name_of(self.job.sentences)
-                raise DataError(f"{name}: changed while it was read; run the command again")
+                raise DataError(f"{name}: changed while it was read; start again")
             write_table(self.out, self.table(extent))
             written = self.written(extent)
             keep = False
@@ -168,7 +172,7 @@ class VectorWriter:
                 are = "is" if done == 1 else "are"
                 self.watcher.note(
                     f"{counted(done, 'sentence')} {are} done and kept in {self.parts.folder}; "
-                    "repeat the command to continue from there"
+                    f"repeat the {worded('command', 'call')} to continue from there"
                 )
             raise
         finally:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO
 
-from textvae.errors import UsageError
+from textvae.errors import UsageError, flag
 from textvae.files.atomic import naming
 from textvae.files.untrusted import inside
 
@@ -37,7 +37,7 @@ def sole_use(folder: Path, doing: str) -> Iterator[None]:
         # A process that has just finished may have removed the file that was opened here.
         if not locked or not _same_file(file):
             raise UsageError(
-                f"another process is {doing} {folder}; wait for it, or choose another --out"
+                f"another process is {doing} {folder}; wait for it, or choose another {flag('out')}"
             )
         yield
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from textvae.errors import UsageError
+from textvae.errors import UsageError, worded
 
 
 def choose_device(name: str) -> torch.device:
@@ -34,7 +34,8 @@ def choose_device(name: str) -> torch.device:
         "mps": int(torch.backends.mps.is_available()),
     }
     if (device.index or 0) >= present.get(device.type, 0):
-        raise UsageError(f"this machine has no device {name!r}; try --device auto or cpu")
+        tries = worded("--device auto or cpu", "device='auto' or 'cpu'")
+        raise UsageError(f"this machine has no device {name!r}; try {tries}")
     return device
 
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 from textvae.config import DataConfig
 from textvae.data.tokenizers import Tokenizer
+from textvae.files.names import (
+    CONFIG_FILE,
+    ENCODER_TOKENIZER_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+)
 from textvae.models.sentence import SentenceModel
 
 
@@ -32,3 +39,18 @@ def fingerprint(model: SentenceModel, encoder_tokenizer: Tokenizer, data: DataCo
             digest.update(f"{name} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def folder_digests(folder: Path) -> list[str]:
+    """A digest of each file of a model folder that determines what the model computes.
+
+    Raises:
+        OSError: a file is missing or cannot be read.
+    """
+    digests = []
+    for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, ENCODER_TOKENIZER_FILE):
+        if name == ENCODER_TOKENIZER_FILE and not (folder / name).is_file():
+            continue
+        with (folder / name).open("rb") as file:
+            digests.append(hashlib.file_digest(file, "blake2b").hexdigest())
+    return digests

@@ -16,7 +16,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import InitProcessGroupKwargs
 
 from textvae.config import TrainingConfig
-from textvae.errors import UsageError
+from textvae.errors import UsageError, option
 from textvae.models.device import choose_device, reuse_freed_memory
 
 # Accelerate's state, the environment, torch's threads and its generator belong to the process, so
@@ -86,7 +86,7 @@ def check_gpus() -> None:
         are = "is 1 GPU" if gpus == 1 else f"are {gpus} GPUs"
         raise UsageError(
             f"{processes} processes on this machine, but there {are}; start at most {gpus}, or "
-            "pass --device cpu"
+            f"pass {option('device', 'cpu')}"
         )
 
 

@@ -27,7 +27,7 @@ from textvae.files.tensor_header import read_header
 from textvae.files.untrusted import inside, parse_json, read_text, reason, shown_name
 from textvae.models.sentence import SentenceModel
 from textvae.saving.folder import read_weights, write_weights
-from textvae.training.state import START_AGAIN, TrainingState, read_state
+from textvae.training.state import TrainingState, read_state, start_again
 
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
 AUXILIARIES = "auxiliaries.safetensors"  # of the loss, where it has parameters of its own
@@ -218,9 +218,9 @@ def newest_whole(out: Path, warn: Callable[[str], None], *, sound: bool = False)
         return newest
     if folders:
         raise ModelFormatError(
-            f"{out / CHECKPOINTS_FOLDER}: no checkpoint is complete; {START_AGAIN}"
+            f"{out / CHECKPOINTS_FOLDER}: no checkpoint is complete; {start_again()}"
         )
-    raise NotFoundError(f"{out} has no checkpoint to resume from; {START_AGAIN}")
+    raise NotFoundError(f"{out} has no checkpoint to resume from; {start_again()}")
 
 
 @torch.no_grad()

@@ -21,6 +21,7 @@ from textvae.training.accelerator import accelerator_for, synchronize
 from textvae.training.loop import train_step
 from textvae.training.reporting import LoggingReporter
 from textvae.training.run import TrainingRun
+from textvae.training.sources import name_sources
 
 WARM_UP_STEPS = 3
 MEASURED_STEPS = 1_000
@@ -34,6 +35,7 @@ def dry_run(config: Config, *, say: Say = silent, warn: Say = silent) -> dict[st
     their weights thrown away. `say` and `warn` get lines about the text. Memory is that of the
     process, or the peak of the GPU.
     """
+    config, _, _ = name_sources(config, None, None)
     corpora = load_corpora(config.data, config.tokenizer, say=say, warn=warn)
     with (
         accelerator_for(config.training) as accelerator,

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from textvae.config import TrainingConfig
+from textvae.errors import flag, worded
 from textvae.training.processes import STEPS_BETWEEN_VOTES, Processes
 
 DEFAULT_EPOCHS = 20.0
@@ -103,9 +104,12 @@ class Limits:
     def how_to_continue(self, since_best: int) -> str:
         """What to change so that a complete run can continue."""
         if not self.out_of_patience(since_best):
-            return "to continue, raise --max-steps, --epochs or --max-minutes"
+            limits = worded("--max-steps, --epochs", "max_steps, epochs")
+            last = flag("max_minutes")
+            return f"to continue, raise {limits} or {last}"
         better = f"{since_best} evaluations were no better"
-        return f"{better}; to continue, raise training.patience with --set"
+        with_set = worded("training.patience with --set", "patience")
+        return f"{better}; to continue, raise {with_set}"
 
     def seconds_left(self, now: Place, step_seconds: float) -> float | None:
         """Time until the first limit at the speed of a step; None where there is no limit."""

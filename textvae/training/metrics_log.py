@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from textvae.config import Config
+from textvae.errors import worded
 from textvae.files.atomic import naming
 from textvae.files.names import METRICS_FILE
 from textvae.training.reporting import Reporter, best_record
@@ -64,7 +65,7 @@ class MetricsLog:
         if not self.is_in_place():
             moved = (
                 "the folder was moved or removed during the training; if it was moved, resume with "
-                "--resume and --out with its new name"
+                f"{worded('--resume and --out with its new name', 'resume=True and its new name')}"
             )
             raise OSError(errno.ENOENT, moved, str(self._out))
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from textvae.errors import DivergedError
+from textvae.errors import DivergedError, flag
 from textvae.training.state import TrainingState
 
 MOST_SKIPPED = 10  # steps, in a row or of a half of them, that may be skipped
@@ -72,7 +72,7 @@ class Divergence:
             f"training diverged: {self.trouble} at step {state.step}"
             f"{back if state.rollbacks else ''}; "
             f"{saved if state.best is not None else 'no model was saved'}. Try a lower "
-            f"--learning-rate (it was {rate:g} at the end)"
+            f"{flag('learning_rate')} (it was {rate:g} at the end)"
         )
 
 

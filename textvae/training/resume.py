@@ -12,10 +12,10 @@ from pathlib import Path
 from textvae.config import Config
 from textvae.config.schema import FIXED_ON_RESUME, SECTIONS
 from textvae.data.tokenizers import Tokenizer
-from textvae.errors import DataError, NotFoundError, UsageError
+from textvae.errors import DataError, NotFoundError, UsageError, flag, option, worded
 from textvae.files.names import EXPERIMENT_FILE
 from textvae.saving.folder import own_file
-from textvae.training.state import START_AGAIN, TrainingState
+from textvae.training.state import TrainingState, start_again
 
 
 def check_unchanged(out: Path, config: Config) -> None:
@@ -28,8 +28,9 @@ def check_unchanged(out: Path, config: Config) -> None:
                 continue
             if getattr(after, name) != getattr(before, name):
                 raise UsageError(
-                    f"--resume: {name} is {getattr(after, name)}, the run in {out} has "
-                    f"{getattr(before, name)}; leave it out, or start a new run in another --out"
+                    f"{option('resume', True)}: {name} is {getattr(after, name)}, the run in {out} "
+                    f"has {getattr(before, name)}; leave it out, or start a new run in another "
+                    f"{flag('out')}"
                 )
 
 
@@ -44,7 +45,7 @@ def check_text(
     if state.tokenizer != tokenizer:
         raise DataError(
             f"{out}: its tokenizer is not the one that this run started with; restore its "
-            f"tokenizer.json or the text, or {START_AGAIN}"
+            f"tokenizer.json or the text, or {start_again()}"
         )
     if state.corpus != corpus:
         warn(
@@ -62,9 +63,13 @@ def tokenizer_of(out: Path, name: str) -> Tokenizer | None:
 
 
 def how_to_resume(config: Config, out: Path) -> str:
-    """The command that resumes the run in a folder; for sentences in memory, a call in Python."""
+    """The command or the call that resumes the run in a folder."""
     if not config.data.train:
         return f"TextVAE.train(THE_SAME_TEXT, out={str(out)!r}, resume=True)"
     piped = "-" in (*config.data.train, *config.data.valid)
-    again = " < THE_SAME_TEXT" if piped else ""
-    return f"textvae train --resume --out {shlex.quote(str(out))}{again}"
+    return worded(
+        f"textvae train --resume --out {shlex.quote(str(out))}"
+        + (" < THE_SAME_TEXT" if piped else ""),
+        f"TextVAE.train(out={str(out)!r}, resume=True)"
+        + (" with THE_SAME_TEXT on stdin" if piped else ""),
+    )

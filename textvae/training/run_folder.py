@@ -8,7 +8,7 @@ from pathlib import Path
 
 from textvae.config import Config
 from textvae.data.cache import holds_cache
-from textvae.errors import TextVAEError, UsageError, is_utf8, shown
+from textvae.errors import TextVAEError, UsageError, flag, is_utf8, option, shown
 from textvae.files.atomic import half_written
 from textvae.files.lock import LOCK_FILE
 from textvae.files.names import (
@@ -24,7 +24,7 @@ from textvae.files.names import (
 )
 from textvae.files.untrusted import parse_json, read_text
 from textvae.saving.folder import own_file
-from textvae.training.state import START_AGAIN
+from textvae.training.state import start_again
 
 # All that textvae writes into a model's folder, and so all that --overwrite removes. The two files
 # that mark the folder as ours come last, in case the program ends meanwhile.
@@ -51,30 +51,35 @@ def check_folder(
     Raises:
         UsageError: the folder is not empty, and neither `resume` nor `overwrite` fits.
     """
+    place = flag("out")
     if resume and overwrite:
-        raise UsageError("--resume and --overwrite contradict each other; give one of them")
+        raise UsageError(
+            f"{option('resume', True)} and {option('overwrite', True)} contradict each other; "
+            "give one of them"
+        )
     if not is_utf8(str(out)):  # which safetensors does not open
-        raise UsageError(f"{shown(str(out))}: not valid UTF-8; choose another --out")
+        raise UsageError(f"{shown(str(out))}: not valid UTF-8; choose another {place}")
     if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file; --out needs a folder")
+        raise UsageError(f"{out} is a file; {place} needs a folder")
     if resume:
         check_resumable(out)
     elif holds(out, but):
         if not overwrite:
             raise UsageError(
-                f"{out} is not empty; choose another --out, or --resume, or --overwrite"
+                f"{out} is not empty; choose another {place}, or {option('resume', True)}, or "
+                f"{option('overwrite', True)}"
             )
         if not is_ours(out):
             raise UsageError(
-                f"{out} holds no textvae model, so --overwrite leaves it alone; "
-                "choose another --out"
+                f"{out} holds no textvae model, so {option('overwrite', True)} leaves it "
+                f"alone; choose another {place}"
             )
 
 
 def check_resumable(out: Path) -> None:
     """Raise UsageError if there is no run to resume in `out`, or another file in a file's place."""
     if not holds(out) or not (out / CHECKPOINTS_FOLDER).is_dir():
-        instead = START_AGAIN if holds(out) else "leave --resume out"
+        instead = start_again() if holds(out) else f"leave {flag('resume')} out"
         raise UsageError(f"{out} has no checkpoints to resume from; {instead}")
     for name in WRITTEN:
         place = own_file(out, name)  # a file that is written must not be a link to elsewhere

@@ -11,12 +11,11 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from textvae.errors import ModelFormatError, shown
+from textvae.errors import ModelFormatError, shown, worded
 from textvae.files.untrusted import parse_json, read_text, shown_name
 from textvae.training.limits import Place
 
 FORMAT = 2  # of state.json
-START_AGAIN = "start over: the first command with --overwrite and without --resume"
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Real = Annotated[float, Field(allow_inf_nan=False)]
@@ -181,7 +180,7 @@ def read_state(path: Path) -> TrainingState:
     if isinstance(found, dict) and found.get("format") != FORMAT:
         raise ModelFormatError(
             f"{path}: a state of format {shown(found.get('format', 1))}, this program resumes runs "
-            f"of format {FORMAT}; resume it with the textvae that began it, or {START_AGAIN}"
+            f"of format {FORMAT}; resume it with the textvae that began it, or {start_again()}"
         )
     try:
         return TypeAdapter(TrainingState).validate_json(text)
@@ -192,3 +191,11 @@ def read_state(path: Path) -> TrainingState:
             f"{path.name}: {shown_name(where)} is {shown(first['input'])}: "
             f"{message[:1].lower()}{message[1:]}"
         ) from None
+
+
+def start_again() -> str:
+    """What to do where a run cannot be resumed."""
+    return worded(
+        "start over: the first command with --overwrite and without --resume",
+        "start over: the first call with overwrite=True and without resume=True",
+    )

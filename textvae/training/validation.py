@@ -13,6 +13,7 @@ from textvae.config import Config
 from textvae.data.batches import by_length
 from textvae.data.corpus import EncodedCorpus
 from textvae.data.prepare import Corpora
+from textvae.errors import option, worded
 from textvae.evaluation.likelihood import Chunk
 from textvae.evaluation.sentences import lowest_hashes
 from textvae.models.sentence import SentenceModel
@@ -131,8 +132,16 @@ def remedy(config: Config) -> str:
     tries = []
     # A bound of many samples has no KL to spare, and the KL of a committed posterior stays anyway.
     if objective.importance_samples == 1 and not model.committed_rate:
-        tries.append(f"--free-bits {max(0.5, 2 * objective.free_bits):g}")
-    tries += [f"--word-dropout {share}" for share in (0.3, 0.6) if share > model.word_dropout][:1]
-    tries.append("a smaller --beta" if objective.target_kl is None else "a larger --target-kl")
+        tries.append(_tried("free_bits", max(0.5, 2 * objective.free_bits)))
+    tries += [_tried("word_dropout", share) for share in (0.3, 0.6) if share > model.word_dropout][
+        :1
+    ]
+    smaller = worded("a smaller --beta", "a smaller beta")
+    larger = worded("a larger --target-kl", "a larger target_kl")
+    tries.append(smaller if objective.target_kl is None else larger)
     *first, last = tries
     return f"{', '.join(first)} or {last}" if first else last
+
+
+def _tried(name: str, value: float) -> str:
+    return option(name, int(value) if value.is_integer() else value)
