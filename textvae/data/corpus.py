@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
 
 from textvae.data.batches import Tokens
+from textvae.data.encoding import TextEncoder, spans
 from textvae.data.rows import Row
 from textvae.data.tokenizers import Tokenizer
 from textvae.errors import DataError
@@ -191,7 +194,24 @@ def write_corpus(
     overlong: str,
     beside: Tokenizer | None = None,
 ) -> None:
-    """Encode rows into a corpus file at `path`, which appears only when it is complete.
+    """Encode rows into a corpus file at `path`; see `corpus_writer`."""
+    with corpus_writer(
+        path, tokenizer, max_tokens=max_tokens, overlong=overlong, beside=beside
+    ) as add:
+        for row in rows:
+            add(row)
+
+
+@contextmanager
+def corpus_writer(
+    path: Path,
+    tokenizer: Tokenizer,
+    *,
+    max_tokens: int,
+    overlong: str,
+    beside: Tokenizer | None = None,
+) -> Iterator[Callable[[Row], None]]:
+    """A function that encodes a row into a corpus file, which appears when the block ends.
 
     Blank rows are skipped. Sentences of more than `max_tokens` tokens, end token included, are
     truncated or dropped, depending on `overlong`. The file holds the counts of all three. `beside`
@@ -203,15 +223,18 @@ def write_corpus(
         OSError: the file cannot be written; the error names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    counts = Counts()
     # Processes that write the same corpus at the same time write equal files.
     with replacing(path) as file, pa.ipc.new_file(file, _SCHEMA) as writer:
-        sentences = _encoded(rows, tokenizer, beside, max_tokens, overlong, counts)
-        for slab in _slabs(sentences):
+
+        def write(slab: pa.RecordBatch) -> None:
             check_free_disk(path.parent, slab.nbytes)
             writer.write_batch(slab)
+
+        slabs = _Slabs(write, _PieceEncoder(tokenizer, beside, max_tokens, overlong))
+        yield slabs.add
+        slabs.flush()
         empty = pa.RecordBatch.from_pylist([], schema=_SCHEMA)
-        writer.write_batch(empty, custom_metadata={"counts": json.dumps(asdict(counts))})
+        writer.write_batch(empty, custom_metadata={"counts": json.dumps(asdict(slabs.counts))})
 
 
 def check_free_disk(folder: Path, needed: int) -> None:
@@ -225,72 +248,104 @@ def check_free_disk(folder: Path, needed: int) -> None:
         )
 
 
-def _encoded(
-    rows: Iterable[Row],
-    tokenizer: Tokenizer,
-    beside: Tokenizer | None,
-    max_tokens: int,
-    overlong: str,
-    counts: Counts,
-) -> Iterator[tuple[Row, list[int]]]:
-    """(row, ids with the end token) for each kept row; fills `counts`."""
-    for piece in _pieces(rows):
-        kept = [row for row in piece if row.text and not row.text.isspace()]
-        counts.n_blank += len(piece) - len(kept)
+class _Piece(NamedTuple):
+    """Some rows with their tokens."""
+
+    rows: list[Row]
+    ids: np.ndarray  # of all rows, end tokens included
+    lengths: np.ndarray  # tokens of each row, end token included
+
+
+class _PieceEncoder:
+    """Encodes rows, truncates or drops those that are too long, and counts."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, beside: Tokenizer | None, max_tokens: int, overlong: str
+    ) -> None:
+        self.counts = Counts()
+        self._eos_id = tokenizer.eos_id
+        self._encoder = TextEncoder(tokenizer)
+        self._beside = None if beside is None else TextEncoder(beside)
+        self._max_tokens, self._overlong = max_tokens, overlong
+
+    def encode(self, rows: list[Row]) -> _Piece:
+        """The rows that are kept, with their tokens."""
+        kept = [row for row in rows if row.text and not row.text.isspace()]
+        self.counts.n_blank += len(rows) - len(kept)
         texts = [row.text for row in kept]
-        encoded = tokenizer.encode(texts)
-        lengths = [len(ids) for ids in encoded]
-        if beside is not None:
-            others = beside.encode(texts)
-            lengths = [max(n, len(ids)) for n, ids in zip(lengths, others, strict=True)]
-        for row, ids, length in zip(kept, encoded, lengths, strict=True):
-            if length >= max_tokens:
-                if overlong == "drop":
-                    counts.n_dropped += 1
-                    continue
-                counts.n_cut += 1
-                del ids[max_tokens - 1 :]
-            counts.n_words += len(row.text.split())
-            counts.n_bytes += len(row.text) if row.text.isascii() else len(row.text.encode())
-            ids.append(tokenizer.eos_id)
-            yield row, ids
+        ids, lengths, words = self._encoder.encode(texts)
+        longest = lengths
+        if self._beside is not None:
+            longest = np.maximum(lengths, self._beside.encode(texts).lengths)
+        starts = np.cumsum(lengths) - lengths
+        too_long = longest >= self._max_tokens
+        if self._overlong == "drop" and too_long.any():
+            self.counts.n_dropped += int(too_long.sum())
+            kept = [row for row, dropped in zip(kept, too_long.tolist(), strict=True) if not dropped]
+            starts, lengths, words = starts[~too_long], lengths[~too_long], words[~too_long]
+        else:
+            self.counts.n_cut += int(too_long.sum())
+        lengths = np.minimum(lengths, self._max_tokens - 1)
+        self.counts.n_words += int(words.sum())
+        self.counts.n_bytes += sum(_utf8_bytes(row.text) for row in kept)
+        with_ends = np.full(int(lengths.sum()) + len(kept), self._eos_id, dtype=np.int32)
+        with_ends[spans(np.cumsum(lengths + 1) - lengths - 1, lengths)] = ids[spans(starts, lengths)]
+        return _Piece(kept, with_ends, lengths + 1)
 
 
-def _pieces(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """The rows in groups to encode together."""
-    piece: list[Row] = []
-    n_characters = 0
-    for row in rows:
-        piece.append(row)
-        n_characters += len(row.text)
-        if len(piece) == _PIECE_ROWS or n_characters >= _PIECE_CHARACTERS:
-            yield piece
-            piece, n_characters = [], 0
-    if piece:
-        yield piece
+def _utf8_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
-def _slabs(sentences: Iterable[tuple[Row, list[int]]]) -> Iterator[pa.RecordBatch]:
-    rows: list[Row] = []
-    flat: list[np.ndarray] = []
-    lengths: list[int] = []
-    n_bytes = 0
-    for row, ids in sentences:
-        rows.append(row)
-        lengths.append(len(ids))
-        flat.append(np.array(ids, dtype=np.int32))
-        n_bytes += 4 * len(ids) + len(row.text) + len(row.label or "")
-        if len(rows) == _SLAB_ROWS or n_bytes >= _SLAB_BYTES:
-            yield _slab(rows, flat, lengths)
-            rows, flat, lengths, n_bytes = [], [], [], 0
-    if rows:
-        yield _slab(rows, flat, lengths)
+class _Slabs:
+    """Collects rows, and writes a record batch whenever there are enough of them."""
+
+    def __init__(self, write: Callable[[pa.RecordBatch], None], encoder: _PieceEncoder) -> None:
+        self.counts = encoder.counts
+        self._write, self._encoder = write, encoder
+        self._waiting: list[Row] = []  # to be encoded together
+        self._characters = 0
+        self._pieces: list[_Piece] = []  # to be written together
+
+    def add(self, row: Row) -> None:
+        """Take another row."""
+        self._waiting.append(row)
+        self._characters += len(row.text)
+        most = min(_PIECE_ROWS, _SLAB_ROWS)
+        if len(self._waiting) >= most or self._characters >= _PIECE_CHARACTERS:
+            self._encode()
+
+    def flush(self) -> None:
+        """Write the last rows."""
+        self._encode()
+        self._write_slab()
+
+    def _encode(self) -> None:
+        if self._waiting:
+            self._pieces.append(self._encoder.encode(self._waiting))
+            self._waiting, self._characters = [], 0
+        n_rows = sum(len(piece.rows) for piece in self._pieces)
+        if n_rows >= _SLAB_ROWS or sum(map(_bytes_of, self._pieces)) >= _SLAB_BYTES:
+            self._write_slab()
+
+    def _write_slab(self) -> None:
+        if any(piece.rows for piece in self._pieces):
+            self._write(_slab(self._pieces))
+        self._pieces = []
 
 
-def _slab(rows: Sequence[Row], flat: list[np.ndarray], lengths: list[int]) -> pa.RecordBatch:
-    offsets = pa.array(np.cumsum([0, *lengths], dtype=np.int32))
+def _bytes_of(piece: _Piece) -> int:
+    """The size of a piece in the file, approximate."""
+    return piece.ids.nbytes + sum(len(row.text) + len(row.label or "") for row in piece.rows)
+
+
+def _slab(pieces: Sequence[_Piece]) -> pa.RecordBatch:
+    rows = [row for piece in pieces for row in piece.rows]
+    lengths = np.concatenate([[0], *(piece.lengths for piece in pieces)])
+    offsets = pa.array(np.cumsum(lengths).astype(np.int32))
+    ids = pa.array(np.concatenate([piece.ids for piece in pieces]))
     columns = [
-        pa.ListArray.from_arrays(offsets, pa.array(np.concatenate(flat))),
+        pa.ListArray.from_arrays(offsets, ids),
         pa.array([row.text for row in rows], type=pa.large_string()),
         pa.array([row.label for row in rows], type=pa.string()),
         pa.array([row.log_prob for row in rows], type=pa.float64()),

@@ -1,0 +1,92 @@
+"""Texts -> token ids in flat arrays, with each distinct word encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+
+from textvae.data.tokenizers import KINDS, Tokenizer
+
+_MOST_UNITS = 1 << 18  # remembered; a large corpus has about as many distinct words
+_MOST_CHARACTERS = 8 << 20  # of the remembered units
+
+
+class EncodedTexts(NamedTuple):
+    """The tokens of N texts, one text after the other."""
+
+    ids: np.ndarray  # (all tokens,) int32, without end tokens
+    lengths: np.ndarray  # (N,) int64, tokens of each text
+    words: np.ndarray  # (N,) int64, words of each text, split at white space
+
+
+class TextEncoder:
+    """Encodes texts exactly as `tokenizer.encode` does, several times faster.
+
+    The tokenizers trained here never join characters of two words: if a text consists of words with
+    single spaces between them, its tokens are the tokens of its words. So the tokens of each word
+    are remembered. Any other text, and any text for a foreign tokenizer, is encoded as a whole.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._by_word = isinstance(tokenizer, Tokenizer) and tokenizer.kind in KINDS
+        self._forget()
+
+    def encode(self, texts: Sequence[str]) -> EncodedTexts:
+        """The token ids of `texts`.
+
+        Raises:
+            DataError: as in `Tokenizer.encode`.
+        """
+        split = [text.split() for text in texts]
+        units = [
+            words if words and self._by_word and " ".join(words) == text else [text]
+            for words, text in zip(split, texts, strict=True)
+        ]
+        flat = list(chain.from_iterable(units))
+        self._remember(flat)
+        places = np.fromiter(map(self._places.__getitem__, flat), np.int64, len(flat))
+        unit_lengths = self._lengths[places]
+        first_units = np.cumsum([0, *map(len, units)])
+        ends = np.cumsum([0, *unit_lengths])
+        return EncodedTexts(
+            self._ids[spans(self._starts[places], unit_lengths)],
+            np.diff(ends[first_units]),
+            np.fromiter(map(len, split), np.int64, len(split)),
+        )
+
+    def _remember(self, units: list[str]) -> None:
+        """Encode the units that are new; forget all earlier ones if there are too many."""
+        if len(self._places) > _MOST_UNITS or self._characters > _MOST_CHARACTERS:
+            self._forget()
+        new = [unit for unit in dict.fromkeys(units) if unit not in self._places]
+        if not new:
+            return
+        encoded = self._tokenizer.encode(new)
+        lengths = np.fromiter(map(len, encoded), np.int64, len(new))
+        ids = np.fromiter(chain.from_iterable(encoded), np.int32, int(lengths.sum()))
+        self._starts = np.concatenate([self._starts, len(self._ids) + np.cumsum(lengths) - lengths])
+        self._lengths = np.concatenate([self._lengths, lengths])
+        self._ids = np.concatenate([self._ids, ids])
+        self._places.update(zip(new, range(len(self._places), len(self._starts)), strict=True))
+        self._characters += sum(map(len, new))
+
+    def _forget(self) -> None:
+        self._places: dict[str, int] = {}  # of each unit in the next two arrays
+        self._starts = np.empty(0, np.int64)  # in the ids
+        self._lengths = np.empty(0, np.int64)
+        self._ids = np.empty(0, np.int32)
+        self._characters = 0
+
+
+def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The indices of all spans, one after the other.
+
+    >>> spans(np.array([5, 0]), np.array([2, 3])).tolist()
+    [5, 6, 0, 1, 2]
+    """
+    before = np.cumsum(lengths) - lengths
+    return np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
