@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
+
+from textvae.errors import TextVAEWarning
 
 Progress = Callable[[str, int, int], None]  # phase, done, total (0: unknown)
 Say = Callable[[str], None]
+T = TypeVar("T")
+
+_BETWEEN_REPORTS = 1_000  # items
 
 
 def no_progress(phase: str, done: int, total: int) -> None:
@@ -16,8 +22,25 @@ def no_progress(phase: str, done: int, total: int) -> None:
 
 
 def python_warning(text: str) -> None:
-    """Warn as Python does, which `warnings.filterwarnings` can switch off."""
-    warnings.warn(text, stacklevel=2)
+    """Warn as Python does; `warnings.filterwarnings` can switch it off by its category."""
+    warnings.warn(text, TextVAEWarning, stacklevel=2)
+
+
+def counted_off(items: Iterable[T], progress: Progress, phase: str, total: int = 0) -> Iterator[T]:
+    """The items, while `progress` is told how many there were so far.
+
+    >>> list(counted_off("ab", lambda *facts: print(*facts), "reading", 2))
+    reading 2 2
+    ['a', 'b']
+    """
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        if done % _BETWEEN_REPORTS == 0:
+            progress(phase, done, max(done, total) if total else 0)
+    if done % _BETWEEN_REPORTS or not done:
+        progress(phase, done, done)
 
 
 @dataclass(frozen=True)
@@ -26,7 +49,8 @@ class Watcher:
 
     Args:
         note: gets a line of information; by default the logger `textvae`.
-        warn: gets a line about a result that may not be what people expect; by default a warning.
+        warn: gets a line about a result that may not be what people expect; by default a warning
+            of the category `textvae.TextVAEWarning`.
         progress: gets (phase, done, total); by default nothing is shown.
     """
 

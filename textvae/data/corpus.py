@@ -281,7 +281,9 @@ class _PieceEncoder:
         too_long = longest >= self._max_tokens
         if self._overlong == "drop" and too_long.any():
             self.counts.n_dropped += int(too_long.sum())
-            kept = [row for row, dropped in zip(kept, too_long.tolist(), strict=True) if not dropped]
+            kept = [
+                row for row, dropped in zip(kept, too_long.tolist(), strict=True) if not dropped
+            ]
             starts, lengths, words = starts[~too_long], lengths[~too_long], words[~too_long]
         else:
             self.counts.n_cut += int(too_long.sum())
@@ -289,7 +291,9 @@ class _PieceEncoder:
         self.counts.n_words += int(words.sum())
         self.counts.n_bytes += sum(_utf8_bytes(row.text) for row in kept)
         with_ends = np.full(int(lengths.sum()) + len(kept), self._eos_id, dtype=np.int32)
-        with_ends[spans(np.cumsum(lengths + 1) - lengths - 1, lengths)] = ids[spans(starts, lengths)]
+        with_ends[spans(np.cumsum(lengths + 1) - lengths - 1, lengths)] = ids[
+            spans(starts, lengths)
+        ]
         return _Piece(kept, with_ends, lengths + 1)
 
 
@@ -306,6 +310,7 @@ class _Slabs:
         self._waiting: list[Row] = []  # to be encoded together
         self._characters = 0
         self._pieces: list[_Piece] = []  # to be written together
+        self._n_rows = self._n_bytes = 0  # of the pieces, the bytes approximate
 
     def add(self, row: Row) -> None:
         """Take another row."""
@@ -322,21 +327,20 @@ class _Slabs:
 
     def _encode(self) -> None:
         if self._waiting:
-            self._pieces.append(self._encoder.encode(self._waiting))
+            piece = self._encoder.encode(self._waiting)
+            labels = sum(len(row.label or "") for row in piece.rows)
+            self._n_rows += len(piece.rows)
+            self._n_bytes += piece.ids.nbytes + self._characters + labels
+            self._pieces.append(piece)
             self._waiting, self._characters = [], 0
-        n_rows = sum(len(piece.rows) for piece in self._pieces)
-        if n_rows >= _SLAB_ROWS or sum(map(_bytes_of, self._pieces)) >= _SLAB_BYTES:
+        if self._n_rows >= _SLAB_ROWS or self._n_bytes >= _SLAB_BYTES:
             self._write_slab()
 
     def _write_slab(self) -> None:
-        if any(piece.rows for piece in self._pieces):
+        if self._n_rows:
             self._write(_slab(self._pieces))
         self._pieces = []
-
-
-def _bytes_of(piece: _Piece) -> int:
-    """The size of a piece in the file, approximate."""
-    return piece.ids.nbytes + sum(len(row.text) + len(row.label or "") for row in piece.rows)
+        self._n_rows = self._n_bytes = 0
 
 
 def _slab(pieces: Sequence[_Piece]) -> pa.RecordBatch:

@@ -14,6 +14,7 @@ from textvae.errors import UsageError, is_utf8, shown
 from textvae.files.atomic import check_writable
 from textvae.files.lock import check_not_training, sole_training
 from textvae.files.names import CARD_FILE, ENCODER_TOKENIZER_FILE, TOKENIZER_FILE
+from textvae.progress import Watcher
 from textvae.saving.folder import load_model, read_metrics, write_atomically
 from textvae.training.accelerator import accelerator_for
 from textvae.training.card import model_card
@@ -66,7 +67,7 @@ def train_model(
                 own_encoder_tokenizer=(
                     tokenizer_of(out, ENCODER_TOKENIZER_FILE) if resume else None
                 ),
-                say=reporter.message,
+                watcher=Watcher(reporter.message, reporter.warn, reporter.progress),
             )
         warn_of_losses(corpora, config, reporter)
         with sole_training(out) if main else nullcontext():
