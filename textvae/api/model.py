@@ -96,6 +96,7 @@ class TextVAE:
         out: str | Path | None = None,
         recipe: str | None = None,
         config: Config | None = None,
+        progress: bool = True,
         reporter: Reporter | None = None,
         resume: bool = False,
         overwrite: bool = False,
@@ -110,7 +111,8 @@ class TextVAE:
             recipe: settings that come with textvae, e.g. `small`; see `textvae config show`.
             config: a whole configuration; or name fields of one as further keywords, e.g.
                 `max_minutes=5, latent_size=64`, which win over those of the recipe.
-            reporter: who is told of the progress; none: the logger `textvae`.
+            progress: show the figures where a person watches, in a terminal or a notebook.
+            reporter: who is told of the progress instead; see `textvae.training.reporting`.
             resume, overwrite: what to do with a folder that already holds a run: go on with it,
                 the names of its files and its settings being those that are not given here, or
                 delete it and begin anew.
@@ -120,6 +122,7 @@ class TextVAE:
             ConfigError: an unknown recipe or field, or a value outside what is allowed.
             DataError: there is no usable text.
         """
+        from textvae.training.display import python_reporter
         from textvae.training.train import train_model
 
         partial = [*sorted(options), *(["recipe"] if recipe is not None else [])]
@@ -136,7 +139,7 @@ class TextVAE:
                 folder,
                 texts=texts,
                 valid_texts=valid,
-                reporter=reporter,
+                reporter=reporter or python_reporter(progress=progress),
                 resume=resume,
                 overwrite=overwrite,
             )

@@ -33,7 +33,9 @@ class TextEncoder:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._by_word = isinstance(tokenizer, Tokenizer) and tokenizer.kind in KINDS
-        self._forget()
+        self._places: dict[str, int] = {}  # of each unit in the next two arrays
+        self._starts, self._lengths, self._ids = _nothing()  # starts and lengths in the ids
+        self._characters = 0
 
     def encode(self, texts: Sequence[str]) -> EncodedTexts:
         """The token ids of `texts`.
@@ -75,11 +77,13 @@ class TextEncoder:
         self._characters += sum(map(len, new))
 
     def _forget(self) -> None:
-        self._places: dict[str, int] = {}  # of each unit in the next two arrays
-        self._starts = np.empty(0, np.int64)  # in the ids
-        self._lengths = np.empty(0, np.int64)
-        self._ids = np.empty(0, np.int32)
+        self._places.clear()
+        self._starts, self._lengths, self._ids = _nothing()
         self._characters = 0
+
+
+def _nothing() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32)
 
 
 def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -115,9 +115,9 @@ def load_corpora(
         ]
         _write({part.path: part for part in parts if not part.is_cached(watcher)}, watcher)
         encoded = [EncodedCorpus(part.path, part.tokenizer) for part in parts]
-        corpora = Corpora(written, *encoded[:2])
+        corpora = Corpora(written, encoded[0], encoded[1])
         if len(encoded) > 2:
-            corpora = corpora._replace(of_encoder=TokenizedCorpora(read, *encoded[2:]))
+            corpora = corpora._replace(of_encoder=TokenizedCorpora(read, encoded[2], encoded[3]))
     if not len(corpora.train):
         held_out = len(corpora.valid) if valid.name == train.name else 0
         raise DataError(_nothing_left("training", corpora.train, train, held_out))

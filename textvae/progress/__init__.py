@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from types import FrameType
 from typing import TypeVar
 
 from textvae.errors import TextVAEWarning
@@ -22,8 +24,21 @@ def no_progress(phase: str, done: int, total: int) -> None:
 
 
 def python_warning(text: str) -> None:
-    """Warn as Python does; `warnings.filterwarnings` can switch it off by its category."""
-    warnings.warn(text, TextVAEWarning, stacklevel=2)
+    """Warn as Python does, at the line of the caller's code that called textvae.
+
+    `warnings.filterwarnings` can switch it off by its category. A filter apart, it is always shown:
+    a second run in the same notebook warns again.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _is_ours(frame.f_globals.get("__name__")):
+        frame = frame.f_back
+    where = ("textvae", 1) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+    module = None if frame is None else frame.f_globals.get("__name__")
+    warnings.warn_explicit(text, TextVAEWarning, *where, module=module, registry={})
+
+
+def _is_ours(module: str | None) -> bool:
+    return module is not None and (module == "textvae" or module.startswith("textvae."))
 
 
 def counted_off(items: Iterable[T], progress: Progress, phase: str, total: int = 0) -> Iterator[T]:
