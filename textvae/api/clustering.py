@@ -14,6 +14,7 @@ from textvae.errors import DataError
 from textvae.models.sentence import Layer
 from textvae.number_format import counted
 from textvae.progress import Watcher
+from textvae.progress.bars import shows_progress
 
 if TYPE_CHECKING:
     from textvae.latent.clusters import Agreement, Clusters
@@ -117,6 +118,7 @@ class Clustering:
         return report | {"clusters": [cluster.to_dict() for cluster in self.clusters]}
 
 
+@shows_progress
 def cluster(
     vae: TextModel,
     sentences: Sentences,

@@ -14,6 +14,7 @@ from textvae.api.scorers import check_judged, check_scorer, quality_of, scorer_t
 from textvae.data.input_rows import Sentences, name_of, prepared, require_text, rows_from
 from textvae.errors import UsageError
 from textvae.progress import Say, Watcher
+from textvae.progress.bars import shows_progress
 
 if TYPE_CHECKING:
     from textvae.evaluation.comparison import Candidate
@@ -91,6 +92,7 @@ class Comparison:
             )
 
 
+@shows_progress
 def compare(
     models: Sequence[str | Path | TextVAE],
     on: Sentences,

@@ -15,6 +15,7 @@ from textvae.api.scorers import (
 )
 from textvae.data.input_rows import Sentences, name_of, prepared_rows, require_text
 from textvae.progress import Say, Watcher
+from textvae.progress.bars import shows_progress
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Evaluation:
             warn(f"{of}{n:,} {were} too long and truncated")
 
 
+@shows_progress
 def evaluate(
     vae: TextModel,
     sentences: Sentences,

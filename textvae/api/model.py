@@ -34,6 +34,8 @@ from textvae.latent.interpolation import Method, interpolate
 from textvae.models.device import choose_device
 from textvae.models.prior import CodeGaussian
 from textvae.models.sentence import Layer, SentenceModel
+from textvae.progress import counted_off
+from textvae.progress.bars import python_progress
 from textvae.randomness.streams import SampleStreams
 from textvae.saving.folder import load_model, own_file, read_metrics, save_model, write_atomically
 
@@ -369,7 +371,10 @@ class TextVAE:
                 f"z has shape {tuple(latents.shape)}; expected (N, {self.latent_size})"
             )
         settings = Sampling.from_options(default="greedy", **decoding)
-        return self.tokenizer.decode(list(decode_batches(self.model, latents, settings, seed=seed)))
+        ids = decode_batches(self.model, latents, settings, seed=seed)
+        with python_progress() as progress:
+            found = list(counted_off(ids, progress, "decoding", len(latents), every=64))
+        return self.tokenizer.decode(found)
 
     def generate(
         self,
@@ -388,7 +393,9 @@ class TextVAE:
             scale: how far.
             decoding: fields of `Sampling`; ancestral sampling unless they say otherwise.
         """
-        return list(self.iter_generate(n, seed=seed, near=near, scale=scale, **decoding))
+        sentences = self.iter_generate(n, seed=seed, near=near, scale=scale, **decoding)
+        with python_progress() as progress:
+            return list(counted_off(sentences, progress, "sampling", n, every=64))
 
     def iter_generate(
         self,
@@ -472,10 +479,13 @@ class TextVAE:
         if len(texts) == 0:
             return np.empty(0)
         chunks = chunks_by_length(ids, self.model, source_ids=source_ids)
-        if posterior is None:
-            return log_likelihoods(self.model, chunks, None).numpy()
-        q = posteriors(self.model, chunks)
-        found = importance_weighted(self.model, chunks, q, samples=samples, seed=seed)
+        with python_progress() as progress:
+            if posterior is None:
+                return log_likelihoods(self.model, chunks, None, progress=progress).numpy()
+            q = posteriors(self.model, chunks)
+            found = importance_weighted(
+                self.model, chunks, q, samples=samples, seed=seed, progress=progress
+            )
         return -found.nll.numpy()
 
     # measured on sentences: functions of their own modules, with this model as the first argument
@@ -546,10 +556,11 @@ class TextVAE:
         """Rows of `encoder`'s output in the order of the sentences, batched by length."""
         read = self.encoder_tokenizer
         batches = by_length([len(sentence) for sentence in ids], batch_size)
-        parts = [
-            encoder(collate([ids[row] for row in rows], read.eos_id, read.pad_id).to(self.device))
-            for rows in batches
-        ]
+        with python_progress() as progress:
+            parts = [
+                encoder(collate([ids[r] for r in rows], read.eos_id, read.pad_id).to(self.device))
+                for rows in counted_off(batches, progress, "encoding", len(batches), every=10)
+            ]
         if not parts:
             return self._encoded([[]], 1, encoder)[:0]
         sorted_rows = torch.cat(parts)

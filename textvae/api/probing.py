@@ -14,6 +14,7 @@ from textvae.errors import UsageError
 from textvae.models.sentence import Layer
 from textvae.number_format import counted, human
 from textvae.progress import Progress, Watcher
+from textvae.progress.bars import shows_progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,6 +112,7 @@ class Probe:
         }
 
 
+@shows_progress
 def probe(
     vae: TextModel,
     train: Sentences,

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textvae.config import Config
+from textvae.progress import Watcher
+from textvae.progress.bars import shows_progress
 
 if TYPE_CHECKING:
     from textvae.training.reporting import Reporter
@@ -20,8 +22,9 @@ def train(
     train_model(config, out, reporter=reporter, resume=resume, overwrite=overwrite)
 
 
-def plan(config: Config) -> dict[str, Any]:
+@shows_progress
+def plan(config: Config, *, watcher: Watcher | None = None) -> dict[str, Any]:
     """What the training of a configuration would take: parameters, tokens, memory, minutes."""
     from textvae.training.dry_run import dry_run
 
-    return dry_run(config)
+    return dry_run(config, watcher)

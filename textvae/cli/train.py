@@ -109,8 +109,11 @@ def own_configuration(folder: Path) -> Path:
 def print_plan(config: Config, output: Output) -> None:
     """Print parameters, tokens per epoch, and expected memory and time."""
     from textvae.api import plan
+    from textvae.cli.progress import watching
 
-    output.report(plan(config))
+    with watching(output) as watcher:
+        figures = plan(config, watcher=watcher)
+    output.report(figures)
 
 
 def run_training(

@@ -23,6 +23,7 @@ from textvae.export.table import Block, Extent, VectorTable
 from textvae.files.lock import sole_use
 from textvae.number_format import counted
 from textvae.progress import Watcher
+from textvae.progress.bars import shows_progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +57,7 @@ class WrittenVectors:
     left_out: str
 
 
+@shows_progress
 def write_vectors(
     vae: TextVAE,
     sentences: Sentences,

@@ -16,8 +16,6 @@ Progress = Callable[[str, int, int], None]  # phase, done, total (0: unknown)
 Say = Callable[[str], None]
 T = TypeVar("T")
 
-_BETWEEN_REPORTS = 1_000  # items
-
 
 def no_progress(phase: str, done: int, total: int) -> None:
     """Show nothing."""
@@ -41,8 +39,10 @@ def _is_ours(module: str | None) -> bool:
     return module is not None and (module == "textvae" or module.startswith("textvae."))
 
 
-def counted_off(items: Iterable[T], progress: Progress, phase: str, total: int = 0) -> Iterator[T]:
-    """The items, while `progress` is told how many there were so far.
+def counted_off(
+    items: Iterable[T], progress: Progress, phase: str, total: int = 0, *, every: int = 1_000
+) -> Iterator[T]:
+    """The items, while `progress` is told how many there were so far, after `every` so many.
 
     >>> list(counted_off("ab", lambda *facts: print(*facts), "reading", 2))
     reading 2 2
@@ -52,9 +52,9 @@ def counted_off(items: Iterable[T], progress: Progress, phase: str, total: int =
     for item in items:
         yield item
         done += 1
-        if done % _BETWEEN_REPORTS == 0:
+        if done % every == 0:
             progress(phase, done, max(done, total) if total else 0)
-    if done % _BETWEEN_REPORTS or not done:
+    if done % every or not done:
         progress(phase, done, done)
 
 
