@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -49,24 +49,32 @@ class TextEncoder:
             for words, text in zip(split, texts, strict=True)
         ]
         flat = list(chain.from_iterable(units))
-        self._remember(flat)
-        places = np.fromiter(map(self._places.__getitem__, flat), np.int64, len(flat))
-        unit_lengths = self._lengths[places]
-        first_units = np.cumsum([0, *map(len, units)])
-        ends = np.cumsum([0, *unit_lengths])
+        places = self._places_of(flat)
+        lengths = self._lengths[places]
+        # The sum of lengths up to the last unit of a text is where the text ends.
+        ends = np.cumsum(lengths)[np.cumsum(np.fromiter(map(len, units), np.int64, len(units))) - 1]
         return EncodedTexts(
-            self._ids[spans(self._starts[places], unit_lengths)],
-            np.diff(ends[first_units]),
+            self._ids[spans(self._starts[places], lengths)],
+            np.diff(ends, prepend=0),
             np.fromiter(map(len, split), np.int64, len(split)),
         )
 
-    def _remember(self, units: list[str]) -> None:
-        """Encode the units that are new; forget all earlier ones if there are too many."""
+    def _places_of(self, units: list[str]) -> np.ndarray:
+        """The place of each unit in the arrays; new units are encoded."""
         if len(self._places) > _MOST_UNITS or self._characters > _MOST_CHARACTERS:
             self._forget()
-        new = [unit for unit in dict.fromkeys(units) if unit not in self._places]
-        if not new:
-            return
+        places = self._known_places(units)
+        missing = np.flatnonzero(places < 0).tolist()
+        if missing:
+            self._remember(list(dict.fromkeys(units[place] for place in missing)))
+            places = self._known_places(units)
+        return places
+
+    def _known_places(self, units: list[str]) -> np.ndarray:
+        return np.fromiter(map(self._places.get, units, repeat(-1)), np.int64, len(units))
+
+    def _remember(self, new: list[str]) -> None:
+        """Encode units and keep their tokens."""
         encoded = self._tokenizer.encode(new)
         lengths = np.fromiter(map(len, encoded), np.int64, len(new))
         ids = np.fromiter(chain.from_iterable(encoded), np.int32, int(lengths.sum()))

@@ -76,15 +76,18 @@ class NotebookBars:
     def __init__(self, cell: Cell, above: Callable[[], str] = str) -> None:
         self._cell = cell
         self._above = above
-        self._started: dict[str, float] = {}
+        self._started = time.monotonic()  # the phase that is shown
+        self._phase: str | None = None
 
     def show(self, phase: str, done: int, total: int) -> None:
-        self._started.setdefault(phase, time.monotonic())
+        if self._phase not in (None, phase):
+            self._started = time.monotonic()
+        self._phase = phase
         self._cell.draw(lambda: f"{self._above()}\n{self.line(phase, done, total)}".lstrip("\n"))
 
     def line(self, phase: str, done: int, total: int) -> str:
         """`encoding texts  ━━━━━━━━────────  1,024/2,048  0:12`."""
-        seconds = time.monotonic() - self._started.get(phase, time.monotonic())
+        seconds = time.monotonic() - self._started
         if not total:
             return f"{printable(phase)}  {done:,}  {duration(seconds)}"
         full = _NOTEBOOK_BAR * done // max(total, 1)
