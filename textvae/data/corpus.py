@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -249,9 +250,14 @@ def check_free_disk(folder: Path, needed: int) -> None:
 
 
 class _Piece(NamedTuple):
-    """Some rows with their tokens."""
+    """Some rows with their tokens.
 
-    rows: list[Row]
+    Columns, not rows: the garbage collector would visit each of the rows again and again.
+    """
+
+    texts: list[str]
+    labels: list[str | None]
+    log_probs: list[float | None]
     ids: np.ndarray  # of all rows, end tokens included
     lengths: np.ndarray  # tokens of each row, end token included
     n_bytes: np.ndarray  # of the text of each row in UTF-8
@@ -290,13 +296,15 @@ class _PieceEncoder:
             self.counts.n_cut += int(too_long.sum())
         lengths = np.minimum(lengths, self._max_tokens - 1)
         self.counts.n_words += int(words.sum())
-        n_bytes = np.fromiter((_utf8_bytes(row.text) for row in kept), np.int64, len(kept))
+        texts = [row.text for row in kept]
+        n_bytes = np.fromiter(map(_utf8_bytes, texts), np.int64, len(texts))
         self.counts.n_bytes += int(n_bytes.sum())
         with_ends = np.full(int(lengths.sum()) + len(kept), self._eos_id, dtype=np.int32)
         with_ends[spans(np.cumsum(lengths + 1) - lengths - 1, lengths)] = ids[
             spans(starts, lengths)
         ]
-        return _Piece(kept, with_ends, lengths + 1, n_bytes)
+        labels, log_probs = [row.label for row in kept], [row.log_prob for row in kept]
+        return _Piece(texts, labels, log_probs, with_ends, lengths + 1, n_bytes)
 
 
 def _utf8_bytes(text: str) -> int:
@@ -330,8 +338,8 @@ class _Slabs:
     def _encode(self) -> None:
         if self._waiting:
             piece = self._encoder.encode(self._waiting)
-            labels = sum(len(row.label or "") for row in piece.rows)
-            self._n_rows += len(piece.rows)
+            labels = sum(len(label or "") for label in piece.labels)
+            self._n_rows += len(piece.texts)
             self._n_bytes += piece.ids.nbytes + self._characters + labels
             self._pieces.append(piece)
             self._waiting, self._characters = [], 0
@@ -346,15 +354,13 @@ class _Slabs:
 
 
 def _slab(pieces: Sequence[_Piece]) -> pa.RecordBatch:
-    rows = [row for piece in pieces for row in piece.rows]
-    lengths = np.concatenate([[0], *(piece.lengths for piece in pieces)])
-    offsets = pa.array(np.cumsum(lengths).astype(np.int32))
-    ids = pa.array(np.concatenate([piece.ids for piece in pieces]))
+    texts, labels, log_probs, ids, lengths, n_bytes = zip(*pieces, strict=True)
+    offsets = np.cumsum(np.concatenate([[0], *lengths])).astype(np.int32)
     columns = [
-        pa.ListArray.from_arrays(offsets, ids),
-        _strings([row.text for row in rows], np.concatenate([p.n_bytes for p in pieces])),
-        pa.array([row.label for row in rows], type=pa.string()),
-        pa.array([row.log_prob for row in rows], type=pa.float64()),
+        pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(ids))),
+        _strings(list(chain.from_iterable(texts)), np.concatenate(n_bytes)),
+        pa.array(list(chain.from_iterable(labels)), type=pa.string()),
+        pa.array(list(chain.from_iterable(log_probs)), type=pa.float64()),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)
 

@@ -43,20 +43,23 @@ class TextEncoder:
         Raises:
             DataError: as in `Tokenizer.encode`.
         """
-        split = [text.split() for text in texts]
-        units = [
-            words if words and self._by_word and " ".join(words) == text else [text]
-            for words, text in zip(split, texts, strict=True)
-        ]
-        flat = list(chain.from_iterable(units))
-        places = self._places_of(flat)
+        units: list[str] = []  # one list: the garbage collector would visit a list for each text
+        ends, n_words = [], []  # of each text, in the units
+        for text in texts:
+            words = text.split()
+            n_words.append(len(words))
+            if words and self._by_word and " ".join(words) == text:
+                units += words
+            else:
+                units.append(text)
+            ends.append(len(units))
+        places = self._places_of(units)
         lengths = self._lengths[places]
-        # The sum of lengths up to the last unit of a text is where the text ends.
-        ends = np.cumsum(lengths)[np.cumsum(np.fromiter(map(len, units), np.int64, len(units))) - 1]
+        last_units = np.array(ends, np.int64) - 1
         return EncodedTexts(
             self._ids[spans(self._starts[places], lengths)],
-            np.diff(ends, prepend=0),
-            np.fromiter(map(len, split), np.int64, len(split)),
+            np.diff(np.cumsum(lengths)[last_units], prepend=0),
+            np.array(n_words, np.int64),
         )
 
     def _places_of(self, units: list[str]) -> np.ndarray:

@@ -21,7 +21,7 @@ from textvae.progress import Watcher
 
 # Most text to train a tokenizer on, approximate; more changes the tokens of a sentence by less than
 # 1 %. A word tokenizer counts words, which is fast, and rare words need much text.
-_TOKENIZER_BYTES = {"bpe": 32 << 20, "unigram": 32 << 20, "word": 256 << 20}
+_TOKENIZER_BYTES = {"bpe": 32 << 20, "unigram": 16 << 20, "word": 256 << 20}
 _DISK_PER_BYTE = 3  # size of an encoded corpus / size of its text, approximate
 
 
