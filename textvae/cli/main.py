@@ -39,6 +39,7 @@ from textvae.cli.output import (
     settle_stdout,
 )
 from textvae.errors import InterruptedRun, TextVAEError
+from textvae.progress.bars import no_bars_inside
 from textvae.signals import exit_when_asked
 
 USAGE = 2
@@ -106,11 +107,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """The exit code of `textvae ARGUMENTS`; None: the arguments in `sys.argv`."""
     prepare_streams()
     try:
-        result = get_command(app).main(
-            arguments if arguments is None else list(arguments),
-            prog_name="textvae",
-            standalone_mode=False,
-        )
+        with no_bars_inside():  # commands have their own
+            result = get_command(app).main(
+                arguments if arguments is None else list(arguments),
+                prog_name="textvae",
+                standalone_mode=False,
+            )
         flush_data()
     except SystemExit as exit_:  # SIGTERM, SIGHUP and shell completion leave this way
         if isinstance(exit_.__context__, BrokenPipeError):  # typer's own: exit 1

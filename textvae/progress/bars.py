@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
@@ -209,13 +210,23 @@ def bars_for_a_person() -> Bars | None:
     return TerminalBars(stderr_console()) if is_live_terminal() else None
 
 
-_shown_now: list[Bars] = []  # the bars of the call that others are part of
+_quiet_inside: ContextVar[bool] = ContextVar("_quiet_inside", default=False)
+
+
+@contextlib.contextmanager
+def no_bars_inside() -> Iterator[None]:
+    """A block in which calls show no bars: whoever made the block shows those of the whole."""
+    token = _quiet_inside.set(True)
+    try:
+        yield
+    finally:
+        _quiet_inside.reset(token)
 
 
 @contextlib.contextmanager
 def python_progress() -> Iterator[Progress]:
     """The progress of a call from Python: bars if it takes long and a person watches."""
-    bars = None if _shown_now else bars_for_a_person()
+    bars = None if _quiet_inside.get() else bars_for_a_person()
     if bars is None:
         yield no_progress
         return
@@ -225,11 +236,10 @@ def python_progress() -> Iterator[Progress]:
         if time.monotonic() - started >= _SHORT:
             bars.show(phase, done, total)
 
-    _shown_now.append(bars)
     try:
-        yield show
+        with no_bars_inside():
+            yield show
     finally:
-        _shown_now.remove(bars)
         bars.close()
 
 
@@ -239,7 +249,8 @@ def shows_progress(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def watched(*arguments: P.args, **named: P.kwargs) -> R:
         if named.get("watcher") is not None:
-            return function(*arguments, **named)
+            with no_bars_inside():
+                return function(*arguments, **named)
         with python_progress() as progress:
             named["watcher"] = Watcher(progress=progress)
             return function(*arguments, **named)
