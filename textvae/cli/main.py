@@ -58,7 +58,10 @@ app = typer.Typer(
     # Rich help costs start-up time and does not fit narrow terminals.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "terminal_width": options.help_width(),
+    },
 )
 
 
