@@ -20,8 +20,8 @@ from textvae.files.names import TOKENIZER_FILE
 from textvae.progress import Watcher
 
 # Most text to train a tokenizer on, approximate. A BPE vocabulary of 32 MiB encodes held-out text
-# as well as one of 100 MB (1,000 tokens become 1,001); the Unigram trainer takes three times as long,
-# and more text makes its tokens shorter. Counting words is fast, and rare words need much text.
+# as well as one of 100 MB (1,000 tokens become 1,001). The Unigram trainer takes three times as
+# long, and more text makes its tokens shorter. Counting words is fast; rare words need much text.
 _TOKENIZER_BYTES = {"bpe": 32 << 20, "unigram": 16 << 20, "word": 256 << 20}
 _DISK_PER_BYTE = 3  # size of an encoded corpus / size of its text, approximate
 
