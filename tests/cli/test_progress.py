@@ -61,7 +61,7 @@ def test_without_a_terminal_training_prints_a_line_for_each_record(capsys) -> No
 
 
 def test_a_long_training_prints_ever_fewer_lines(capsys) -> None:
-    """One at least after 5 seconds, or 2 % of the time so far; each evaluation; and the last."""
+    """One after 5 seconds, or 2 % of the time so far; each evaluation; the last before both."""
     now = 0.0
     reporter = progress.LineReporter(clock=lambda: now)
     reporter.start(START)

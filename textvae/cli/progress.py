@@ -60,7 +60,7 @@ class SilentReporter:
 
 
 class LineReporter:
-    """Lines for logs, pipes, notebooks and dumb terminals: each evaluation, and steps between.
+    """Lines for logs, pipes and dumb terminals: each evaluation, and some steps between.
 
     Args:
         clock: gives the seconds since any moment.
@@ -88,15 +88,19 @@ class LineReporter:
 
     def log(self, record: dict[str, Any]) -> None:
         line = record_line(record, self._horizon)
-        if record["event"] != "valid" and not self._is_due():
+        if record["event"] == "valid":
+            self._say_waiting()  # the steps beside their evaluation
+            say(line)
+        elif self._is_due():
+            self._waiting, self._last = None, self._clock()
+            say(line)
+        else:
             self._waiting = line
-            return
-        if record["event"] != "valid":
-            self._last = self._clock()
-        self._waiting = None
-        say(line)
 
     def close(self) -> None:
+        self._say_waiting()
+
+    def _say_waiting(self) -> None:
         if self._waiting is not None:
             say(self._waiting)
             self._waiting = None

@@ -96,15 +96,16 @@ def collect(
         NotFoundError, DataError: as in `open_rows`.
     """
     name = ", ".join(STDIN if spec == "-" else spec for spec in specs)
+    found = find_sources(specs)
     watcher.note(f"reading {name}")  # may wait for another process
-    sources = [_rereadable(stack, source, watcher) for source in find_sources(specs)]
+    sources = [_rereadable(stack, source, watcher) for source in found]
 
-    def rows() -> Iterator[Row]:
-        found = rows_of(sources, Choice(data.text_column, data.label_column))
-        return clean_rows(found, lowercase=data.lowercase, normalization=data.normalization)
+    def all_rows() -> Iterator[Row]:
+        rows = rows_of(sources, Choice(data.text_column, data.label_column))
+        return clean_rows(rows, lowercase=data.lowercase, normalization=data.normalization)
 
     if any(source.format == "hf" for source in sources):
-        return _hashed(name, rows, data, watcher)
+        return _hashed(name, all_rows, data, watcher)
     scans = [_scan(source, watcher) for source in sources]
     digests = [
         (source.format, source.compression, digest)
@@ -113,7 +114,7 @@ def collect(
     size = sum(_size(source) * (_COMPRESSED if source.compression else 1) for source in sources)
     known = all(source.format in _LINES and not source.compression for source in sources)
     n_rows = sum(n_lines for _, n_lines in scans) if known else 0
-    return Collection(name, rows, fingerprint(digests, _options(data)), size, n_rows)
+    return Collection(name, all_rows, fingerprint(digests, _options(data)), size, n_rows)
 
 
 def _options(data: DataConfig) -> list[object]:
