@@ -17,7 +17,7 @@ import textvae
 # files inside one package may.
 ROWS = (
     ("errors",),
-    ("arguments", "files", "gaussian", "number_format", "progress", "schedules"),
+    ("arguments", "files", "gaussian", "number_format", "progress", "schedules", "signals"),
     ("config", "randomness"),
     ("data",),
     ("models",),

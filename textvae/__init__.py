@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from textvae.errors import TextVAEWarning
+
 if TYPE_CHECKING:
     from textvae.api import TextVAE
 
 __version__ = "0.1.0"
 
-__all__ = ["TextVAE", "__version__"]
+__all__ = ["TextVAE", "TextVAEWarning", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

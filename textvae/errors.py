@@ -76,6 +76,13 @@ class TextVAEError(Exception):
     exit_code = 1
 
 
+class TextVAEWarning(UserWarning):
+    """A result that may not be what people expect, such as truncated sentences or a collapse.
+
+    `warnings.filterwarnings("ignore", category=textvae.TextVAEWarning)` switches these off.
+    """
+
+
 class UsageError(TextVAEError):
     """An invalid call: contradictory options, or a command that the model does not support."""
 

@@ -60,6 +60,61 @@ def test_without_a_terminal_training_prints_a_line_for_each_record(capsys) -> No
     assert lines[4] == "textvae: warning: the latent is collapsing"
 
 
+def test_a_long_training_prints_ever_fewer_lines(capsys) -> None:
+    """One after 5 seconds, or 2 % of the time so far; each evaluation; the last before both."""
+    now = 0.0
+    reporter = progress.LineReporter(clock=lambda: now)
+    reporter.start(START)
+    for second in range(40_000):
+        now = float(second)
+        reporter.log({**TRAIN_RECORD, "step": second + 1})
+        if second % 10_000 == 5_000:
+            reporter.log({**VALID_RECORD, "step": second + 1})
+    reporter.close()
+    lines = capsys.readouterr().err.splitlines()[1:]
+    steps = [int(line.split("/")[0].split()[-1].replace(",", "")) for line in lines
+             if line.startswith("train")]  # fmt: skip
+    assert steps[:4] == [1, 6, 11, 16]
+    assert steps[-1] == 40_000
+    assert len(steps) < 50 + 50 * 6
+    assert len(lines) - len(steps) == 4
+
+
+def test_bars_of_the_preparation_make_room_for_the_table() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, width=80, force_terminal=True, no_color=True)
+    reporter = progress.training_reporter(Output(), console)
+    reporter.message("reading a.txt")
+    reporter.progress("reading a.txt", 1, 2)
+    reporter.progress("encoding a.txt", 700, 1000)
+    reporter.start(START)
+    reporter.log(TRAIN_RECORD)
+    reporter.close()
+    text = screen.getvalue()
+    assert "700/1000" in text
+    assert text.rindex("700/1000") < text.index("28.500")
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"TERM": "xterm-color", "GIT_PAGER": "cat"},  # what Jupyter's kernel sets for `!`
+        {"TERM": "xterm-256color", "JPY_PARENT_PID": "5"},
+        {"TERM": "dumb"},
+        {"TERM": ""},
+    ],
+)
+def test_a_terminal_that_keeps_all_of_its_output_gets_lines(monkeypatch, environment) -> None:
+    monkeypatch.setattr("sys.stderr", Terminal())
+    for name in ("TERM", "GIT_PAGER", "JPY_PARENT_PID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert not isinstance(progress.training_reporter(Output()), progress.LineReporter)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert isinstance(progress.training_reporter(Output()), progress.LineReporter)
+
+
 def test_the_name_of_a_bar_has_no_control_character(monkeypatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)

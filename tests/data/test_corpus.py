@@ -152,7 +152,7 @@ def test_the_second_run_encodes_nothing(
     first = load(cache, path)
     with monkeypatch.context() as patch:
         patch.setattr(Tokenizer, "train", None)
-        patch.setattr(prepare, "write_corpus", None)
+        patch.setattr(prepare, "corpus_writer", None)
         second = load(cache, path)
     assert second.train.fingerprint == first.train.fingerprint
     assert all_texts(second.train) == all_texts(first.train)

@@ -14,6 +14,7 @@ from textvae.config import DataConfig, TokenizerConfig
 from textvae.data.doubts import missing_labels
 from textvae.data.prepare import load_corpora
 from textvae.data.readers import open_rows
+from textvae.progress import Watcher
 
 MODEL = ("--hidden-size", 8, "--embedding-size", 8, "--latent-size", 2, "--max-steps", 2)
 
@@ -80,7 +81,7 @@ def test_labels_that_only_look_so_are_not_told() -> None:
 def corpora(folder: Path, texts: list[str], warnings: list[str], **tokenizers: str) -> None:
     data = DataConfig(cache_dir=str(folder / "cache"), valid_fraction=0.3)
     chosen = TokenizerConfig(**tokenizers)  # type: ignore[arg-type]
-    load_corpora(data, chosen, texts=texts, warn=warnings.append)
+    load_corpora(data, chosen, texts=texts, watcher=Watcher(warn=warnings.append))
 
 
 def test_unspaced_text_under_the_word_tokenizer_is_told(tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ def test_unspaced_text_under_the_word_tokenizer_is_told(tmp_path: Path) -> None:
         corpora(tmp_path, unspaced, warnings, tokenizer="word")
         assert len(warnings) == 1
         assert "texts: there are hardly any spaces between words" in warnings[0]
-        assert "try --tokenizer bpe or unigram" in warnings.pop()
+        assert "try tokenizer='bpe' or unigram" in warnings.pop()
     corpora(tmp_path, unspaced, warnings, tokenizer="bpe", encoder_tokenizer="word")
     assert len(warnings) == 1
     corpora(tmp_path, unspaced, warnings, tokenizer="bpe")

@@ -12,6 +12,7 @@ from small_runs import TEXTS, all_tensors, records, tiny_config
 
 from textvae.errors import InterruptedRun
 from textvae.saving.folder import load_model
+from textvae.signals import exit_when_asked
 from textvae.training import loop
 from textvae.training.accelerator import StopSignal
 from textvae.training.reporting import LoggingReporter
@@ -31,6 +32,33 @@ def test_a_second_signal_does_not_wait(number: int, ends: type[BaseException]) -
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before
     assert ends is KeyboardInterrupt or ended.value.code == 143
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+def test_a_hangup_is_remembered_and_is_never_impatience() -> None:
+    """A closed terminal sends several, and a session that ends SIGTERM as well."""
+    before = signal.getsignal(signal.SIGHUP)
+    with StopSignal().listening() as stop:
+        for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM, signal.SIGHUP):
+            os.kill(os.getpid(), number)
+        assert stop.number == signal.SIGTERM
+        with pytest.raises(SystemExit):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGHUP) is before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+def test_a_hangup_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignal().listening() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.number is None
+        exit_when_asked()
+        os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def test_a_second_signal_leaves_what_was_saved(tmp_path: Path) -> None:

@@ -127,6 +127,40 @@ def test_a_resumed_run_keeps_both_tokenizers(
     assert max(json.loads(line)["step"] for line in open(tmp_path / "run/metrics.jsonl")) == 30
 
 
+def test_a_resumed_run_keeps_its_only_tokenizer_if_the_encoders_is_equal(
+    sentences: list[str], tmp_path: Path
+) -> None:
+    """Both are `word` with all words, and are stored as one file."""
+    more = [*sentences, *(f"{text} and more words" for text in sentences)]
+    options: dict[str, Any] = {"tokenizer": "word", "encoder_tokenizer": "word", **SIZES}
+    out = tmp_path / "run"
+    before = TextVAE.train(sentences, out=out, max_steps=5, device="cpu", **options)
+    assert not (out / "encoder_tokenizer.json").exists()
+    after = TextVAE.train(more, out=out, resume=True, max_steps=8)
+    assert after.encoder_tokenizer is after.tokenizer
+    assert after.tokenizer.fingerprint == before.tokenizer.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"encoder_tokenizer": "no/such.json"}, r"^encoder_tokenizer no/such\.json: not found"),
+        ({"encoder_tokenizer": "bpe", "encoder_vocab_size": 10}, "^encoder_vocab_size 10: a bpe"),
+        (
+            {"encoder_tokenizer": "no/such.json", "encoder_vocab_size": 10},
+            "^encoder_vocab_size 10 does not apply .* leave encoder_vocab_size out",
+        ),
+        ({"tokenizer": "no/such.json"}, r"^tokenizer no/such\.json: not found"),
+        ({"tokenizer": "bpe", "vocab_size": 10}, "^vocab_size 10: a bpe"),
+    ],
+)
+def test_an_error_names_the_field_of_the_tokenizer_that_is_wrong(
+    sentences: list[str], options: dict[str, Any], named: str
+) -> None:
+    with pytest.raises((ConfigError, NotFoundError), match=named):
+        TextVAE.train(sentences, device="cpu", **options)
+
+
 def test_a_sentence_too_long_for_either_drops_out_of_both(tmp_path: Path) -> None:
     """12 words are 13 tokens; a long word is one word and many bytes."""
     long_word = "abcdefghijklmnopqrstuvwxyz0123456789"

@@ -15,6 +15,7 @@ from textvae.errors import DataError, worded
 from textvae.models.sentence import Layer
 from textvae.number_format import counted
 from textvae.progress import Watcher
+from textvae.progress.bars import shows_progress
 
 if TYPE_CHECKING:
     from textvae.latent.clusters import Agreement, Clusters
@@ -118,6 +119,7 @@ class Clustering:
         return report | {"clusters": [cluster.to_dict() for cluster in self.clusters]}
 
 
+@shows_progress
 def cluster(
     vae: TextModel,
     sentences: Sentences,

@@ -15,6 +15,7 @@ from textvae.arguments import seed_of
 from textvae.data.input_rows import Sentences, name_of, prepared, require_text, rows_from
 from textvae.errors import UsageError, worded
 from textvae.progress import Say, Watcher
+from textvae.progress.bars import shows_progress
 
 if TYPE_CHECKING:
     from textvae.evaluation.comparison import Candidate
@@ -93,6 +94,7 @@ class Comparison:
             )
 
 
+@shows_progress
 def compare(
     models: Sequence[str | Path | TextVAE] | str | Path | TextVAE,
     on: Sentences,

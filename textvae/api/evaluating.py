@@ -17,6 +17,7 @@ from textvae.arguments import seed_of, whole_number
 from textvae.data.input_rows import Sentences, name_of, prepared_rows, require_text
 from textvae.errors import flag
 from textvae.progress import Say, Watcher
+from textvae.progress.bars import shows_progress
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def check_counts(**numbers: int | None) -> None:
             whole_number(name, number, least=1, example=100)
 
 
+@shows_progress
 def evaluate(
     vae: TextModel,
     sentences: Sentences,

@@ -38,6 +38,8 @@ from textvae.latent.interpolation import Method, interpolate
 from textvae.models.device import choose_device, exact_float32
 from textvae.models.prior import CodeGaussian
 from textvae.models.sentence import Layer, SentenceModel
+from textvae.progress import counted_off
+from textvae.progress.bars import python_progress
 from textvae.randomness.streams import SampleStreams
 from textvae.saving.folder import load_model, own_file, read_metrics, save_model, write_atomically
 
@@ -100,6 +102,7 @@ class TextVAE:
         out: str | Path | None = None,
         recipe: str | None = None,
         config: Config | None = None,
+        progress: bool = True,
         reporter: Reporter | None = None,
         resume: bool = False,
         overwrite: bool = False,
@@ -116,7 +119,8 @@ class TextVAE:
             recipe: settings that come with textvae, e.g. `small`; see `textvae config show`.
             config: a whole configuration; or name fields of one as further keywords, e.g.
                 `max_minutes=5, latent_size=64`, which win over those of the recipe.
-            reporter: who is told of the progress; none: the logger `textvae`.
+            progress: show the figures where a person watches, in a terminal or a notebook.
+            reporter: who is told of the progress instead; see `textvae.training.reporting`.
             resume, overwrite: what to do with a folder that already holds a run: go on with it,
                 the names of its files and its settings being those that are not given here, or
                 delete it and begin anew.
@@ -128,6 +132,7 @@ class TextVAE:
             ConfigError: an unknown recipe or field, or a value outside what is allowed.
             DataError: there is no usable text.
         """
+        from textvae.training.display import python_reporter
         from textvae.training.train import train_model
 
         partial = [*sorted(options), *(["recipe"] if recipe is not None else [])]
@@ -149,7 +154,7 @@ class TextVAE:
                 folder,
                 texts=texts,
                 valid_texts=valid,
-                reporter=reporter,
+                reporter=reporter or python_reporter(progress=progress),
                 resume=resume,
                 overwrite=overwrite,
             )
@@ -401,7 +406,10 @@ class TextVAE:
                 f"z has shape {tuple(latents.shape)}; expected (N, {self.latent_size})"
             )
         settings = Sampling.from_options(default="greedy", **decoding)
-        return self.tokenizer.decode(list(decode_batches(self.model, latents, settings, seed=seed)))
+        ids = decode_batches(self.model, latents, settings, seed=seed)
+        with python_progress() as progress:
+            found = list(counted_off(ids, progress, "decoding", len(latents), every=64))
+        return self.tokenizer.decode(found)
 
     def generate(
         self,
@@ -421,7 +429,9 @@ class TextVAE:
             scale: how far.
             decoding: fields of `Sampling`; ancestral sampling unless they say otherwise.
         """
-        return list(self.iter_generate(n, seed=seed, near=near, scale=scale, **decoding))
+        sentences = self.iter_generate(n, seed=seed, near=near, scale=scale, **decoding)
+        with python_progress() as progress:
+            return list(counted_off(sentences, progress, "sampling", n, every=64))
 
     def iter_generate(
         self,
@@ -519,10 +529,13 @@ class TextVAE:
         if len(texts) == 0:
             return np.empty(0)
         chunks = chunks_by_length(ids, self.model, source_ids=source_ids)
-        if posterior is None:
-            return log_likelihoods(self.model, chunks, None).numpy()
-        q = posteriors(self.model, chunks)
-        found = importance_weighted(self.model, chunks, q, samples=samples, seed=seed)
+        with python_progress() as progress:
+            if posterior is None:
+                return log_likelihoods(self.model, chunks, None, progress=progress).numpy()
+            q = posteriors(self.model, chunks)
+            found = importance_weighted(
+                self.model, chunks, q, samples=samples, seed=seed, progress=progress
+            )
         return -found.nll.numpy()
 
     # measured on sentences: functions of their own modules, with this model as the first argument
@@ -588,12 +601,12 @@ class TextVAE:
         """Rows of `encoder`'s output in the order of the sentences, batched by length."""
         read = self.encoder_tokenizer
         batches = by_length([len(sentence) for sentence in ids], batch_size)
-        with exact_float32(self.device):
+        with exact_float32(self.device), python_progress() as progress:
             parts = [
                 encoder(
                     collate([ids[row] for row in rows], read.eos_id, read.pad_id).to(self.device)
                 )
-                for rows in batches
+                for rows in counted_off(batches, progress, "encoding", len(batches), every=10)
             ]
         if not parts:
             return self._encoded([[]], 1, encoder)[:0]

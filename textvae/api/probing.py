@@ -15,6 +15,7 @@ from textvae.errors import UsageError, option, shown, worded
 from textvae.models.sentence import Layer
 from textvae.number_format import counted, human
 from textvae.progress import Progress, Watcher
+from textvae.progress.bars import shows_progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,6 +113,7 @@ class Probe:
         }
 
 
+@shows_progress
 def probe(
     vae: TextModel,
     train: Sentences,

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textvae.config import Config
-from textvae.progress import Say, silent
+from textvae.progress import Watcher
+from textvae.progress.bars import shows_progress
 
 if TYPE_CHECKING:
     from textvae.training.reporting import Reporter
@@ -21,8 +22,9 @@ def train(
     train_model(config, out, reporter=reporter, resume=resume, overwrite=overwrite)
 
 
-def plan(config: Config, *, say: Say = silent, warn: Say = silent) -> dict[str, Any]:
+@shows_progress
+def plan(config: Config, *, watcher: Watcher | None = None) -> dict[str, Any]:
     """What the training of a configuration would take: parameters, tokens, memory, minutes."""
     from textvae.training.dry_run import dry_run
 
-    return dry_run(config, say=say, warn=warn)
+    return dry_run(config, watcher)

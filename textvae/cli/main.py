@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated, NoReturn
@@ -40,11 +39,13 @@ from textvae.cli.output import (
     settle_stdout,
 )
 from textvae.errors import InterruptedRun, TextVAEError, for_command_line
+from textvae.progress.bars import no_bars_inside
+from textvae.signals import exit_when_asked
 
 USAGE = 2
 UNEXPECTED = 1
 INTERRUPTED = 130
-TERMINATED = 143
+ENDED_BY_SIGNAL = (129, INTERRUPTED, 143)  # SIGHUP, SIGINT, SIGTERM
 ADVICE = (
     ((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room there, then run the command again"),
     ((errno.EROFS, errno.EACCES, errno.EPERM), "check the permissions, or choose another place"),
@@ -57,7 +58,10 @@ app = typer.Typer(
     # Rich help costs start-up time and does not fit narrow terminals.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "terminal_width": options.help_width(),
+    },
 )
 
 
@@ -98,8 +102,7 @@ app.add_typer(config.app, name="config")
 
 def main() -> NoReturn:
     """Run the command line on `sys.argv`."""
-    # An exit, unlike the signal's default, lets commands remove their half-written files.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
+    exit_when_asked()
     sys.exit(run())
 
 
@@ -112,20 +115,21 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        result = get_command(app).main(
-            arguments if arguments is None else list(arguments),
-            prog_name="textvae",
-            standalone_mode=False,
-        )
+        with no_bars_inside():  # commands have their own
+            result = get_command(app).main(
+                arguments if arguments is None else list(arguments),
+                prog_name="textvae",
+                standalone_mode=False,
+            )
         flush_data()
-    except SystemExit as exit_:  # SIGTERM and shell completion leave this way
+    except SystemExit as exit_:  # SIGTERM, SIGHUP and shell completion leave this way
         if isinstance(exit_.__context__, BrokenPipeError):  # typer's own: exit 1
             return report_error(exit_.__context__)
         result = exit_.code
     except (Exception, KeyboardInterrupt) as error:
         return report_error(error)
     # Without standalone mode, typer returns the code of its own exits: --help, and Ctrl-C as 130.
-    if result in (INTERRUPTED, TERMINATED):
+    if result in ENDED_BY_SIGNAL:
         settle_stdout()
         say("textvae: interrupted")
     return result if isinstance(result, int) else 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,10 +15,44 @@ from textvae.cli.output import say
 from textvae.errors import UsageError, shown
 from textvae.files.home import home_path
 
+WIDEST_HELP, NARROWEST_HELP = 100, 32  # columns
+NARROWEST_LINES = 50  # columns; examples of a wider help stand in one line each
+WORDS = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")  # of a command line
+# What the libraries of `hf:` read when they are imported.
+HUB_SILENCE = {
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "DATASETS_VERBOSITY": "error",
+}
+
+
+def help_width() -> int:
+    """Columns of the help; typer's own is 50 at least, too wide for a narrow terminal."""
+    return max(min(shutil.get_terminal_size().columns, WIDEST_HELP) - 2, NARROWEST_HELP)
+
 
 def examples(lines: Sequence[str]) -> str:
     """The end of a command's help; the backspace keeps typer from re-wrapping the lines."""
-    return "\b\n" + "\n".join(["Examples:" if len(lines) > 1 else "Example:", *lines])
+    heading = "Examples:" if len(lines) > 1 else "Example:"
+    return "\b\n" + "\n".join([heading, *(fitted(line, help_width() - 2) for line in lines)])
+
+
+def fitted(command: str, width: int) -> str:
+    r"""A command in lines of a narrow terminal, with backslashes so that it can be pasted.
+
+    >>> print(fitted("textvae embed MODEL --out x.npy", 24))
+    textvae embed MODEL \
+      --out x.npy
+    """
+    if width > NARROWEST_LINES:
+        return command
+    lines: list[str] = []
+    for word in WORDS.findall(command):
+        if lines and len(lines[-1]) + 1 + len(word) + 2 <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(f"  {word}" if lines else word)
+    return " \\\n".join(lines)
 
 
 def help_without_command(context: typer.Context) -> None:
@@ -26,7 +63,10 @@ def help_without_command(context: typer.Context) -> None:
 
 
 def _or_global_quiet(context: typer.Context, value: bool) -> bool:
-    return value or bool(context.find_root().params.get("quiet"))
+    quiet = value or bool(context.find_root().params.get("quiet"))
+    if quiet:
+        os.environ.update(HUB_SILENCE)
+    return quiet
 
 
 def valid_text(value: str | None) -> str | None:

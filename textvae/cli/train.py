@@ -114,8 +114,11 @@ def own_configuration(folder: Path) -> Path:
 def print_plan(config: Config, output: Output) -> None:
     """Print parameters, tokens per epoch, and expected memory and time."""
     from textvae.api import plan
+    from textvae.cli.progress import watching
 
-    output.report(plan(config, say=output.note, warn=output.warn))
+    with watching(output) as watcher:
+        figures = plan(config, watcher=watcher)
+    output.report(figures)
 
 
 def run_training(

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +23,7 @@ import torch
 
 from textvae.data.batches import Tokens
 from textvae.data.doubts import C1_CONTROLS
+from textvae.data.encoding import TextEncoder, spans
 from textvae.data.rows import Row
 from textvae.data.tokenizers import Tokenizer
 from textvae.errors import DataError
@@ -200,7 +204,24 @@ def write_corpus(
     overlong: str,
     beside: Tokenizer | None = None,
 ) -> None:
-    """Encode rows into a corpus file at `path`, which appears only when it is complete.
+    """Encode rows into a corpus file at `path`; see `corpus_writer`."""
+    with corpus_writer(
+        path, tokenizer, max_tokens=max_tokens, overlong=overlong, beside=beside
+    ) as add:
+        for row in rows:
+            add(row)
+
+
+@contextmanager
+def corpus_writer(
+    path: Path,
+    tokenizer: Tokenizer,
+    *,
+    max_tokens: int,
+    overlong: str,
+    beside: Tokenizer | None = None,
+) -> Iterator[Callable[[Row], None]]:
+    """A function that encodes a row into a corpus file, which appears when the block ends.
 
     Blank rows are skipped. Sentences of more than `max_tokens` tokens, end token included, are
     truncated or dropped, depending on `overlong`. The file holds the counts of all three. `beside`
@@ -212,15 +233,18 @@ def write_corpus(
         OSError: the file cannot be written; the error names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    counts = Counts()
     # Processes that write the same corpus at the same time write equal files.
     with replacing(path) as file, pa.ipc.new_file(file, _SCHEMA) as writer:
-        sentences = _encoded(rows, tokenizer, beside, max_tokens, overlong, counts)
-        for slab in _slabs(sentences):
+
+        def write(slab: pa.RecordBatch) -> None:
             check_free_disk(path.parent, slab.nbytes)
             writer.write_batch(slab)
+
+        slabs = _Slabs(write, _PieceEncoder(tokenizer, beside, max_tokens, overlong))
+        yield slabs.add
+        slabs.flush()
         empty = pa.RecordBatch.from_pylist([], schema=_SCHEMA)
-        writer.write_batch(empty, custom_metadata={"counts": json.dumps(asdict(counts))})
+        writer.write_batch(empty, custom_metadata={"counts": json.dumps(asdict(slabs.counts))})
 
 
 def check_free_disk(folder: Path, needed: int) -> None:
@@ -234,74 +258,124 @@ def check_free_disk(folder: Path, needed: int) -> None:
         )
 
 
-def _encoded(
-    rows: Iterable[Row],
-    tokenizer: Tokenizer,
-    beside: Tokenizer | None,
-    max_tokens: int,
-    overlong: str,
-    counts: Counts,
-) -> Iterator[tuple[Row, list[int]]]:
-    """(row, ids with the end token) for each kept row; fills `counts`."""
-    for piece in _pieces(rows):
-        kept = [row for row in piece if row.text and not row.text.isspace()]
-        counts.n_blank += len(piece) - len(kept)
+class _Piece(NamedTuple):
+    """Some rows with their tokens.
+
+    Columns, not rows: the garbage collector would visit each of the rows again and again.
+    """
+
+    texts: list[str]
+    labels: list[str | None]
+    log_probs: list[float | None]
+    ids: np.ndarray  # of all rows, end tokens included
+    lengths: np.ndarray  # tokens of each row, end token included
+    n_bytes: np.ndarray  # of the text of each row in UTF-8
+
+
+class _PieceEncoder:
+    """Encodes rows, truncates or drops those that are too long, and counts."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, beside: Tokenizer | None, max_tokens: int, overlong: str
+    ) -> None:
+        self.counts = Counts()
+        self._eos_id = tokenizer.eos_id
+        self._encoder = TextEncoder(tokenizer)
+        self._beside = None if beside is None else TextEncoder(beside)
+        self._max_tokens, self._overlong = max_tokens, overlong
+
+    def encode(self, rows: list[Row]) -> _Piece:
+        """The rows that are kept, with their tokens."""
+        kept = [row for row in rows if row.text and not row.text.isspace()]
+        self.counts.n_blank += len(rows) - len(kept)
         texts = [row.text for row in kept]
-        encoded = tokenizer.encode(texts)
-        lengths = [len(ids) for ids in encoded]
-        if beside is not None:
-            others = beside.encode(texts)
-            lengths = [max(n, len(ids)) for n, ids in zip(lengths, others, strict=True)]
-        for row, ids, length in zip(kept, encoded, lengths, strict=True):
-            if length >= max_tokens:
-                if overlong == "drop":
-                    counts.n_dropped += 1
-                    continue
-                counts.n_cut += 1
-                del ids[max_tokens - 1 :]
-            counts.n_words += len(row.text.split())
-            counts.n_bytes += len(row.text) if row.text.isascii() else len(row.text.encode())
-            ids.append(tokenizer.eos_id)
-            yield row, ids
+        ids, lengths, words = self._encoder.encode(texts)
+        longest = lengths
+        if self._beside is not None:
+            longest = np.maximum(lengths, self._beside.encode(texts).lengths)
+        starts = np.cumsum(lengths) - lengths
+        too_long = longest >= self._max_tokens
+        if self._overlong == "drop" and too_long.any():
+            self.counts.n_dropped += int(too_long.sum())
+            kept = [
+                row for row, dropped in zip(kept, too_long.tolist(), strict=True) if not dropped
+            ]
+            starts, lengths, words = starts[~too_long], lengths[~too_long], words[~too_long]
+        else:
+            self.counts.n_cut += int(too_long.sum())
+        lengths = np.minimum(lengths, self._max_tokens - 1)
+        self.counts.n_words += int(words.sum())
+        texts = [row.text for row in kept]
+        n_bytes = np.fromiter(map(_utf8_bytes, texts), np.int64, len(texts))
+        self.counts.n_bytes += int(n_bytes.sum())
+        with_ends = np.full(int(lengths.sum()) + len(kept), self._eos_id, dtype=np.int32)
+        with_ends[spans(np.cumsum(lengths + 1) - lengths - 1, lengths)] = ids[
+            spans(starts, lengths)
+        ]
+        labels, log_probs = [row.label for row in kept], [row.log_prob for row in kept]
+        return _Piece(texts, labels, log_probs, with_ends, lengths + 1, n_bytes)
 
 
-def _pieces(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """The rows in groups to encode together."""
-    piece: list[Row] = []
-    n_characters = 0
-    for row in rows:
-        piece.append(row)
-        n_characters += len(row.text)
-        if len(piece) == _PIECE_ROWS or n_characters >= _PIECE_CHARACTERS:
-            yield piece
-            piece, n_characters = [], 0
-    if piece:
-        yield piece
+def _utf8_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
-def _slabs(sentences: Iterable[tuple[Row, list[int]]]) -> Iterator[pa.RecordBatch]:
-    rows: list[Row] = []
-    flat: list[np.ndarray] = []
-    lengths: list[int] = []
-    n_bytes = 0
-    for row, ids in sentences:
-        rows.append(row)
-        lengths.append(len(ids))
-        flat.append(np.array(ids, dtype=np.int32))
-        n_bytes += 4 * len(ids) + len(row.text) + len(row.label or "")
-        if len(rows) == _SLAB_ROWS or n_bytes >= _SLAB_BYTES:
-            yield _slab(rows, flat, lengths)
-            rows, flat, lengths, n_bytes = [], [], [], 0
-    if rows:
-        yield _slab(rows, flat, lengths)
+class _Slabs:
+    """Collects rows, and writes a record batch whenever there are enough of them."""
+
+    def __init__(self, write: Callable[[pa.RecordBatch], None], encoder: _PieceEncoder) -> None:
+        self.counts = encoder.counts
+        self._write, self._encoder = write, encoder
+        self._waiting: list[Row] = []  # to be encoded together
+        self._characters = 0
+        self._pieces: list[_Piece] = []  # to be written together
+        self._n_rows = self._n_bytes = 0  # of the pieces, the bytes approximate
+
+    def add(self, row: Row) -> None:
+        """Take another row."""
+        self._waiting.append(row)
+        self._characters += len(row.text)
+        most = min(_PIECE_ROWS, _SLAB_ROWS)
+        if len(self._waiting) >= most or self._characters >= _PIECE_CHARACTERS:
+            self._encode()
+
+    def flush(self) -> None:
+        """Write the last rows."""
+        self._encode()
+        self._write_slab()
+
+    def _encode(self) -> None:
+        if self._waiting:
+            piece = self._encoder.encode(self._waiting)
+            labels = sum(len(label or "") for label in piece.labels)
+            self._n_rows += len(piece.texts)
+            self._n_bytes += piece.ids.nbytes + self._characters + labels
+            self._pieces.append(piece)
+            self._waiting, self._characters = [], 0
+        if self._n_rows >= _SLAB_ROWS or self._n_bytes >= _SLAB_BYTES:
+            self._write_slab()
+
+    def _write_slab(self) -> None:
+        if self._n_rows:
+            self._write(_slab(self._pieces))
+        self._pieces = []
+        self._n_rows = self._n_bytes = 0
 
 
-def _slab(rows: Sequence[Row], flat: list[np.ndarray], lengths: list[int]) -> pa.RecordBatch:
-    offsets = pa.array(np.cumsum([0, *lengths], dtype=np.int32))
+def _slab(pieces: Sequence[_Piece]) -> pa.RecordBatch:
+    texts, labels, log_probs, ids, lengths, n_bytes = zip(*pieces, strict=True)
+    offsets = np.cumsum(np.concatenate([[0], *lengths])).astype(np.int32)
     columns = [
-        pa.ListArray.from_arrays(offsets, pa.array(np.concatenate(flat))),
-        pa.array([row.text for row in rows], type=pa.large_string()),
-        pa.array([row.label for row in rows], type=pa.string()),
-        pa.array([row.log_prob for row in rows], type=pa.float64()),
+        pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(ids))),
+        _strings(list(chain.from_iterable(texts)), np.concatenate(n_bytes)),
+        pa.array(list(chain.from_iterable(labels)), type=pa.string()),
+        pa.array(list(chain.from_iterable(log_probs)), type=pa.float64()),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)
+
+
+def _strings(texts: Sequence[str], n_bytes: np.ndarray) -> pa.Array:
+    """The texts, of so many bytes each, as `pa.array` gives them, but ten times faster."""
+    offsets = np.concatenate([[0], np.cumsum(n_bytes)])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer("".join(texts).encode())]
+    return pa.Array.from_buffers(pa.large_string(), len(texts), buffers)

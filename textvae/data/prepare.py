@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,13 +14,10 @@ import numpy as np
 
 from textvae.config import DataConfig, TokenizerConfig
 from textvae.data.cache import advising, cache_folder, fingerprint
-from textvae.data.columns import Choice
-from textvae.data.compression import read_chunks
-from textvae.data.corpus import EncodedCorpus, check_free_disk, write_corpus
+from textvae.data.collection import ALL, Collection, collect, collect_texts
+from textvae.data.corpus import EncodedCorpus, check_free_disk, corpus_writer
 from textvae.data.doubts import wrongly_converted
-from textvae.data.readers import clean_rows, rows_of, rows_of_texts
 from textvae.data.rows import Row, hash_fraction
-from textvae.data.sources import STDIN, Source, find_sources
 from textvae.data.tokenizers import KINDS, Tokenizer
 from textvae.data.writing import writing_of
 from textvae.errors import (
@@ -36,11 +31,12 @@ from textvae.errors import (
 )
 from textvae.files.home import home_path
 from textvae.files.names import TOKENIZER_FILE
-from textvae.progress import Remarks, Say, silent
+from textvae.progress import Remarks, Watcher
 
-_FORMAT = 2  # of cached files; increase it when the same input would give another result
-_TOKENIZER_BYTES = 256 << 20  # most text to train a tokenizer on, approximate
-_COMPRESSED = 5  # size of text / size of its compressed file, approximate
+# Most text to train a tokenizer on, approximate. A BPE vocabulary of 32 MiB encodes held-out text
+# as well as one of 100 MB (1,000 tokens become 1,001). The Unigram trainer takes three times as
+# long, and more text makes its tokens shorter. Counting words is fast; rare words need much text.
+_TOKENIZER_BYTES = {"bpe": 32 << 20, "unigram": 16 << 20, "word": 256 << 20}
 _DISK_PER_BYTE = 3  # size of an encoded corpus / size of its text, approximate
 _JUDGED = 1000  # sentences by which the writing is recognized
 
@@ -83,25 +79,6 @@ class Corpora(NamedTuple):
         return f"{own}-{self.of_encoder.tokenizer.fingerprint}"
 
 
-@dataclass(frozen=True)
-class Collection:
-    """Rows that can be read repeatedly, and a digest that changes with them."""
-
-    name: str  # for error messages
-    rows: Callable[[], Iterator[Row]]
-    digest: str
-    text_bytes: int  # approximate
-
-    def where(self, keep: Callable[[str], bool], rule: str) -> Collection:
-        """The rows whose text `keep` accepts; `rule` identifies `keep` in the digest."""
-        rows = self.rows
-        return replace(
-            self,
-            rows=lambda: (row for row in rows() if keep(row.text)),
-            digest=fingerprint(self.digest, rule),
-        )
-
-
 def load_corpora(
     data: DataConfig,
     tokenizer: TokenizerConfig,
@@ -110,8 +87,7 @@ def load_corpora(
     valid_texts: Iterable[str] | None = None,
     own_tokenizer: Tokenizer | None = None,
     own_encoder_tokenizer: Tokenizer | None = None,
-    say: Say = silent,
-    warn: Say = silent,
+    watcher: Watcher | None = None,
 ) -> Corpora:
     """The tokenizer and the training and validation corpora that a configuration describes.
 
@@ -130,31 +106,37 @@ def load_corpora(
         raise UsageError(
             "expected a list of texts, got one string; to name files, set config.data.train"
         )
-    remarks = Remarks(say, warn)
+    watcher = watcher or Watcher()
     with ExitStack() as stack:
-        train = _collection(stack, data, data.train, texts, "texts", say, remarks)
+        train = _collected(stack, data, data.train, texts, "texts", watcher)
         if valid_texts is not None or data.valid:
-            valid = _collection(stack, data, data.valid, valid_texts, "valid texts", say, remarks)
+            valid = _collected(stack, data, data.valid, valid_texts, "valid texts", watcher)
         else:
-            train, valid = _split(train, data.valid_fraction)
+            train, valid = train.split(data.valid_fraction)
         folder = cache_folder(data.cache_dir)
         stack.enter_context(advising(folder))
-        written = own_tokenizer or _tokenizer(folder, train, tokenizer, say)
+        written = own_tokenizer or _tokenizer(folder, train, tokenizer, watcher)
         read = written
         if tokenizer.encoder_tokenizer is not None:
             asked = TokenizerConfig(
                 tokenizer=tokenizer.encoder_tokenizer, vocab_size=tokenizer.encoder_vocab_size
             )
-            read = own_encoder_tokenizer or _tokenizer(folder, train, asked, say)
-
-        def encoded(chosen: Tokenizer, beside: Tokenizer) -> TokenizedCorpora:
-            other = None if beside is chosen else beside
-            both = [_corpus(folder, part, chosen, other, data, say) for part in (train, valid)]
-            return TokenizedCorpora(chosen, *both)
-
-        corpora = Corpora(*encoded(written, read))
+            read = own_encoder_tokenizer or _tokenizer(
+                folder, train, asked, watcher, prefix="encoder_"
+            )
+        pairs = [(written, None if read is written else read)]
         if read.fingerprint != written.fingerprint:
-            corpora = corpora._replace(of_encoder=encoded(read, written))
+            pairs.append((read, written))
+        parts = [
+            _Part(folder, collection, chosen, beside, data)
+            for chosen, beside in pairs
+            for collection in (train, valid)
+        ]
+        _write({part.path: part for part in parts if not part.is_cached(watcher)}, watcher)
+        encoded = [EncodedCorpus(part.path, part.tokenizer) for part in parts]
+        corpora = Corpora(written, encoded[0], encoded[1])
+        if len(encoded) > 2:
+            corpora = corpora._replace(of_encoder=TokenizedCorpora(read, encoded[2], encoded[3]))
     if not len(corpora.train):
         held_out = len(corpora.valid) if valid.name == train.name else 0
         raise DataError(_nothing_left("training", corpora.train, train, held_out))
@@ -164,9 +146,9 @@ def load_corpora(
     n_with_controls[valid.name] += corpora.valid.n_with_controls
     for name, n in n_with_controls.items():
         if n:
-            remarks.warn(name, wrongly_converted(n))
+            watcher.remarks.warn(name, wrongly_converted(n))
     if "word" in (corpora.tokenizer.kind, corpora.source.tokenizer.kind):
-        _warn_of_unspaced(train.name, corpora.train, remarks)
+        _warn_of_unspaced(train.name, corpora.train, watcher.remarks)
     return corpora
 
 
@@ -199,155 +181,132 @@ def _nothing_left(
     return f"{message}; expected one sentence per line"
 
 
-def _collection(
+def _collected(
     stack: ExitStack,
     data: DataConfig,
     specs: Sequence[str],
     texts: Iterable[str] | None,
     name: str,
-    say: Say,
-    remarks: Remarks,
+    watcher: Watcher,
 ) -> Collection:
-    options = [data.text_column, data.label_column, data.lowercase, data.normalization, _FORMAT]
     if texts is not None:
-        kept = list(texts)  # a generator can be read only once
-        return _hashed(name, lambda: rows_of_texts(kept, data, name=name), options)
-    sources = [_rereadable(stack, source, say) for source in find_sources(specs)]
-    name = ", ".join(STDIN if spec == "-" else spec for spec in specs)
-    choice = Choice(data.text_column, data.label_column)
-
-    def rows() -> Iterator[Row]:
-        found = rows_of(sources, choice, remarks)
-        return clean_rows(found, lowercase=data.lowercase, normalization=data.normalization)
-
-    if any(source.format == "hf" for source in sources):
-        return _hashed(name, rows, options)
-    for source in sources:  # what is recognized is told even if the encoded corpus is cached
-        next(rows_of([source], choice, remarks), None)
-    digests = [(source.format, source.compression, _digest(source)) for source in sources]
-    size = sum(_size(source) * (_COMPRESSED if source.compression else 1) for source in sources)
-    return Collection(name, rows, fingerprint(digests, options), size)
+        return collect_texts(texts, data, name, watcher)
+    return collect(stack, specs, data, watcher)
 
 
-def _rereadable(stack: ExitStack, source: Source, say: Say) -> Source:
-    """`source`, copied to a temporary file if it can be read only once."""
-    if source.format == "hf" or (source.path is not None and source.path.is_file()):
-        return source
-    say(f"reading {source.name}")  # may wait for another process
-    spool = stack.enter_context(tempfile.NamedTemporaryFile(prefix="textvae-"))
-    try:
-        for chunk in read_chunks(source):
-            spool.write(chunk)
-        spool.flush()
-    except OSError as error:
-        raise DataError(
-            f"{source.name}: cannot copy to {spool.name}: {error}; try another folder with TMPDIR"
-        ) from None
-    return replace(source, path=Path(spool.name), compression="")
-
-
-def _size(source: Source) -> int:
-    assert source.path is not None  # for the type checker: Hugging Face data sets never come here
-    return source.path.stat().st_size
-
-
-def _digest(source: Source) -> str:
-    """A digest of the raw bytes of the file, which is much faster than reading rows."""
-    digest = hashlib.blake2b(digest_size=16)
-    for chunk in read_chunks(replace(source, compression="")):
-        digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _hashed(name: str, rows: Callable[[], Iterator[Row]], options: Sequence[object]) -> Collection:
-    digest, size = hashlib.blake2b(digest_size=16), 0
-    for row in rows():
-        encoded = row.text.encode()
-        size += len(encoded)
-        digest.update(f"{len(encoded)} {row.label!r} {row.log_prob!r} ".encode())
-        digest.update(encoded)
-    return Collection(name, rows, fingerprint(digest.hexdigest(), options), size)
-
-
-def _split(whole: Collection, fraction: float) -> tuple[Collection, Collection]:
-    """(training, validation), split by a hash of each text, so duplicates stay together."""
-    train = whole.where(lambda text: hash_fraction(text) >= fraction, f"train {fraction}")
-    valid = whole.where(lambda text: hash_fraction(text) < fraction, f"valid {fraction}")
-    return train, replace(valid, text_bytes=int(whole.text_bytes * fraction))
-
-
-def _tokenizer(folder: Path, train: Collection, config: TokenizerConfig, say: Say) -> Tokenizer:
+def _tokenizer(
+    folder: Path,
+    train: Collection,
+    config: TokenizerConfig,
+    watcher: Watcher,
+    *,
+    prefix: str = "",
+) -> Tokenizer:
+    """The tokenizer that `config` describes; messages name its fields with `prefix`."""
     if config.tokenizer not in KINDS:
         if config.vocab_size is not None:
             raise ConfigError(
-                f"vocab_size {config.vocab_size} does not apply to the existing tokenizer "
-                f"{config.tokenizer}; leave vocab_size out"
+                f"{prefix}vocab_size {config.vocab_size} does not apply to the existing tokenizer "
+                f"{config.tokenizer}; leave {prefix}vocab_size out"
             )
-        return _existing_tokenizer(home_path(config.tokenizer))
-    key = fingerprint("tokenizer", train.digest, config.tokenizer, config.vocab_size)
+        return _existing_tokenizer(home_path(config.tokenizer), f"{prefix}tokenizer")
+    part = min(1.0, _TOKENIZER_BYTES[config.tokenizer] / max(train.text_bytes, 1))
+    sampled = [] if part == 1.0 else [part]
+    key = fingerprint("tokenizer", train.digest, config.tokenizer, config.vocab_size, *sampled)
     path = folder / "tokenizers" / f"{key}.json"
     if path.exists():
         try:
             return Tokenizer.load(path)
         except DataError as error:  # a crash interrupted the write
-            say(f"{error}; training it again")
-    say(f"training the {config.tokenizer} tokenizer")
-    # To limit memory, a large corpus is sampled: a share of the distinct texts.
-    share = min(1.0, _TOKENIZER_BYTES / max(train.text_bytes, 1))
-    texts = (
-        row.text
-        for row in train.rows()
-        if share == 1.0 or hash_fraction(row.text, purpose="tokenizer") < share
-    )
-    trained = Tokenizer.train(texts, kind=config.tokenizer, vocab_size=config.vocab_size)
+            watcher.note(f"{error}; training it again")
+    sample = "" if part == 1.0 else f" on {part:.0%} of the sentences"
+    watcher.note(f"training the {config.tokenizer} tokenizer{sample}")
+    chosen = replace(train, share=train.share.first(part))
+    texts = (row.text for row in chosen.rows(watcher, f"training the {config.tokenizer} tokenizer"))
+    try:
+        trained = Tokenizer.train(texts, kind=config.tokenizer, vocab_size=config.vocab_size)
+    except ConfigError as error:
+        raise ConfigError(f"{prefix}{error}") from None
     trained.save(path)
     return Tokenizer.load(path)
 
 
-def _existing_tokenizer(path: Path) -> Tokenizer:
+def _existing_tokenizer(path: Path, field: str) -> Tokenizer:
     """The tokenizer in a file or a model folder."""
     if os.path.isdir(path):
         path = path / TOKENIZER_FILE
     if not os.path.exists(path):
         raise NotFoundError(
-            f"tokenizer {path}: not found; name a file, a model folder or one of {', '.join(KINDS)}"
+            f"{field} {path}: not found; name a file, a model folder or one of {', '.join(KINDS)}"
         )
     return Tokenizer.load(path)
 
 
-def _corpus(
-    folder: Path,
-    collection: Collection,
-    tokenizer: Tokenizer,
-    beside: Tokenizer | None,
-    data: DataConfig,
-    say: Say,
-) -> EncodedCorpus:
-    """The encoded sentences of a collection, without those too long for `beside`, if given."""
-    other = None if data.overlong == "cut" else beside
-    with_other = [] if other is None else [other.fingerprint]
-    key = fingerprint(
-        "corpus",
-        collection.digest,
-        tokenizer.fingerprint,
-        data.max_tokens,
-        data.overlong,
-        *with_other,
-    )
-    path = folder / "corpora" / f"{key}.arrow"
-    if path.exists():
+class _Part:
+    """Part of the data as tokens of one tokenizer, in a file of the cache.
+
+    Sentences too long for `beside`, if given, count as too long here.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        collection: Collection,
+        tokenizer: Tokenizer,
+        beside: Tokenizer | None,
+        data: DataConfig,
+    ) -> None:
+        self.collection, self.tokenizer = collection, tokenizer
+        self.beside = None if data.overlong == "cut" else beside
+        self.data = data
+        with_other = [] if self.beside is None else [self.beside.fingerprint]
+        key = fingerprint(
+            "corpus",
+            collection.digest,
+            tokenizer.fingerprint,
+            data.max_tokens,
+            data.overlong,
+            *with_other,
+        )
+        self.path = folder / "corpora" / f"{key}.arrow"
+
+    def is_cached(self, watcher: Watcher) -> bool:
+        """True if the cache has the file, and it is not damaged."""
+        if not self.path.exists():
+            return False
         try:
-            return EncodedCorpus(path, tokenizer)
+            EncodedCorpus(self.path, self.tokenizer)
         except DataError as error:
-            say(f"{error}; encoding it again")
-    check_free_disk(path.parent, _DISK_PER_BYTE * collection.text_bytes)
-    say(f"encoding {collection.name}")
-    write_corpus(
-        path,
-        collection.rows(),
-        tokenizer,
-        max_tokens=data.max_tokens,
-        overlong=data.overlong,
-        beside=other,
-    )
-    return EncodedCorpus(path, tokenizer)
+            watcher.note(f"{error}; encoding it again")
+            return False
+        return True
+
+    def writer(self) -> AbstractContextManager[Callable[[Row], None]]:
+        """A function that takes the rows; the file appears when the block ends."""
+        return corpus_writer(
+            self.path,
+            self.tokenizer,
+            max_tokens=self.data.max_tokens,
+            overlong=self.data.overlong,
+            beside=self.beside,
+        )
+
+
+def _write(missing: Mapping[Path, _Part], watcher: Watcher) -> None:
+    """Encode the parts into their files; a source that several parts share is read once."""
+    parts = list(missing.values())
+    if parts:
+        needed = sum(_DISK_PER_BYTE * part.collection.text_bytes for part in parts)
+        check_free_disk(parts[0].path.parent, needed)
+    for whole in dict.fromkeys(part.collection.all_rows for part in parts):
+        mine = [part for part in parts if part.collection.all_rows is whole]
+        source = replace(mine[0].collection, share=ALL)
+        watcher.note(f"encoding {source.name}")
+        with ExitStack() as stack:
+            takers = [(part.collection.share, stack.enter_context(part.writer())) for part in mine]
+            is_split = any(not share.is_all for share, _ in takers)
+            for row in source.rows(watcher, f"encoding {source.name}"):
+                place = hash_fraction(row.text) if is_split else 0.0
+                for share, take in takers:
+                    if share.start <= place < share.end:
+                        take(row)

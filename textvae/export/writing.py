@@ -25,6 +25,7 @@ from textvae.files.home import home_path
 from textvae.files.lock import sole_use
 from textvae.number_format import counted
 from textvae.progress import Watcher
+from textvae.progress.bars import shows_progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +59,7 @@ class WrittenVectors:
     left_out: str
 
 
+@shows_progress
 def write_vectors(
     vae: TextVAE,
     sentences: Sentences,

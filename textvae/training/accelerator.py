@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import threading
@@ -18,6 +19,7 @@ from accelerate.utils import InitProcessGroupKwargs
 from textvae.config import TrainingConfig
 from textvae.errors import UsageError, option
 from textvae.models.device import choose_device, reuse_freed_memory
+from textvae.signals import HANGUP, ending_signals
 
 # Accelerate's state, the environment, torch's threads and its generator belong to the process, so
 # the trainings of its threads wait for each other.
@@ -65,6 +67,8 @@ def _accelerator(training: TrainingConfig) -> Iterator[Accelerator]:
         torch.set_num_threads(training.threads)
     if device.type == "cpu":
         reuse_freed_memory()
+    if launched:
+        atexit.register(leave_processes)
     try:
         yield Accelerator(
             cpu=device.type == "cpu",
@@ -76,6 +80,15 @@ def _accelerator(training: TrainingConfig) -> Iterator[Accelerator]:
             AcceleratorState._reset_state(reset_partial_state=not launched)
         torch.set_num_threads(threads)
         restore_environment(environment)
+
+
+def leave_processes() -> None:
+    """Close the connections to the other processes of a launcher.
+
+    Their threads, still there while the interpreter ends, can abort it.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def check_gpus() -> None:
@@ -104,26 +117,26 @@ def synchronize(device: torch.device) -> None:
 
 
 class StopSignal:
-    """Remembers SIGINT and SIGTERM, so that a step can be finished and saved first."""
+    """Remembers SIGINT, SIGTERM and SIGHUP, so that a step can be finished and saved first."""
 
     def __init__(self) -> None:
         self.number: int | None = None
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        if self.number is not None:  # asked twice: do not wait
+        if number == HANGUP:  # a closed terminal sends several, so the second is not impatience
+            self.number = self.number or number
+            return
+        if self.number not in (None, HANGUP):  # asked twice: do not wait
             raise SystemExit(128 + number) if number == signal.SIGTERM else KeyboardInterrupt
         self.number = number
 
     @contextmanager
     def listening(self) -> Iterator[StopSignal]:
-        """Within this context, the two signals are remembered instead of obeyed."""
+        """Within this context, the signals are remembered instead of obeyed."""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        before = {
-            number: signal.signal(number, self._remember)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        before = {number: signal.signal(number, self._remember) for number in ending_signals()}
         try:
             yield self
         finally:

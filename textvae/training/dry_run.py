@@ -16,7 +16,7 @@ import torch
 from textvae.config import Config
 from textvae.data.batches import Batch
 from textvae.data.prepare import load_corpora
-from textvae.progress import Say, silent
+from textvae.progress import Watcher
 from textvae.training.accelerator import accelerator_for, synchronize
 from textvae.training.loop import train_step
 from textvae.training.reporting import LoggingReporter
@@ -28,15 +28,14 @@ MEASURED_STEPS = 1_000
 MEASURED_SECONDS = 3.0
 
 
-def dry_run(config: Config, *, say: Say = silent, warn: Say = silent) -> dict[str, Any]:
+def dry_run(config: Config, watcher: Watcher | None = None) -> dict[str, Any]:
     """Parameters, tokens an epoch, speed, memory and time of the training of `config`.
 
     The text is read and encoded as for a training, and stays in the cache. Some steps are run, and
-    their weights thrown away. `say` and `warn` get lines about the text. Memory is that of the
-    process, or the peak of the GPU.
+    their weights thrown away. Memory is that of the process, or the peak of the GPU.
     """
     config, _, _ = name_sources(config, None, None)
-    corpora = load_corpora(config.data, config.tokenizer, say=say, warn=warn)
+    corpora = load_corpora(config.data, config.tokenizer, watcher=watcher)
     with (
         accelerator_for(config.training) as accelerator,
         tempfile.TemporaryDirectory(prefix="textvae-") as nowhere,

@@ -19,6 +19,9 @@ class Reporter(Protocol):
     def warn(self, text: str) -> None:
         """Something the user should act on."""
 
+    def progress(self, phase: str, done: int, total: int) -> None:
+        """How far the reading, the tokenizer or the encoding is; a total of 0 is unknown."""
+
     def start(self, info: dict[str, Any]) -> None:
         """The facts of the run, once, before the first step."""
 
@@ -37,6 +40,9 @@ class LoggingReporter:
 
     def warn(self, text: str) -> None:
         LOGGER.warning(text)
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        pass
 
     def start(self, info: dict[str, Any]) -> None:
         LOGGER.info("training %s", info)

@@ -5,15 +5,22 @@ The state itself is read by `checkpoints` and described in `state`.
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from textvae.config import Config
 from textvae.config.schema import FIXED_ON_RESUME, SECTIONS
 from textvae.data.tokenizers import Tokenizer
 from textvae.errors import DataError, NotFoundError, UsageError, flag, option, worded
-from textvae.files.names import EXPERIMENT_FILE
+from textvae.files.names import (
+    CONFIG_FILE,
+    ENCODER_TOKENIZER_FILE,
+    EXPERIMENT_FILE,
+    TOKENIZER_FILE,
+)
 from textvae.saving.folder import own_file
 from textvae.training.state import TrainingState, start_again
 
@@ -60,6 +67,17 @@ def tokenizer_of(out: Path, name: str) -> Tokenizer | None:
         return Tokenizer.load(own_file(out, name))
     except (NotFoundError, DataError):  # the same text gives the same one again
         return None
+
+
+def own_tokenizers(out: Path) -> tuple[Tokenizer | None, Tokenizer | None]:
+    """The decoder's and the encoder's tokenizer of a model's folder; one file may serve both."""
+    written = tokenizer_of(out, TOKENIZER_FILE)
+    read = tokenizer_of(out, ENCODER_TOKENIZER_FILE)
+    with suppress(NotFoundError, OSError, ValueError, KeyError, TypeError):
+        described = json.loads(own_file(out, CONFIG_FILE).read_bytes())
+        if described["encoder"]["tokenizer"] == TOKENIZER_FILE:
+            read = written
+    return written, read
 
 
 def how_to_resume(config: Config, out: Path) -> str:

@@ -11,14 +11,15 @@ from textvae.data.prepare import Corpora, load_corpora
 from textvae.files.atomic import check_writable
 from textvae.files.home import home_path
 from textvae.files.lock import check_not_training, sole_training
-from textvae.files.names import CARD_FILE, ENCODER_TOKENIZER_FILE, TOKENIZER_FILE
+from textvae.files.names import CARD_FILE
+from textvae.progress import Watcher
 from textvae.saving.folder import load_model, read_metrics, write_atomically
 from textvae.training.accelerator import accelerator_for
 from textvae.training.card import model_card
 from textvae.training.loop import training_loop
 from textvae.training.processes import Processes
 from textvae.training.reporting import LoggingReporter, Reporter
-from textvae.training.resume import check_unchanged, tokenizer_of
+from textvae.training.resume import check_unchanged, own_tokenizers
 from textvae.training.run import TrainingRun
 from textvae.training.run_folder import cached_in, check_folder, prepare_folder
 from textvae.training.sources import Texts, check_not_moved, name_sources
@@ -55,6 +56,7 @@ def train_model(
         check_unchanged(out, config)
         given = {"train": texts, "valid": valid_texts}
         check_not_moved(config.data, out, [name for name in given if given[name] is not None])
+    written, read = own_tokenizers(out) if resume else (None, None)
     with accelerator_for(config.training) as accelerator:
         with Processes(accelerator).main_first():  # the others find the encoded corpus in the cache
             corpora = load_corpora(
@@ -62,12 +64,9 @@ def train_model(
                 config.tokenizer,
                 texts=texts,
                 valid_texts=valid_texts,
-                own_tokenizer=tokenizer_of(out, TOKENIZER_FILE) if resume else None,
-                own_encoder_tokenizer=(
-                    tokenizer_of(out, ENCODER_TOKENIZER_FILE) if resume else None
-                ),
-                say=reporter.message,
-                warn=reporter.warn,
+                own_tokenizer=written,
+                own_encoder_tokenizer=read,
+                watcher=Watcher(reporter.message, reporter.warn, reporter.progress),
             )
         warn_of_losses(corpora, config, reporter)
         with sole_training(out) if main else nullcontext():

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from types import FrameType
+from typing import TypeVar
+
+from textvae.errors import TextVAEWarning
 
 Progress = Callable[[str, int, int], None]  # phase, done, total (0: unknown)
 Say = Callable[[str], None]
+T = TypeVar("T")
 
 
 def no_progress(phase: str, done: int, total: int) -> None:
@@ -21,8 +27,40 @@ def silent(text: str) -> None:
 
 
 def python_warning(text: str) -> None:
-    """Warn as Python does, which `warnings.filterwarnings` can switch off."""
-    warnings.warn(text, stacklevel=2)
+    """Warn as Python does, at the line of the caller's code that called textvae.
+
+    `warnings.filterwarnings` can switch it off by its category. A filter apart, it is always shown:
+    a second run in the same notebook warns again.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _is_ours(frame.f_globals.get("__name__")):
+        frame = frame.f_back
+    where = ("textvae", 1) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+    module = None if frame is None else frame.f_globals.get("__name__")
+    warnings.warn_explicit(text, TextVAEWarning, *where, module=module, registry={})
+
+
+def _is_ours(module: str | None) -> bool:
+    return module is not None and (module == "textvae" or module.startswith("textvae."))
+
+
+def counted_off(
+    items: Iterable[T], progress: Progress, phase: str, total: int = 0, *, every: int = 1_000
+) -> Iterator[T]:
+    """The items, while `progress` is told how many there were so far, after `every` so many.
+
+    >>> list(counted_off("ab", lambda *facts: print(*facts), "reading", 2))
+    reading 2 2
+    ['a', 'b']
+    """
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        if done % every == 0:
+            progress(phase, done, max(done, total) if total else 0)
+    if done % every or not done:
+        progress(phase, done, done)
 
 
 class Remarks:
@@ -59,7 +97,8 @@ class Watcher:
 
     Args:
         note: gets a line of information; by default the logger `textvae`.
-        warn: gets a line about a result that may not be what people expect; by default a warning.
+        warn: gets a line about a result that may not be what people expect; by default a warning
+            of the category `textvae.TextVAEWarning`.
         progress: gets (phase, done, total); by default nothing is shown.
     """
 
