@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 
 import pytest
 from running import in_a_process
@@ -14,6 +15,16 @@ from textvae.files.names import WEIGHTS_FILE
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 if hasattr(signal, "SIGHUP"):  # a closed terminal
     SIGNALS.append((signal.SIGHUP, 129))
+
+
+@contextmanager
+def handled(number, how):
+    """A process that is started here inherits a signal that is ignored; the tests may be, too."""
+    before = signal.signal(number, how)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_reader_that_has_enough_is_no_error(tiny_vae) -> None:
@@ -29,7 +40,8 @@ def test_a_reader_that_has_enough_is_no_error(tiny_vae) -> None:
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_an_interrupted_command_leaves_no_half_file(tiny_vae, tmp_path, number, code) -> None:
     out = tmp_path / "vectors.npy"
-    process = in_a_process("embed", tiny_vae, "--out", out, stdin=subprocess.PIPE)
+    with handled(number, signal.default_int_handler if code == 130 else signal.SIG_DFL):
+        process = in_a_process("embed", tiny_vae, "--out", out, stdin=subprocess.PIPE)
     assert process.stdin is not None
     deadline = time.monotonic() + 60
     while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
@@ -47,14 +59,11 @@ def test_a_closed_terminal_ends_a_training_that_is_saved(tmp_path, nohup) -> Non
     """A terminal that closes sends several hangups; under nohup none of them counts."""
     text, out = tmp_path / "a.txt", tmp_path / "run"
     text.write_text("\n".join(f"the {n} cats ." for n in range(200)))
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)
-    try:
+    with handled(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL):
         process = in_a_process(
             "train", text, "--out", out, "--hidden-size=8", "--latent-size=2", "--device=cpu",
             "--max-minutes=5", "--set=training.log_steps=1", f"--set=data.cache_dir={tmp_path}",
         )  # fmt: skip
-    finally:
-        signal.signal(signal.SIGHUP, before)
     assert process.stderr is not None
     while b"train step" not in process.stderr.readline():
         assert process.poll() is None
