@@ -21,7 +21,7 @@ def test_the_report_is_that_of_the_command(
     found = compare(models, corpus, **settings)
     assert json.loads(json.dumps(found.to_dict())) == ran.rows[0]
     loaded = [TextVAE.from_pretrained(model, device="cpu") for model in models]
-    assert compare(loaded, corpus.read_text().splitlines(), **settings) == found
+    assert compare(iter(loaded), corpus.read_text().splitlines(), **settings) == found
     assert found.differences[0].figures["nll_iw"] == pytest.approx(
         found.models[1].figures["nll_iw"] - found.models[0].figures["nll_iw"]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,7 +96,7 @@ class Comparison:
 
 @shows_progress
 def compare(
-    models: Sequence[str | Path | TextVAE] | str | Path | TextVAE,
+    models: Iterable[str | Path | TextVAE] | str | Path | TextVAE,
     on: Sentences,
     *,
     samples: int = 100,
@@ -128,8 +128,7 @@ def compare(
     seed = seed_of(seed)
     check_counts(samples=samples, limit=limit, quality=quality)
     check_judged(scorer, {"quality": quality})
-    if isinstance(models, str | Path | TextVAE):
-        models = [models]
+    models = [models] if isinstance(models, str | Path | TextVAE) else list(models)
     if not models:
         raise UsageError("no model to compare: name one or more")
     loaded = load_all(models, device)
