@@ -27,7 +27,7 @@ from textvae import TextVAE
 from textvae.config import Config
 from textvae.errors import DataError, InterruptedRun, UsageError, for_command_line
 from textvae.saving.folder import load_model
-from textvae.training.resume import how_to_resume
+from textvae.training.resume_checks import how_to_resume
 from textvae.training.train import train_model
 
 

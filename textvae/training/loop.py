@@ -16,7 +16,7 @@ from textvae.models.device import float32_products
 from textvae.randomness.noise import StepNoise
 from textvae.training.accelerator import StopSignal
 from textvae.training.metrics_log import MetricsLog
-from textvae.training.resume import how_to_resume
+from textvae.training.resume_checks import how_to_resume
 from textvae.training.run import TrainingRun
 from textvae.training.state import TrainingState
 

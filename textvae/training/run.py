@@ -30,7 +30,7 @@ from textvae.training.optimizer import ModelOptimizer, default_learning_rate
 from textvae.training.processes import Processes, RunningSums
 from textvae.training.recovery import MOST_ROLLBACKS, Divergence, learning_rate_factor
 from textvae.training.reporting import Reporter
-from textvae.training.resume import check_text
+from textvae.training.resume_checks import check_text
 from textvae.training.schedule import Schedule
 from textvae.training.state import TrainingState
 from textvae.training.validation import (

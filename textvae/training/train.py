@@ -19,7 +19,7 @@ from textvae.training.card import model_card
 from textvae.training.loop import training_loop
 from textvae.training.processes import Processes
 from textvae.training.reporting import LoggingReporter, Reporter
-from textvae.training.resume import check_unchanged, own_tokenizers
+from textvae.training.resume_checks import check_unchanged, own_tokenizers
 from textvae.training.run import TrainingRun
 from textvae.training.run_folder import cached_in, check_folder, prepare_folder
 from textvae.training.sources import Texts, check_not_moved, name_sources

@@ -1,4 +1,4 @@
-"""Resuming a run: what must be as it was, and how to tell a person to resume.
+"""Checks before a run is resumed: what must be as it was, and how to tell a person to resume.
 
 The state itself is read by `checkpoints` and described in `state`.
 """
