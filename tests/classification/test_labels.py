@@ -147,7 +147,8 @@ def test_measurements_are_no_classes_but_grades_are(textvae, tiny_vae, tmp_path,
     ran = textvae("probe", tiny_vae, write(tmp_path / "a.tsv", scores, sentences), "--folds", 2)
     assert ran.code == 4
     assert ONE_LINE_ERROR.match(ran.err)
-    assert "column has 50 distinct fractional numbers in 150 rows; is it a class column?" in ran.err
+    said = "column 'label' has 50 distinct fractional numbers in 150 rows; is it a class column?"
+    assert said in ran.err
     codes = [f"{250 + i % 25}.1" for i in range(500)]  # as of diseases, with many sentences each
     file = write(tmp_path / "c.tsv", codes, sentences[:50] * 10)
     assert textvae("probe", tiny_vae, file, "--folds", 2).code == 0

@@ -72,4 +72,25 @@ def test_a_dry_run_prints_the_plan_and_trains_nothing(textvae, corpus, tmp_path)
     ran = textvae("train", corpus, "--out", out, "--max-steps", 4, *SMALL, "--dry-run")
     assert ran.code == 0
     assert re.search(r"^parameters +[\d,]+$", ran.out, re.MULTILINE)
+    seconds = re.search(r"^seconds +([\d.]+)$", ran.out, re.MULTILINE)
+    assert seconds is not None  # four steps take less than a minute
+    assert float(seconds[1]) > 0
     assert not out.exists()
+
+
+def test_a_size_of_the_latent_is_of_no_use_to_a_language_model(textvae, corpus, tmp_path) -> None:
+    told = "--latent-size does not apply to --model lm"
+    rest = [*SMALL[: SMALL.index("--latent-size")], *SMALL[SMALL.index("--latent-size") + 2 :]]
+    given = ("train", corpus, "--model", "lm", "--max-steps", 2, "--dry-run", *rest)
+    assert told in textvae(*given, "--latent-size", 8).err
+    assert told in textvae(*given, "--set", "model.latent_size=8").err
+    assert told not in textvae(*given, "--recipe", "vectors").err  # a recipe suits any model
+
+
+def test_a_complete_run_that_is_resumed_says_so_and_no_more(textvae, corpus, tmp_path) -> None:
+    out = tmp_path / "model"
+    assert textvae("train", corpus, "--out", out, "--max-steps", 2, *SMALL).code == 0
+    ran = textvae("train", "--resume", "--out", out)
+    assert ran.code == 0
+    assert "this run is complete at step 2" in ran.err
+    assert ran.err.rstrip().splitlines()[-1] == f"the model is in {out}"

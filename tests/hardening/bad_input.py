@@ -322,7 +322,7 @@ def cases() -> list[Case]:
         evaluate("one sentence", 0, "", "one.txt"),
         reconstruct("one sentence", 0, "", "one.txt"),
         Case("one sentence", ("cluster", MODEL, "one.txt", "-k", "2"), 4,
-             r"one\.txt: 2 clusters need as many sentences"),
+             r"one\.txt: k is 2, but there is only 1 sentence"),
         trained("an empty file", 4, r"empty\.txt: no training sentences are left", "empty.txt"),
         embed("an empty file", 0, "0 vectors", "empty.txt"),
         reconstruct("an empty file", 0, r"warning: empty\.txt: no sentence in it", "empty.txt"),

@@ -16,7 +16,7 @@ from torch.distributions import MultivariateNormal
 from textvae import TextVAE
 from textvae.config import Config, DataConfig, ObjectiveConfig
 from textvae.data.batches import Batch, collate
-from textvae.errors import ConfigError
+from textvae.errors import ConfigError, TextVAEError
 from textvae.evaluation.likelihood import chunks_by_length, importance_weighted, posteriors
 from textvae.evaluation.refined_posteriors import refine
 from textvae.gaussian import DiagonalGaussian
@@ -78,7 +78,7 @@ def test_the_gaussian_of_codes_has_the_density_of_torch() -> None:
 
 
 def test_an_unknown_prior_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match=r"'flow' is unknown; choose from .*mixture, standard"):
+    with pytest.raises(ConfigError, match=r"'flow' is unknown; choose from .*mixture.*standard"):
         TextVAE.train(["a b"], prior="flow")
     with pytest.raises(ConfigError, match="prior mixture does not apply to model=ae"):
         TextVAE.train(["a b"], prior="mixture", model="ae")
@@ -203,6 +203,15 @@ def test_a_prior_of_little_noise_leaves_the_neighbourhood_of_a_sentence_alone(
     assert moved.std().item() == pytest.approx(1, abs=0.15)
     vae.generate(3, seed=1)
     assert (seen[1] == seen[1][:, :1]).all()
+
+
+def test_a_model_whose_prior_is_not_registered_says_what_to_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_model(tmp_path, random_word_model("vae", prior="halves"), word_tokenizer(), DataConfig())
+    monkeypatch.setattr("textvae.config.schema.PRIORS_OF_A_VAE", {"standard"})
+    with pytest.raises(TextVAEError, match=r"'halves' is unknown.* imported; the command line"):
+        load_model(tmp_path)
 
 
 def test_whole_numbers_of_a_part_are_saved_too(tmp_path: Path) -> None:

@@ -169,7 +169,8 @@ def cluster(
         raise DataError(f"{source}: no sentences in it")
     if k > len(rows):
         n, lower = counted(len(rows), "sentence"), worded("-k", "k")
-        raise DataError(f"{source}: {k:,} clusters need as many sentences, not {n}; lower {lower}")
+        only = "is" if len(rows) == 1 else "are"
+        raise DataError(f"{source}: k is {k:,}, but there {only} only {n}; lower {lower}")
     warn_of_missing(source, rows, watcher.warn)
     warn_of_similar({row.label for row in rows if row.label is not None}, watcher.warn)
     texts = [row.text for row in rows]

@@ -17,10 +17,13 @@ from textvae.progress import Progress, Say, Watcher
 
 
 def require_latent(vae: TextModel, what: str, name: str | None = None) -> None:
-    """Raise UsageError where the model is a language model: it has no latent to do `what` by."""
+    """Raise UsageError where the model is a language model: it has no vectors to do `what` with."""
     if vae.model.encoder is None:
         name = name or str(vae.folder or "this")
-        raise UsageError(f"{name} is a language model: it has no latent to {what} by")
+        raise UsageError(
+            f"{name} is a language model, which has no latent, so there are no vectors; to {what}, "
+            "train a vae or an ae"
+        )
 
 
 def warn_of_cut(n: int, max_tokens: int, warn: Say) -> None:

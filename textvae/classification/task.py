@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from textvae.data.columns import LABEL
 from textvae.data.doubts import missing_labels
 from textvae.data.input_rows import Sentences, name_of, rows_from
 from textvae.errors import DataError, UsageError, flag, option, shown, worded
@@ -96,7 +97,8 @@ def read_task(
         )
 
     training = labelled(train)
-    check_classes(name_of(train), training)
+    in_memory = not isinstance(train, str | Path)
+    check_classes(name_of(train), training, None if in_memory else label_column or LABEL)
     testing = [] if test is None else labelled(test)
     rows = training + testing
     texts = [row.text for row in rows]
@@ -172,8 +174,12 @@ def warn_of_missing(name: str, rows: Iterable[Row], warn: Say) -> None:
         warn(f"{name}: {warning}")
 
 
-def check_classes(name: str, rows: Sequence[Row]) -> None:
-    """Raise DataError where the labels are not classes that a classifier could learn."""
+def check_classes(name: str, rows: Sequence[Row], column: str | None) -> None:
+    """Raise DataError where the labels are not classes that a classifier could learn.
+
+    Args:
+        column: the column with the labels; None: the rows come from no table.
+    """
     known = {row.label for row in rows}
     if len(known) < 2:
         raise DataError(f"{name}: every label is {shown(rows[0].label)}; a classifier needs two")
@@ -181,9 +187,12 @@ def check_classes(name: str, rows: Sequence[Row]) -> None:
         2 * len(known) > len(rows) or (10 * len(known) > len(rows) and is_quantity(known))
     ):
         kind = "distinct fractional numbers" if is_quantity(known) else "distinct labels"
+        found = f"{len(known):,} {kind} in {len(rows):,} rows"
+        if column is None:
+            raise DataError(f"{name}: {found}; are they classes? Group the values")
         raise DataError(
-            f"{name}: column has {len(known):,} {kind} in {len(rows):,} rows; is it a class "
-            f"column? Choose another with {option('label_column')}, or group the values"
+            f"{name}: column {shown(column)} has {found}; is it a class column? Choose another "
+            f"with {option('label_column')}, or group the values"
         )
 
 

@@ -81,7 +81,8 @@ def generate(
     vae = TextVAE.from_pretrained(model, device=device)
     if vae.latent_size and not vae.model.has_density and near is None:
         output.note(
-            "an autoencoder has no prior: z comes from a Gaussian fitted to its codes"
+            "an autoencoder has no prior: z comes from a Gaussian fitted to its codes; "
+            "for samples of a prior, train with --model vae"
             if vae.prior_is_fitted
             else "z comes from N(0, I), which training matched the codes of this autoencoder to"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,6 +87,7 @@ def train(
     if not resolved.data.train:
         raise UsageError("TRAIN is missing; name a file of sentences, or `-` for stdin")
     output = Output(quiet=quiet)
+    warn_of_unused(resolved, settings, assignments or (), output)
     if dry_run:
         print_plan(resolved, output)
     elif out is not None:
@@ -101,6 +102,16 @@ def check_alternatives(settings: Mapping[str, Any]) -> None:
     if settings.get("target_kl") is not None and given:
         flags = " and ".join(f"--{name.replace('_', '-')}" for name in given)
         raise UsageError(f"--target-kl sets the weight of the KL itself; leave out {flags}")
+
+
+def warn_of_unused(
+    config: Config, settings: Mapping[str, Any], assignments: Iterable[str], output: Output
+) -> None:
+    """Warn of a size of the latent that was asked for where the model has no latent."""
+    assigned = [text.partition("=")[0].strip() for text in assignments]
+    given = settings.get("latent_size") is not None or "model.latent_size" in assigned
+    if given and config.model.model == "lm":
+        output.warn("--latent-size does not apply to --model lm, which has no latent")
 
 
 def own_configuration(folder: Path) -> Path:
@@ -118,7 +129,18 @@ def print_plan(config: Config, output: Output) -> None:
 
     with watching(output) as watcher:
         figures = plan(config, watcher=watcher)
-    output.report(figures)
+    output.report(dict(in_seconds(*figure) for figure in figures.items()))
+
+
+def in_seconds(key: str, value: Any) -> tuple[str, Any]:
+    """A figure of the plan; minutes below one as seconds, under a key of that name.
+
+    >>> in_seconds("minutes_per_epoch", 0.05), in_seconds("minutes", 1.5)
+    (('seconds_per_epoch', 3.0), ('minutes', 1.5))
+    """
+    if key.startswith("minutes") and value < 1:
+        return key.replace("minutes", "seconds"), round(60 * value, 2)
+    return key, value
 
 
 def run_training(
@@ -135,6 +157,8 @@ def run_training(
         reporter.close()
     name = shlex.quote(str(out))
     output.note(f"the model is in {out}")
+    if resume:  # whoever resumes a run knows the way on
+        return
     output.note(f"try: textvae generate {name} -n 5")
     if config.model.model != "lm":
         output.note(f'     textvae interpolate {name} "one sentence" "another one"')

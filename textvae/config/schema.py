@@ -199,7 +199,11 @@ class ModelConfig(Section):
     def _the_prior_is_known(self) -> ModelConfig:
         if self.prior not in PRIORS_OF_A_VAE:
             known = ", ".join(sorted(PRIORS_OF_A_VAE))
-            raise ValueError(f"prior {shown(self.prior)} is unknown; choose from {known}")
+            raise ValueError(
+                f"prior {shown(self.prior)} is unknown; choose from {known}. A prior of "
+                "your own is known in Python once the module that registers it is imported; the "
+                "command line cannot use it"
+            )
         if self.prior == "standard":
             return self
         if self.model != "vae":

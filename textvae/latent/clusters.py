@@ -71,7 +71,7 @@ def cluster(vectors: NDArray[np.floating], k: int, *, seed: int = 0) -> Clusters
     vectors = np.ascontiguousarray(vectors, dtype=np.float64)
     if k > len(vectors):
         raise DataError(
-            f"{k:,} clusters need as many sentences, not {len(vectors):,}; use a smaller k"
+            f"k is {k:,}, but the number of vectors is only {len(vectors):,}; use a smaller k"
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # reported below, as an error

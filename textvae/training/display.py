@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from textvae.number_format import human
+from textvae.number_format import counted, human
 from textvae.progress import python_warning
 from textvae.progress.bars import (
     Cell,
@@ -194,7 +194,7 @@ def start_line(info: Mapping[str, Any]) -> str:
         facts.append(f"{info['padding']:.0%} padding")
     facts += [str(info[key]) for key in ("device", "precision") if key in info]
     if info.get("threads") is not None:
-        facts.append(f"{info['threads']} threads")
+        facts.append(counted(info["threads"], "thread"))
     return ", ".join(facts)
 
 

@@ -60,8 +60,8 @@ def dry_run(config: Config, watcher: Watcher | None = None) -> dict[str, Any]:
         "steps_per_epoch": steps_per_epoch,
         "device": str(device),
         "sentences_per_second": round(sentences_per_second, 1),
-        "minutes_per_epoch": round(epoch_seconds / 60, 2),
-        "minutes": round(seconds / 60, 2),
+        "minutes_per_epoch": round(epoch_seconds / 60, 4),
+        "minutes": round(seconds / 60, 4),
         "epochs": round(seconds / epoch_seconds, 2),
         "memory_mib": memory_mib(device),
     }
