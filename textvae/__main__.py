@@ -6,7 +6,6 @@ import os
 import sys
 from typing import NoReturn
 
-
 # How long a thread of OpenMP spins while it waits for the others. With the default of 300,000, two
 # threads that share their cores with another program trained at 0.04 to 0.3 of the speed of one
 # thread; with 7,000 at 0.4. On an idle machine, 7,000 costs 10 %.
