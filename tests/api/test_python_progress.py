@@ -207,3 +207,31 @@ def test_a_logger_still_hears_what_a_training_says(caplog: pytest.LogCaptureFixt
         TextVAE.train(TEXTS, **TINY)
     assert any("encoding texts" in record.message for record in caplog.records)
     assert isinstance(python_reporter(progress=False), WarningReporter)
+
+
+class Log:
+    """What some programs put in place of stderr."""
+
+    def write(self, text: str) -> int:
+        """Take a text."""
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_stderr_that_is_closed_or_replaced_shows_no_bars(
+    tiny_vae: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, closed: bool
+) -> None:
+    vae = TextVAE.from_pretrained(tiny_vae)
+    stream: Any = Log()
+    if closed:
+        stream = (tmp_path / "log").open("w")
+        stream.close()
+    monkeypatch.setattr(sys, "stderr", stream)
+    shown = bars.is_live_terminal()
+    vectors = vae.encode(["us !"])
+    monkeypatch.undo()
+    assert not shown
+    assert vectors.shape == (1, vae.latent_size)

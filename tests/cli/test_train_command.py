@@ -94,3 +94,10 @@ def test_a_complete_run_that_is_resumed_says_so_and_no_more(textvae, corpus, tmp
     assert ran.code == 0
     assert "this run is complete at step 2" in ran.err
     assert ran.err.rstrip().splitlines()[-1] == f"the model is in {out}"
+
+
+def test_standard_input_is_read_once(textvae, tmp_path) -> None:
+    ran = textvae("train", "-", "--valid", "-", "--out", tmp_path / "m", stdin="a b\n" * 50)
+    assert ran.code == 2
+    assert "`-` is given twice" in ran.err
+    assert not (tmp_path / "m").exists()

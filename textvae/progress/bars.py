@@ -174,7 +174,11 @@ def is_live_terminal() -> bool:
     of_kernel = term == "xterm-color" and os.environ.get("GIT_PAGER") == "cat"
     if of_kernel or "JPY_PARENT_PID" in os.environ:
         return False
-    return sys.stderr is not None and sys.stderr.isatty() and term not in ("", "dumb", "unknown")
+    try:
+        is_terminal = sys.stderr.isatty()
+    except (AttributeError, ValueError):  # none, closed, or replaced by an object that logs
+        return False
+    return is_terminal and term not in ("", "dumb", "unknown")
 
 
 def notebook_display() -> Callable[..., Any] | None:

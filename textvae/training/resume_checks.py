@@ -73,7 +73,7 @@ def own_tokenizers(out: Path) -> tuple[Tokenizer | None, Tokenizer | None]:
     """The decoder's and the encoder's tokenizer of a model's folder; one file may serve both."""
     written = tokenizer_of(out, TOKENIZER_FILE)
     read = tokenizer_of(out, ENCODER_TOKENIZER_FILE)
-    with suppress(NotFoundError, OSError, ValueError, KeyError, TypeError):
+    with suppress(NotFoundError, OSError, ValueError, KeyError, TypeError, RecursionError):
         described = json.loads(own_file(out, CONFIG_FILE).read_bytes())
         if described["encoder"]["tokenizer"] == TOKENIZER_FILE:
             read = written

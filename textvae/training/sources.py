@@ -46,6 +46,8 @@ def name_sources(
     data = config.data.model_copy(update=names)
     if sentences["train"] is None and not data.train:
         raise UsageError("nothing to train on: give a file, a glob, `-`, hf:NAME or sentences")
+    if [*data.train, *data.valid].count("-") > 1:
+        raise UsageError("`-` is given twice, but standard input can be read once; name a file")
     if "-" in (*data.train, *data.valid) and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("`-` can be read by one process only; give several processes a file")
     data = data.model_copy(update={"train": absolute(data.train), "valid": absolute(data.valid)})
