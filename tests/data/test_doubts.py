@@ -109,6 +109,16 @@ def test_control_characters_in_training_text_are_told_each_run(tmp_path: Path) -
         assert "texts: 20 texts hold control characters" in warnings[0]
 
 
+def test_texts_that_are_given_twice_are_counted_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("it\x92s day\nd\xe9j\xe0 vu\nwe\x92re here\n", encoding="utf-8")
+    warnings: list[str] = []
+    data = DataConfig(train=(str(path),), valid=(str(path),), cache_dir=str(tmp_path / "cache"))
+    load_corpora(data, TokenizerConfig(vocab_size=300), watcher=Watcher(warn=warnings.append))
+    assert [warning for warning in warnings if "2 texts hold control characters" in warning]
+    assert len(warnings) == 1
+
+
 # the commands
 
 

@@ -227,6 +227,17 @@ def test_the_name_of_a_single_column_is_told_or_asked_for(tmp_path: Path) -> Non
     assert (rows, said) == ([Row("the soup")], "")
 
 
+def test_empty_fields_after_a_row_are_no_part_of_a_text(tmp_path: Path) -> None:
+    """Spreadsheets write them; the commas of a text without quotation marks look the same."""
+    rows, _ = read(tmp_path / "a.csv", "text,label\nthe soup,a,,\nthe train,b,\n")
+    assert rows == [Row("the soup", "a"), Row("the train", "b")]
+    rows, _ = read(tmp_path / "a.csv", "text, label\nthe soup, a,\n")
+    assert rows == [Row("the soup", "a")]
+    for content in ("text,label\nWell, yes,\n", "id,text,label\n1,Well, yes,\n"):
+        with pytest.raises(DataError, match="a text with separators needs quotation marks"):
+            read(tmp_path / "a.csv", content)
+
+
 @pytest.mark.parametrize("header", ["text, label", "Text,Label", " TEXT , LABEL ", "text,label"])
 def test_case_and_outer_blanks_of_a_name_do_not_matter(tmp_path: Path, header: str) -> None:
     rows, _ = read(tmp_path / "a.csv", f"{header}\nthe soup,a\n")

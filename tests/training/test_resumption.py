@@ -204,6 +204,21 @@ def test_what_was_in_memory_is_asked_for_again(tmp_path: Path) -> None:
     """The command has no text for it."""
     with pytest.raises(InterruptedRun, match=r"with: TextVAE\.train\(THE_SAME_TEXT, out='.*run'"):
         train_model(tiny_config(), tmp_path / "run", texts=TEXTS, reporter=StopAt(4))
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(TEXTS), encoding="utf-8")
+    for texts, asked in (
+        (text, "valid=THE_SAME_VALIDATION_TEXT, "),
+        (TEXTS, "THE_SAME_TEXT, valid=THE_SAME_VALIDATION_TEXT, "),
+    ):
+        with pytest.raises(InterruptedRun) as stopped:
+            train_model(
+                tiny_config(),
+                tmp_path / f"run {len(asked)}",
+                texts=texts,
+                valid_texts=TEXTS[:9],
+                reporter=StopAt(4),
+            )
+        assert f"with: TextVAE.train({asked}out=" in str(stopped.value)
 
 
 def test_from_python_a_run_goes_on_with_its_own_settings(tmp_path: Path) -> None:

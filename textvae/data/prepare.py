@@ -143,7 +143,8 @@ def load_corpora(
     if not len(corpora.valid):
         raise DataError(_nothing_left("validation", corpora.valid, valid))
     n_with_controls = Counter({train.name: corpora.train.n_with_controls})
-    n_with_controls[valid.name] += corpora.valid.n_with_controls
+    if valid.digest != train.digest:  # the same texts, given twice, are counted once
+        n_with_controls[valid.name] += corpora.valid.n_with_controls
     for name, n in n_with_controls.items():
         if n:
             watcher.remarks.warn(name, wrongly_converted(n))

@@ -100,14 +100,17 @@ def _fits(record: Sequence[str], names: Sequence[str], text: int | None) -> bool
     """True if a record has the fields of the header.
 
     Empty columns at the end, which spreadsheets write, may be missing; empty fields may follow,
-    unless the text stands before them and they may be its own commas.
+    unless they may come from the separators in a text without quotation marks: the text is the
+    last column, or a field after it begins with a space, as the words after a comma do.
     """
     if len(record) == len(names):
         return True
     if len(record) < len(names):
         return not any(name.strip() for name in names[len(record) :])
-    beyond = any(cell.strip() for cell in record[len(names) :])
-    return not beyond and len(names) > 1 and text != len(names) - 1
+    if len(names) == 1 or text == len(names) - 1 or any(map(str.strip, record[len(names) :])):
+        return False
+    spaced = any(name.startswith(" ") for name in names)  # `text, label` has a space in each field
+    return spaced or not any(cell.startswith(" ") for cell in record[(text or 0) + 1 :])
 
 
 def _quoting_hint(record: Sequence[str], names: Sequence[str], source: Source) -> str:

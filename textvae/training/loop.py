@@ -57,7 +57,7 @@ def training_loop(run: TrainingRun, *, resume: bool = False) -> TrainingState:
         interrupted = asked and not run.is_complete()
         finish(run, interrupted=interrupted)
         if stop.number is not None and interrupted:
-            hint = how_to_resume(run.config, run.out)
+            hint = how_to_resume(run.config, run.out, run.in_memory)
             raise InterruptedRun(
                 f"stopped at step {run.state.step}; resume with: {hint}", stop.number
             )
@@ -73,7 +73,7 @@ def closed_at_the_end(run: TrainingRun) -> Iterator[None]:
         if run.saved_step is not None and run.is_in_place():
             error.add_note(
                 f"step {run.saved_step} is saved; once the cause is fixed, resume with: "
-                f"{how_to_resume(run.config, run.out)}"
+                f"{how_to_resume(run.config, run.out, run.in_memory)}"
             )
         raise
     finally:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -80,10 +80,16 @@ def own_tokenizers(out: Path) -> tuple[Tokenizer | None, Tokenizer | None]:
     return written, read
 
 
-def how_to_resume(config: Config, out: Path) -> str:
-    """The command or the call that resumes the run in a folder."""
-    if not config.data.train:
-        return f"TextVAE.train(THE_SAME_TEXT, out={str(out)!r}, resume=True)"
+def how_to_resume(config: Config, out: Path, in_memory: Collection[str] = ()) -> str:
+    """The command or the call that resumes the run in a folder.
+
+    Args:
+        in_memory: fields of `config.data` that sentences in memory replace.
+    """
+    if in_memory:
+        given = {"train": "THE_SAME_TEXT, ", "valid": "valid=THE_SAME_VALIDATION_TEXT, "}
+        sentences = "".join(text for field, text in given.items() if field in in_memory)
+        return f"TextVAE.train({sentences}out={str(out)!r}, resume=True)"
     piped = "-" in (*config.data.train, *config.data.valid)
     return worded(
         f"textvae train --resume --out {shlex.quote(str(out))}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,11 @@ class TrainingRun:
         out: Path,
         accelerator: Accelerator,
         reporter: Reporter,
+        *,
+        in_memory: Collection[str] = (),
     ) -> None:
         self.config, self.corpora, self.out = config, corpora, out
+        self.in_memory = in_memory  # fields of `config.data` that sentences in memory replace
         self.accelerator, self.reporter = accelerator, reporter
         self.device: torch.device = accelerator.device
         self.processes = Processes(accelerator)

@@ -46,6 +46,8 @@ def train_model(
     main, out = is_main_process(), home_path(out)
     reporter = reporter if reporter is not None and main else LoggingReporter()
     config, texts, valid_texts = name_sources(config, texts, valid_texts)
+    given = {"train": texts, "valid": valid_texts}
+    in_memory = [name for name in given if given[name] is not None]
     check_trackers(config.training.track)
     if main:  # now, and not when all the text is encoded
         check_not_training(out)
@@ -54,8 +56,7 @@ def train_model(
         check_writable(next(p for p in (root, *root.parents) if p.is_dir()), out)
     if resume:
         check_unchanged(out, config)
-        given = {"train": texts, "valid": valid_texts}
-        check_not_moved(config.data, out, [name for name in given if given[name] is not None])
+        check_not_moved(config.data, out, in_memory)
     written, read = own_tokenizers(out) if resume else (None, None)
     with accelerator_for(config.training) as accelerator:
         with Processes(accelerator).main_first():  # the others find the encoded corpus in the cache
@@ -74,7 +75,7 @@ def train_model(
                 mine = config.data.cache_dir
                 check_folder(out, resume=resume, overwrite=overwrite, but=cached_in(out, mine))
             # Its parts are built before an earlier model is deleted: not all settings fit them.
-            run = TrainingRun(config, corpora, out, accelerator, reporter)
+            run = TrainingRun(config, corpora, out, accelerator, reporter, in_memory=in_memory)
             if main:
                 prepare_folder(out, resume=resume)
             state = training_loop(run, resume=resume)
