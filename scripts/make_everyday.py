@@ -150,7 +150,25 @@ def expand(grammar: Grammar, symbol: str, rng: random.Random) -> list[str]:
 
 
 def log_prob(grammar: Grammar, text: str) -> float:
-    """Log of the probability of the text over all its derivations, in nats; -inf if none.
+    """Log of the probability of the text over all its derivations, in nats; -inf if none."""
+    probability = inside(grammar, text, START)
+    return math.log(probability) if probability > 0 else -math.inf
+
+
+def attributes(grammar: Grammar, text: str) -> tuple[str, str, str] | None:
+    """The most probable (topic, sentiment, tense) of a text; None if the grammar cannot derive it.
+
+    Ties: the attributes that the grammar names first.
+    """
+    roots = {rule.symbols[0]: rule.probability for rule in grammar.rules[START]}
+    joint = {root: p * inside(grammar, text, root) for root, p in roots.items()}
+    best = max(joint, key=joint.__getitem__)
+    topic, sentiment, tense = best.strip("<>").split("/")
+    return (topic, sentiment, tense) if joint[best] > 0 else None
+
+
+def inside(grammar: Grammar, text: str, symbol: str) -> float:
+    """Probability that a symbol derives the whole text, over all derivations.
 
     The inside algorithm (Baker 1979), run from the top: `ends(symbol, i)` holds, for each
     j, the total probability that `symbol` derives words i to j. Nothing is assumed about
@@ -186,10 +204,7 @@ def log_prob(grammar: Grammar, text: str) -> float:
         return reached
 
     def whole(symbol: str) -> float:
-        """Probability that the symbol derives the whole text.
-
-        Near the root, where rules have one symbol, a symbol that lacks a word is skipped.
-        """
+        """Near the root, where rules have one symbol, a symbol that lacks a word is skipped."""
         if not present <= grammar.words.get(symbol, frozenset([symbol])):
             return 0.0
         rules = grammar.rules.get(symbol, ())
@@ -197,8 +212,7 @@ def log_prob(grammar: Grammar, text: str) -> float:
             return math.fsum(rule.probability * whole(rule.symbols[0]) for rule in rules)
         return ends(symbol, 0).get(len(words), 0.0)
 
-    probability = whole(START)
-    return math.log(probability) if probability > 0 else -math.inf
+    return whole(symbol)
 
 
 # ------------------------------------------------ from tables of words to a grammar

@@ -17,7 +17,16 @@ import textvae
 # files inside one package may.
 ROWS = (
     ("errors",),
-    ("arguments", "files", "gaussian", "number_format", "progress", "schedules", "signals"),
+    (
+        "arguments",
+        "edit_distance",
+        "files",
+        "gaussian",
+        "number_format",
+        "progress",
+        "schedules",
+        "signals",
+    ),
     ("config", "randomness"),
     ("data",),
     ("models",),

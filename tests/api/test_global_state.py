@@ -151,6 +151,8 @@ METHODS: dict[str, Callable[[TextVAE, Path], Any]] = {
         vae.iter_classify(TEXTS, vae.probe(LABELLED, folds=2).fit_classifier())
     ),
     "cluster": lambda vae, folder: vae.cluster(TEXTS, 2, seed=1),
+    "path": lambda vae, folder: vae.path(*TEXTS[:2], 3),
+    "decoding": lambda vae, folder: vae.decoding(),
     "kind": lambda vae, folder: vae.kind,
     "latent_size": lambda vae, folder: vae.latent_size,
     "device": lambda vae, folder: vae.device,

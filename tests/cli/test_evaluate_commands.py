@@ -157,3 +157,16 @@ def test_an_autoencoder_says_why_it_has_no_likelihood(textvae, tiny_ae, tiny_vae
     assert (
         why_no_likelihood(random_model("vae"), adversarial) is None
     )  # whose encoder has a density
+
+
+def test_samples_are_judged_as_asked(textvae, tiny_vae, corpus) -> None:
+    judged = textvae("evaluate", tiny_vae, corpus, "--quality", 5, "--limit", 20, "--json").rows[0]
+    assert judged["quality_decoding"] == "greedy"
+    drawn = textvae(
+        *("evaluate", tiny_vae, corpus, "--quality", 5, "--limit", 20, "--json"),
+        *("--temperature", 0.5, "--top-p", 0.9),
+    ).rows[0]
+    assert drawn["quality_decoding"] == "sample, temperature 0.5, top_p 0.9"
+    refused = textvae("evaluate", tiny_vae, corpus, "--temperature", 0.5)
+    assert refused.code == 2
+    assert "there are no samples to decode; add --quality N" in refused.err

@@ -6,21 +6,56 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from running import ONE_LINE_ERROR
+
+from textvae import TextVAE
 
 
 def test_generate_prints_sentences_and_a_smaller_n_is_a_prefix(textvae, tiny_vae) -> None:
-    ten = textvae("generate", tiny_vae, "-n", 10, "--seed", 3)
+    sampled = ("--temperature", 1)
+    ten = textvae("generate", tiny_vae, "-n", 10, "--seed", 3, *sampled)
     assert (ten.code, ten.err) == (0, "")
     assert len(ten.out.splitlines()) == 10
-    five = textvae("generate", tiny_vae, "-n", 5, "--seed", 3)
+    five = textvae("generate", tiny_vae, "-n", 5, "--seed", 3, *sampled)
     assert ten.out.startswith(five.out)
-    assert textvae("generate", tiny_vae, "-n", 10, "--seed", 4).out != ten.out
-    as_json = textvae("generate", tiny_vae, "-n", 5, "--seed", 3, "--json")
+    assert textvae("generate", tiny_vae, "-n", 10, "--seed", 4, *sampled).out != ten.out
+    as_json = textvae("generate", tiny_vae, "-n", 5, "--seed", 3, *sampled, "--json")
     assert as_json.rows == [
-        {"index": i, "text": text} for i, text in enumerate(five.out.split("\n")[:-1])
+        {"index": i, "text": text, "decoding": {"strategy": "sample"}}
+        for i, text in enumerate(five.out.split("\n")[:-1])
     ]
     assert textvae("generate", tiny_vae, "-n", 0).out == ""
+
+
+def test_a_model_with_a_latent_takes_the_likeliest_words_and_says_so(
+    textvae, tiny_vae, tiny_lm
+) -> None:
+    """The latent carries the variety; a language model has that of its words alone."""
+    default = textvae("generate", tiny_vae, "-n", 4, "--json").rows
+    assert {row["decoding"]["strategy"] for row in default} == {"greedy"}
+    greedy = textvae("generate", tiny_vae, "-n", 4, "--greedy", "--json").rows
+    assert greedy == default
+    drawn = textvae("generate", tiny_lm, "-n", 4, "--json").rows
+    assert {row["decoding"]["strategy"] for row in drawn} == {"sample"}
+    chosen = textvae("generate", tiny_vae, "-n", 2, "--top-p", 0.9, "--json").rows
+    assert chosen[0]["decoding"] == {"strategy": "sample", "top_p": 0.9}
+    rows = textvae("reconstruct", tiny_vae, "--json", stdin="us\n").rows
+    assert rows[0]["decoding"] == {"strategy": "greedy"}
+
+
+def test_a_latent_without_variety_is_told(textvae, tiny_vae, tmp_path) -> None:
+    model = TextVAE.from_pretrained(tiny_vae)
+    with torch.no_grad():
+        for parameter in model.model.decoder.network.first_state.parameters():
+            parameter.zero_()
+        model.model.decoder.network.rnn.weight_ih_l0[:, -model.latent_size :] = 0.0
+    model.save_pretrained(tmp_path / "deaf")
+    ran = textvae("generate", tmp_path / "deaf", "-n", 10)
+    assert ran.code == 0
+    assert "only 1 of 10 sentences are different" in ran.err
+    assert "add --temperature 1" in ran.err
+    assert textvae("generate", tmp_path / "deaf", "-n", 9).err == ""
 
 
 @pytest.mark.parametrize(
@@ -58,7 +93,13 @@ def test_interpolate_starts_and_ends_at_the_reconstructions(textvae, tiny_vae) -
     a, b = "the dog likes rain .", "my sister paints the soup ."
     ran = textvae("interpolate", tiny_vae, a, b, "--steps", 5, "--method", "linear", "--json")
     assert [row["step"] for row in ran.rows] == [0, 1, 2, 3, 4]
-    assert [row["t"] for row in ran.rows] == [0, 0.25, 0.5, 0.75, 1]
+    places = [row["t"] for row in ran.rows]
+    assert places == sorted(places)
+    assert (places[0], places[-1]) == (0, 1)
+    at_even_places = textvae(
+        "interpolate", tiny_vae, a, b, "--steps", 5, "--spacing", "latent", "--json"
+    )
+    assert [row["t"] for row in at_even_places.rows] == [0, 0.25, 0.5, 0.75, 1]
     ends = textvae("reconstruct", tiny_vae, stdin=f"{a}\n{b}\n")
     assert [ran.rows[0]["text"], ran.rows[-1]["text"]] == ends.out.splitlines()
     assert len(textvae("interpolate", tiny_vae, a, b).out.splitlines()) == 7

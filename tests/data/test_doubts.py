@@ -95,6 +95,7 @@ def test_unspaced_text_under_the_word_tokenizer_is_told(tmp_path: Path) -> None:
         assert "try tokenizer='bpe' or unigram" in warnings.pop()
     corpora(tmp_path, unspaced, warnings, tokenizer="bpe", encoder_tokenizer="word")
     assert len(warnings) == 1
+    assert "try encoder_tokenizer='bpe' or unigram" in warnings[0]
     corpora(tmp_path, unspaced, warnings, tokenizer="bpe")
     corpora(tmp_path, spaced, warnings, tokenizer="word")
     assert len(warnings) == 1

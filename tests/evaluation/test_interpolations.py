@@ -14,10 +14,10 @@ from random_models import random_word_model, word_tokenizer
 
 from textvae.data.rows import Row
 from textvae.decoding.generation import Sampling, decode_batches
+from textvae.edit_distance import edit_distance, edit_distances
 from textvae.errors import DataError, UsageError
 from textvae.evaluation.interpolations import (
     Interpolations,
-    edit_distance,
     judge_paths,
     largest_step,
     random_pairs,
@@ -48,6 +48,10 @@ def test_edit_distance_is_the_recursive_one() -> None:
     words = ["".join(random.choice(list("abc"), random.integers(0, 7))) for _ in range(40)]
     for a, b in zip(words, reversed(words), strict=True):
         assert edit_distance(a, b) == slow_distance(a, b)
+    numbers = [[*map(ord, word)] for word in words]
+    assert edit_distances(numbers).tolist() == [[edit_distance(a, b) for b in words] for a in words]
+    assert edit_distances([[]]).tolist() == [[0]]
+    assert edit_distances([[], []]).tolist() == [[0, 0], [0, 0]]
 
 
 def test_no_path_is_more_even_than_one_of_equal_steps() -> None:
@@ -125,7 +129,7 @@ def test_figures_of_paths_are_their_definitions() -> None:
         return np.array([1.0 + 2 * len(set(text.split())) for text in texts])
 
     P, S = 12, 6
-    chosen = Interpolations(P, S, scorer=scorer)
+    chosen = Interpolations(P, S, spacing="latent", scorer=scorer)
     found = judge_paths(model, TOKENIZER, chosen, TEXTS, z, "tokenized", seed=5).report
 
     distinct, alike, largest, inside, ends = [], [], [], [], []
@@ -166,7 +170,7 @@ def test_fewer_pairs_are_the_first_of_more_and_other_figures_stay() -> None:
     assert [key for key in judged if key not in plain][:3] == [
         "path_pairs",
         "path_steps",
-        "path_distinct",
+        "path_spacing",
     ]
 
 

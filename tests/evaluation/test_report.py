@@ -16,6 +16,7 @@ from random_models import WORDS, ignore_latent, random_word_model, word_tokenize
 from textvae.data.batches import collate
 from textvae.data.rows import Row
 from textvae.data.tokenizers import Tokenizer
+from textvae.decoding.settings import Sampling
 from textvae.errors import DataError, UsageError
 from textvae.evaluation import likelihood
 from textvae.evaluation.information import derangement
@@ -297,9 +298,10 @@ def test_samples_are_judged_beside_real_sentences() -> None:
         trained_on.append(list(texts))
         return true_scorer
 
-    drawn = sample_texts(model, TOKENIZER, 12, seed=7)
+    drawn = sample_texts(model, TOKENIZER, 12, Sampling("sample"), seed=7)
     quality = Quality(
         8,
+        Sampling("sample"),
         training_texts=iter([drawn[0], TEXTS[1], "something else"]),
         scorer=true_scorer,
         train_scorer=train_scorer,
@@ -308,6 +310,7 @@ def test_samples_are_judged_beside_real_sentences() -> None:
     )
     report = evaluate(model, TOKENIZER, rows(), samples=1, seed=7, quality=quality)
     assert (report["quality_samples"], report["real_sentences"]) == (8, 6)
+    assert report["quality_decoding"] == "sample"
     assert report["copied"] == sum(text == drawn[0] for text in drawn[:8]) / 8
     assert report["copied_real"] == 1 / 6
     for key in ("ppl_forward", "ppl_forward_real", "ppl_reverse", "ppl_reverse_real"):
@@ -317,7 +320,13 @@ def test_samples_are_judged_beside_real_sentences() -> None:
     assert all(text.startswith("real") for text in trained_on[1])
     assert "distinct_2" in report
     assert "distinct_2_real" not in report  # six real sentences against eight samples
-    few = Quality(3, train_scorer=train_scorer, real_texts=["real"], reverse_samples=2)
+    few = Quality(
+        3,
+        Sampling("sample"),
+        train_scorer=train_scorer,
+        real_texts=["real"],
+        reverse_samples=2,
+    )
     report = evaluate(model, TOKENIZER, rows(), samples=1, seed=7, quality=few)
     assert trained_on[2:] == [drawn[:2]]
     assert "distinct_2_real" in report

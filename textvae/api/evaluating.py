@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from textvae.api.scorers import (
 )
 from textvae.arguments import seed_of, whole_number
 from textvae.data.input_rows import Sentences, name_of, prepared_rows, require_text
-from textvae.errors import flag
+from textvae.errors import UsageError, flag, worded
 from textvae.progress import Say, Watcher
 from textvae.progress.bars import shows_progress
 
@@ -74,6 +75,7 @@ def evaluate(
     truncate: bool = False,
     per_sentence: bool = False,
     quality: int | None = None,
+    decoding: Mapping[str, Any] | None = None,
     scorer: TextModel | None = None,
     interpolations: int | None = None,
     refine: int | None = None,
@@ -93,6 +95,8 @@ def evaluate(
         truncate: truncate sentences beyond the model's limit, instead of raising.
         per_sentence: give the figures of each sentence too.
         quality: judge so many samples from the prior too.
+        decoding: how these samples are decoded, e.g. `{"temperature": 1}`; None: as `generate`
+            does without options.
         scorer: a language model of the training set, to judge samples and paths.
         interpolations: judge the paths between so many random pairs of the sentences too.
         refine: improve each posterior by so many gradient steps too.
@@ -114,6 +118,10 @@ def evaluate(
         refine=refine or None,
     )
     check_judged(scorer, {"quality": quality, "interpolations": interpolations})
+    if decoding and quality is None:
+        names = ", ".join(sorted(decoding))
+        needed = worded("--quality N", "quality=N")
+        raise UsageError(f"{names}: there are no samples to decode; add {needed}")
     if scorer is not None:
         check_scorer(scorer)
     # Here and not above: sacrebleu, which not every user of a model needs.
@@ -127,7 +135,8 @@ def evaluate(
         trainer = None
         if scorer is not None:
             trainer = scorer_trainer(scorer, type(scorer).train, watcher.note)
-        judged = quality_of(vae, quality, scorer, trainer, watcher.warn)
+        settings = vae.decoding(**(decoding or {}))
+        judged = quality_of(vae, quality, scorer, trainer, watcher.warn, decoding=settings)
     if interpolations is not None:
         paths = Interpolations(interpolations, scorer=None if scorer is None else negated(scorer))
     rows = prepared_rows(

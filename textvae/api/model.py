@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from textvae.api import classifying, clustering, evaluating, probing
+from textvae.api import classifying, clustering, evaluating, interpolating, probing
 from textvae.arguments import batch_size as checked_batch_size
 from textvae.arguments import distance, seed_of, whole_number
 from textvae.config import Config
@@ -22,7 +22,7 @@ from textvae.data.batches import Tokens, by_length, collate, cut_to_limit
 from textvae.data.rows import text_cleaner
 from textvae.data.texts import kind_of, one_text, texts_of
 from textvae.data.tokenizers import Tokenizer
-from textvae.decoding.generation import decode_batches, generate
+from textvae.decoding.generation import decode_batches, default_strategy, generate
 from textvae.decoding.settings import Sampling
 from textvae.errors import DataError, InterruptedRun, ModelFormatError, NotFoundError, UsageError
 from textvae.evaluation.likelihood import (
@@ -34,7 +34,6 @@ from textvae.evaluation.likelihood import (
 from textvae.files.home import home_path
 from textvae.files.names import CARD_FILE, CONFIG_FILE, EXPERIMENT_FILE
 from textvae.gaussian import DiagonalGaussian
-from textvae.latent.interpolation import Method, interpolate
 from textvae.models.device import choose_device, exact_float32
 from textvae.models.prior import CodeGaussian
 from textvae.models.sentence import Layer, SentenceModel
@@ -405,11 +404,19 @@ class TextVAE:
             raise UsageError(
                 f"z has shape {tuple(latents.shape)}; expected (N, {self.latent_size})"
             )
-        settings = Sampling.from_options(default="greedy", **decoding)
+        settings = self.decoding(**decoding)
         ids = decode_batches(self.model, latents, settings, seed=seed)
         with python_progress() as progress:
             found = list(counted_off(ids, progress, "decoding", len(latents), every=64))
         return self.tokenizer.decode(found)
+
+    def decoding(self, **options: Any) -> Sampling:
+        """The settings with which this model writes for these options; None is the default.
+
+        >>> vae.decoding(top_p=0.9).to_dict()  # doctest: +SKIP
+        {'strategy': 'sample', 'top_p': 0.9}
+        """
+        return Sampling.from_options(default=default_strategy(self.model), **options)
 
     def generate(
         self,
@@ -427,7 +434,9 @@ class TextVAE:
             near: vary this sentence: z = mean + scale * stddev * noise of its posterior (of an
                 ae: the spread of its codes stands in for the posterior's).
             scale: how far.
-            decoding: fields of `Sampling`; ancestral sampling unless they say otherwise.
+            decoding: fields of `Sampling`, e.g. `temperature=1` to draw each word. By default a
+                model with a latent takes the most probable words for a random z, and a language
+                model draws each word; see `decoding`.
         """
         sentences = self.iter_generate(n, seed=seed, near=near, scale=scale, **decoding)
         with python_progress() as progress:
@@ -446,7 +455,7 @@ class TextVAE:
         """The sentences of `generate`, one by one, in bounded memory."""
         n, seed = whole_number("n", n, least=0, example=5), seed_of(seed)
         scale, batch_size = distance("scale", scale), checked_batch_size(batch_size)
-        settings = Sampling.from_options(default="sample", **decoding)
+        settings = self.decoding(**decoding)
         if near is None and scale != 1:
             raise UsageError(f"scale {scale} has no effect without near, the sentence to vary")
         latents = None
@@ -482,14 +491,8 @@ class TextVAE:
             return self.decode(q.sample(noise.to(q.mean.device)), seed=seed, **decoding)
         return self.decode(self.encode(texts), seed=seed, **decoding)
 
-    def interpolate(
-        self, a: str, b: str, steps: int = 7, *, method: Method = "slerp", **decoding: Any
-    ) -> list[str]:
-        """`steps` sentences on the way from one sentence's vector to another's, ends included."""
-        self._need_latent("interpolate")
-        steps = whole_number("steps", steps, least=2, example=7)
-        start, end = self.encode([one_text(a, "a"), one_text(b, "b")])
-        return self.decode(interpolate(start, end, steps, method=method), **decoding)
+    interpolate = interpolating.interpolate_texts
+    path = interpolating.path
 
     # likelihood
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textvae.config import Config
 from textvae.data.tokenizers import Tokenizer
+from textvae.decoding.settings import Sampling
 from textvae.models.sentence import Layer, SentenceModel
 
 
@@ -67,6 +68,12 @@ class TextModel(Protocol):
 
     def vector_size(self, layer: Layer = "latent") -> int:
         """D, the dimensions of a vector."""
+
+    def encode(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """The vector of each sentence, (N, Z)."""
+
+    def decoding(self, **options: Any) -> Sampling:
+        """The settings with which the model writes for these options."""
 
     def decode(self, z: NDArray[np.floating]) -> list[str]:
         """A sentence for each vector, (N, Z)."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from textvae.api.protocol import TextModel
 from textvae.config import Config, DataConfig
 from textvae.data.readers import hash_fraction, open_rows
+from textvae.decoding.settings import Sampling
 from textvae.errors import NotFoundError, UsageError, flag, option, worded
 from textvae.evaluation.perplexity import Scorer
 from textvae.files.names import TOKENIZER_FILE
@@ -43,19 +44,23 @@ def quality_of(
     lm: TextModel | None,
     train_scorer: Callable[[Sequence[str]], Scorer] | None,
     warn: Say,
+    *,
+    decoding: Sampling | None = None,
 ) -> Quality:
     """The settings for judging `samples` samples: training texts and, with an lm, its scores.
 
     Args:
         train_scorer: that of `scorer_trainer`, which several models can share.
+        decoding: how samples are decoded; None: by the model's default.
     """
     from textvae.evaluation.samples import Quality  # and sacrebleu with it
 
     texts = training_texts(vae.config.data, warn)
     if lm is None:
-        return Quality(samples, training_texts=texts)
+        return Quality(samples, decoding, training_texts=texts)
     return Quality(
         samples,
+        decoding,
         training_texts=texts,
         scorer=negated(lm),
         train_scorer=train_scorer,

@@ -29,6 +29,11 @@ def evaluate(
         bool, typer.Option("--per-sentence", help="Print the figures of each sentence.")
     ] = False,
     quality: options.QualitySamples = None,
+    temperature: options.Temperature = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    beams: options.Beams = None,
+    greedy: options.Greedy = False,
     scorer: options.ScorerModel = None,
     interpolations: Annotated[
         int | None,
@@ -59,6 +64,10 @@ def evaluate(
 
     Figures are in nats per sentence unless the name says otherwise. Each sampled figure has a
     standard error. Without --truncate, sentences that are too long are an error.
+
+    --quality judges samples as `generate` draws them; --temperature and the like change how. With
+    --scorer, compare `ppl_forward` of the samples with `ppl_forward_real` of real sentences: the
+    closer, the more the samples read like the training text.
     """
     if out is not None:
         check_folder(out, file)
@@ -69,6 +78,9 @@ def evaluate(
     from textvae.models.device import reuse_freed_memory
 
     check_judged(scorer, {"quality": quality, "interpolations": interpolations})
+    asked = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "beams": beams}
+    asked |= {"greedy": greedy or None}
+    decoding = {name: value for name, value in asked.items() if value is not None}
     reuse_freed_memory()
     vae = TextVAE.from_pretrained(model, device=device)
     lm = None if scorer is None else TextVAE.from_pretrained(scorer, device=device)
@@ -84,6 +96,7 @@ def evaluate(
             truncate=truncate,
             per_sentence=per_sentence,
             quality=quality,
+            decoding=decoding,
             scorer=lm,
             interpolations=interpolations,
             refine=refine,

@@ -10,8 +10,10 @@ from textvae.cli import options
 from textvae.cli.output import Output
 from textvae.errors import UsageError
 
+_TELLING = 10  # sentences by whose variety a model can be judged
 EXAMPLES = (
-    "textvae generate runs/mine -n 10 --top-p 0.9",
+    "textvae generate runs/mine -n 10",
+    "textvae generate runs/mine -n 10 --temperature 1 --top-p 0.9",
     'textvae generate runs/mine -n 5 --near "the soup was cold ." --scale 0.5',
 )
 
@@ -19,20 +21,11 @@ EXAMPLES = (
 def generate(
     model: options.Model,
     n: Annotated[int, typer.Option("-n", min=0, metavar="N", help="How many sentences.")] = 5,
-    temperature: Annotated[
-        float | None, typer.Option("--temperature", help="Below 1: likely tokens become likelier.")
-    ] = None,
-    top_k: Annotated[
-        int | None, typer.Option("--top-k", help="Sample from the K most likely tokens.")
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        typer.Option("--top-p", help="Sample from the most likely tokens that sum to P."),
-    ] = None,
-    beams: Annotated[int | None, typer.Option("--beams", help="Beam search of this width.")] = None,
-    greedy: Annotated[
-        bool, typer.Option("--greedy", help="Take the most likely token; only z is random.")
-    ] = False,
+    temperature: options.Temperature = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    beams: options.Beams = None,
+    greedy: options.Greedy = False,
     repetition_penalty: Annotated[
         float | None, typer.Option("--repetition-penalty", help="Above 1: fewer repeated tokens.")
     ] = None,
@@ -60,7 +53,9 @@ def generate(
 ) -> None:
     """Sample sentences from the prior, one a line.
 
-    Each sentence depends only on the seed and its index: `-n 5` prints the first five of `-n 10`.
+    A VAE or an autoencoder takes the most likely tokens for a random z; `--temperature 1` draws
+    each token too. A language model always draws each token. Each sentence depends only on the
+    seed and its index: `-n 5` prints the first five of `-n 10`.
     """
     if scale is not None and near is None:
         raise UsageError("--scale needs --near TEXT, the sentence to vary")
@@ -92,5 +87,14 @@ def generate(
     samples = vae.iter_generate(
         n, seed=seed, near=near, scale=1.0 if scale is None else scale, **given
     )
+    settings = vae.decoding(**given)
+    seen: set[str] = set()
     for index, text in enumerate(samples):
-        output.row({"index": index, "text": text}, text)
+        output.row({"index": index, "text": text, "decoding": settings.to_dict()}, text)
+        seen.add(text)
+    if vae.latent_size and near is None and n >= _TELLING and len(seen) <= n / 2:
+        advice = "; to draw each word, add --temperature 1" if settings.strategy != "sample" else ""
+        output.warn(
+            f"only {len(seen):,} of {n:,} sentences are different: the model may ignore its latent "
+            f"(`textvae info` shows z_gain){advice}"
+        )

@@ -22,13 +22,20 @@ def interpolate(
     method: Annotated[
         Literal["linear", "slerp"], typer.Option("--method", help="The path between the codes.")
     ] = "slerp",
+    spacing: Annotated[
+        Literal["text", "latent"],
+        typer.Option(
+            "--spacing", help="Take points whose sentences change evenly, or equidistant points."
+        ),
+    ] = "text",
     device: options.Device = "auto",
     as_json: options.JsonLines = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Walk from sentence A to sentence B.
 
-    Prints the sentences that points on the path between the two codes decode to, one per line.
+    Prints sentences that points on the path between the two codes decode to, one per line. Many
+    points are decoded; those are printed whose sentences change in even steps.
     """
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import TextVAE
@@ -37,5 +44,7 @@ def interpolate(
     vae = TextVAE.from_pretrained(model, device=device)
     if vae.latent_size:  # else the refusal comes next
         warn_of_cut(vae.overlong([a, b]), vae.max_tokens_read, output.warn)
-    for step, text in enumerate(vae.interpolate(a, b, steps, method=method)):
-        output.row({"step": step, "t": step / (steps - 1), "text": text}, text)
+    decoding = vae.decoding().to_dict()
+    for step, point in enumerate(vae.path(a, b, steps, method=method, spacing=spacing)):
+        record = {"step": step, "t": point.t, "text": point.text, "decoding": decoding}
+        output.row(record, point.text)

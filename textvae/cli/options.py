@@ -105,6 +105,21 @@ Seed = Annotated[
     int,
     typer.Option("--seed", min=0, max=2**63 - 1, metavar="N", help="Seed of all randomness."),
 ]
+Temperature = Annotated[
+    float | None,
+    typer.Option("--temperature", help="Draw each token; below 1, likely tokens become likelier."),
+]
+TopK = Annotated[
+    int | None, typer.Option("--top-k", help="Draw each token from the K most likely ones.")
+]
+TopP = Annotated[
+    float | None,
+    typer.Option("--top-p", help="Draw each token from the most likely ones that sum to P."),
+]
+Beams = Annotated[int | None, typer.Option("--beams", help="Beam search of this width.")]
+Greedy = Annotated[
+    bool, typer.Option("--greedy", help="Take the most likely token; only z is random.")
+]
 TextColumn = Annotated[
     str | None, typer.Option("--text-column", help="Column of the text; none: as in training.")
 ]

@@ -44,6 +44,8 @@ def reconstruct(
     rows = prepared_rows(file, vae.config.data, text_column=text_column, remarks=watcher.remarks)
     rows = warn_if_empty(rows, name_of(file), output.warn)
     pairs = reconstruct_all(vae, rows, watcher, sample_seed=seed if sample else None)
+    decoding = vae.decoding().to_dict()
     for index, (text, reconstruction) in enumerate(pairs):
         record = {"index": index, "text": text, "reconstruction": reconstruction}
+        record["decoding"] = decoding
         output.row(record, reconstruction)

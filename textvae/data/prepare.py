@@ -148,19 +148,22 @@ def load_corpora(
     for name, n in n_with_controls.items():
         if n:
             watcher.remarks.warn(name, wrongly_converted(n))
-    if "word" in (corpora.tokenizer.kind, corpora.source.tokenizer.kind):
-        _warn_of_unspaced(train.name, corpora.train, watcher.remarks)
+    for field, own in (("encoder_tokenizer", corpora.source), ("tokenizer", corpora)):
+        if own.tokenizer.kind == "word" and (field == "tokenizer" or corpora.of_encoder):
+            _warn_of_unspaced(train.name, corpora.train, field, watcher.remarks)
     return corpora
 
 
-def _warn_of_unspaced(name: str, corpus: EncodedCorpus, remarks: Remarks) -> None:
-    """Warn of texts that the word tokenizer does not split."""
+def _warn_of_unspaced(name: str, corpus: EncodedCorpus, field: str, remarks: Remarks) -> None:
+    """Warn of texts that the word tokenizer of `field` does not split."""
     some = np.unique(np.linspace(0, len(corpus) - 1, min(len(corpus), _JUDGED), dtype=np.int64))
     if writing_of(corpus.texts(some)) == "unspaced":
+        key = worded(f"--set tokenizer.{field}=bpe", f"{field}='bpe'")
+        asked = option(field, "bpe") if field == "tokenizer" else key
         remarks.warn(
             name,
             "there are hardly any spaces between words, so the word tokenizer takes a whole "
-            f"sentence for one word; try {option('tokenizer', 'bpe')} or unigram",
+            f"sentence for one word; try {asked} or unigram",
         )
 
 

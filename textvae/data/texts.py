@@ -101,7 +101,7 @@ def check_text(item: object, where: str) -> None:
     elif isinstance(item, Mapping):
         raise DataError(
             f"{where} is {kind_of(item)}, not a string; give one field of each: "
-            f'[row["{_first_choice(list(item))}"] for row in rows]'
+            f"[row[{_first_choice(list(item))}] for row in rows]"
         )
     else:
         raise DataError(f"{where} is {shown(item)}, {kind_of(item)}, not a string")
@@ -200,7 +200,7 @@ def _refuse_tables(given: object, name: str) -> None:
         names = list(given)
         raise UsageError(
             f"{name} is {kind_of(given)} with the keys {_listing(names)}; give the sentences "
-            f'under one key: {name}["{_first_choice(names)}"]'
+            f"under one key: {name}[{_first_choice(names)}]"
         )
     # Looked for in the class: reading them can be costly. pandas, polars, dask: columns;
     # datasets, pyarrow: column_names.
@@ -215,13 +215,14 @@ def _refuse_tables(given: object, name: str) -> None:
     variable = _VARIABLE.get(kind.__name__, "table")
     raise UsageError(
         f"{name} is {kind_of(given)} with the columns {_listing(names)}; give one column: "
-        f'{variable}["{_first_choice(names)}"]'
+        f"{variable}[{_first_choice(names)}]"
     )
 
 
 def _first_choice(names: list[Any]) -> str:
-    """The name of the column to recommend: `text` if there is one, else the first."""
-    return "text" if "text" in names or not names else str(names[0])
+    """The column to recommend, as written in Python: `text` if there is one, else the first."""
+    name = "text" if "text" in names or not names else names[0]
+    return f'"{name}"' if isinstance(name, str) else repr(name)
 
 
 def _listing(names: list[Any]) -> str:

@@ -11,14 +11,24 @@ from torch import Tensor
 from textvae.decoding.beam import beam_search
 from textvae.decoding.penalties import forbid, penalize_repetition, require_finite
 from textvae.decoding.sampling import draw
-from textvae.decoding.settings import Sampling
+from textvae.decoding.settings import Sampling, Strategy
 from textvae.errors import UsageError
 from textvae.models.decoder import Decoder
 from textvae.models.device import double_device, exact_float32
 from textvae.models.sentence import SentenceModel
 from textvae.randomness.streams import SampleStreams
 
-__all__ = ["Sampling", "decode", "decode_batches", "generate"]
+__all__ = ["Sampling", "decode", "decode_batches", "default_strategy", "generate"]
+
+
+def default_strategy(model: SentenceModel) -> Strategy:
+    """How a model writes unless told otherwise: `greedy` with a latent, else `sample`.
+
+    A random z carries the variety of the sentences; the most probable words for it are far more
+    often a sentence than words drawn one by one, at equal diversity (docs/methods.md). A language
+    model has no other source of variety than its words.
+    """
+    return "sample" if model.prior is None else "greedy"
 
 
 @torch.inference_mode()

@@ -134,6 +134,20 @@ class Sampling:
                     f"leave it out, or choose strategy {wanted}"
                 )
 
+    def to_dict(self) -> dict[str, float | int | str | None]:
+        """The strategy, and the settings that differ from their neutral values.
+
+        >>> Sampling("sample", top_p=0.9).to_dict()
+        {'strategy': 'sample', 'top_p': 0.9}
+        """
+        neutral = vars(type(self)(self.strategy))
+        changed = {name: value for name, value in vars(self).items() if value != neutral[name]}
+        return {"strategy": self.strategy, **changed}
+
+    def __str__(self) -> str:
+        strategy, *others = self.to_dict().items()
+        return ", ".join([str(strategy[1]), *(f"{name} {value}" for name, value in others)])
+
     @classmethod
     def from_options(
         cls,

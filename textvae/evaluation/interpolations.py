@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,7 +12,9 @@ from torch import Tensor
 
 from textvae.data.tokenizers import Tokenizer
 from textvae.data.writing import Writing, units
-from textvae.decoding.generation import Sampling, decode_batches
+from textvae.decoding.settings import Sampling
+from textvae.decoding.walk import Spacing, WalkPoint, decode_walks, n_points
+from textvae.edit_distance import edit_distance
 from textvae.errors import DataError, UsageError, flag
 from textvae.evaluation.measurements import Figures
 from textvae.evaluation.perplexity import Scorer, perplexity, scored_perplexity, unit_lengths
@@ -23,6 +25,8 @@ from textvae.progress import Progress
 from textvae.randomness.purposes import Purpose
 from textvae.randomness.streams import generator
 
+_PATHS = 64  # whose points are in memory at a time
+
 
 @dataclass(frozen=True)
 class Interpolations:
@@ -32,6 +36,8 @@ class Interpolations:
         pairs: the number of random pairs of evaluated sentences.
         steps: points per path, both ends included.
         method: a method of `latent.interpolation`; `linear` as in Bowman 2016, section 4.2.
+        spacing: `text` chooses points by their sentences, see `decoding.walk`; `latent` takes
+            points at equal distances.
         scorer: a language model trained on the training set, for `ppl_path`; None skips it.
 
     Raises:
@@ -41,6 +47,7 @@ class Interpolations:
     pairs: int
     steps: int = 7
     method: Method = "linear"
+    spacing: Spacing = "text"
     scorer: Scorer | None = None
 
     def __post_init__(self) -> None:
@@ -63,8 +70,8 @@ def judge_paths(
 ) -> Figures:
     """Metrics of paths s_1 .. s_S between random pairs of sentences; errors are over pairs.
 
-    A path is the greedy decoding of S points between the vectors of two different sentences. d is
-    the edit distance (Levenshtein 1966) in words, or in characters for unspaced text.
+    A path is a greedy walk of S sentences between the vectors of two different sentences. d is the
+    edit distance (Levenshtein 1966) in words, or in characters for unspaced text.
 
     - `path_pairs`, `path_steps`: the number of pairs, and S.
     - `path_distinct`: distinct sentences in a path / S, the mean over pairs; 1 / S if the sentence
@@ -88,14 +95,11 @@ def judge_paths(
         DataError: all sentences are equal.
     """
     P, S = interpolations.pairs, interpolations.steps
-    a, b = random_pairs(texts, P, seed).T  # each (P,)
-    points = interpolate(z[a].float(), z[b].float(), S, method=interpolations.method)
-    flat = points.transpose(0, 1).reshape(P * S, -1)  # grouped by path
-    ids = []
-    for output in decode_batches(model, flat, Sampling("greedy")):
-        ids.append(output)
+    ids: list[list[int]] = []
+    for walk in _walks(model, z, random_pairs(texts, P, seed), interpolations):
+        ids += [point.ids for point in walk]
         if progress is not None:
-            progress("interpolation", len(ids), P * S)
+            progress("interpolation", len(ids) // S, P)
     outputs = tokenizer.decode(ids)
     words = [units(output, writing) for output in outputs]
     paths = [words[first : first + S] for first in range(0, P * S, S)]
@@ -103,6 +107,7 @@ def judge_paths(
     figures = Figures()
     figures.value("path_pairs", P)
     figures.value("path_steps", S)
+    figures.value("path_spacing", interpolations.spacing)
     distinct = torch.tensor([len(set(map(tuple, path))) for path in paths])
     figures.mean("path_distinct", distinct.double() / S)
     apart = [path for path in paths if path[0] != path[-1]]
@@ -114,6 +119,18 @@ def judge_paths(
     if interpolations.scorer is not None:
         figures.update(_scored(interpolations.scorer, outputs, texts, S, writing))
     return figures
+
+
+def _walks(
+    model: SentenceModel, z: Tensor, pairs: Tensor, interpolations: Interpolations
+) -> Iterator[list[WalkPoint]]:
+    """The greedy walk between the vectors of each pair, some paths in memory at a time."""
+    steps, spacing = interpolations.steps, interpolations.spacing
+    for block in pairs.split(_PATHS):
+        a, b = block.T
+        ends = z[a].float(), z[b].float()
+        points = interpolate(*ends, n_points(steps, spacing), method=interpolations.method)
+        yield from decode_walks(model, points.transpose(0, 1), steps, Sampling("greedy"))
 
 
 def _scored(
@@ -171,17 +188,3 @@ def largest_step(path: Sequence[Sequence[str]]) -> float:
     """
     steps = [edit_distance(s, t) for s, t in pairwise(path)]
     return max(steps) / edit_distance(path[0], path[-1])
-
-
-def edit_distance(a: Sequence[str], b: Sequence[str]) -> int:
-    """The least number of insertions, deletions and substitutions from a to b. Levenshtein 1966.
-
-    >>> edit_distance("the soup was cold".split(), "the old soup was".split())
-    2
-    """
-    row = list(range(len(b) + 1))  # distances of a[:i] to b[:j]
-    for i, x in enumerate(a, 1):
-        diagonal, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (x != y))
-    return row[-1]

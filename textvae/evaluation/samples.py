@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from textvae.data.tokenizers import Tokenizer
 from textvae.data.writing import Writing
-from textvae.decoding.generation import Sampling, generate
+from textvae.decoding.generation import Sampling, default_strategy, generate
 from textvae.errors import UsageError
 from textvae.evaluation.bleu import self_bleu
 from textvae.evaluation.diversity import distinct_2, found_in
@@ -24,6 +24,7 @@ class Quality:
 
     Args:
         samples: the number of prior samples to evaluate.
+        decoding: how they are decoded; None: the model's default.
         training_texts: the training set, for `copied`; read once, may be a stream.
         scorer: a language model trained on the training set, for `ppl_forward`.
         train_scorer: trains a language model on texts, for `ppl_reverse`.
@@ -35,6 +36,7 @@ class Quality:
     """
 
     samples: int
+    decoding: Sampling | None = None
     training_texts: Iterable[str] | None = None
     scorer: Scorer | None = None
     train_scorer: Callable[[Sequence[str]], Scorer] | None = None
@@ -62,15 +64,17 @@ def judge_samples(
     `distinct_2_real` is absent, because it depends on the number. Perplexities are per word, or
     per character of unspaced text.
     """
+    decoding = quality.decoding or Sampling(default_strategy(model))
     reverse = quality.reverse_samples if quality.train_scorer is not None else 0
     drawn = sample_texts(
-        model, tokenizer, max(quality.samples, reverse), seed=seed, progress=progress
+        model, tokenizer, max(quality.samples, reverse), decoding, seed=seed, progress=progress
     )
     samples = drawn[: quality.samples]
     real = [held_out[i] for i in lowest_hashes(held_out, quality.samples)]
 
     figures = Figures()
     figures.value("quality_samples", len(samples))
+    figures.value("quality_decoding", str(decoding))
     figures.value("real_sentences", len(real))
     for key, texts in (("self_bleu", samples), ("self_bleu_real", real)):
         if len(texts) > 1:
@@ -99,13 +103,15 @@ def sample_texts(
     model: SentenceModel,
     tokenizer: Tokenizer,
     n: int,
+    decoding: Sampling | None = None,
     *,
     seed: int,
     progress: Progress | None = None,
 ) -> list[str]:
     """The texts of n samples of the model; sample i depends only on (seed, i)."""
+    decoding = decoding or Sampling(default_strategy(model))
     ids = []
-    for sample in generate(model, n, Sampling("sample"), seed=seed):
+    for sample in generate(model, n, decoding, seed=seed):
         ids.append(sample)
         if progress is not None:
             progress("samples", len(ids), n)

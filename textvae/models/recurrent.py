@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from textvae.config import ModelConfig
 from textvae.data.batches import Tokens
+from textvae.models.gru import GRU
 from textvae.models.state import TensorState
 
-CELLS: dict[str, type[nn.GRU] | type[nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
+CELLS: dict[str, type[nn.GRU] | type[nn.LSTM]] = {"gru": GRU, "lstm": nn.LSTM}
 
 
 def reverse_padded(x: Tensor, lengths: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 from textvae.config import Config, ObjectiveConfig
 from textvae.data.prepare import Corpora
 from textvae.data.tokenizers import Tokenizer
-from textvae.decoding.generation import generate
+from textvae.decoding.generation import default_strategy, generate
 from textvae.decoding.settings import Sampling
 from textvae.models.sentence import SentenceModel
 from textvae.training.reporting import best_record
@@ -132,7 +132,8 @@ def kl_of(objective: ObjectiveConfig) -> str:
 
 def samples(model: SentenceModel, tokenizer: Tokenizer) -> list[str]:
     """A few samples of the model, by seed."""
-    return tokenizer.decode(list(generate(model, SAMPLES, Sampling("sample"), seed=0)))
+    settings = Sampling(default_strategy(model))
+    return tokenizer.decode(list(generate(model, SAMPLES, settings, seed=0)))
 
 
 def printable(text: str) -> str:

@@ -45,6 +45,8 @@ def train_model(
     """
     main, out = is_main_process(), home_path(out)
     reporter = reporter if reporter is not None and main else LoggingReporter()
+    if main and resume:
+        check_folder(out, resume=resume, overwrite=overwrite)
     config, texts, valid_texts = name_sources(config, texts, valid_texts)
     given = {"train": texts, "valid": valid_texts}
     in_memory = [name for name in given if given[name] is not None]
