@@ -59,6 +59,17 @@ def distance(name: str, value: object) -> float:
     return float(value)
 
 
+def number(name: str, value: object) -> float:
+    """The argument `name` as a float, of either sign.
+
+    Raises:
+        UsageError: not a finite number.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise UsageError(f"{name} {shown(value)} must be a finite number; try 1.0")
+    return float(value)
+
+
 def integer(value: object) -> int | None:
     """The value as an int if it is one, of Python or NumPy; None for True, 2.0, "2" and arrays."""
     if isinstance(value, bool) or type(value).__name__ == "bool":  # numpy.bool

@@ -100,7 +100,7 @@ def test_a_class_that_no_sentence_has_is_none_of_the_classifier() -> None:
         (file_of({"format": "other"}), "no description"),
         (file_of({"format_version": 2}), "newer textvae"),
         (file_of({"format_version": True}), "newer textvae"),
-        (file_of({"classes": ["a"]}), "1 classes"),
+        (file_of({"classes": ["a"]}), r"this classifier holds bias \(1,\)"),
         (file_of({"classes": ["a", "a"]}), "distinct strings"),
         (file_of({"classes": ["a", 1]}), "distinct strings"),
         (file_of({"classes": "ab"}), "distinct strings"),

@@ -1,24 +1,30 @@
 """The Python API: `TextVAE`, the one object that people hold, and all that a command does."""
 
+from textvae.api.analogies import Candidate
 from textvae.api.classifying import Prediction
 from textvae.api.clustering import Clustering
 from textvae.api.comparing import Comparison, compare
+from textvae.api.directions import Shifted
 from textvae.api.evaluating import Evaluation
 from textvae.api.model import LAYERS, Embeddings, TextVAE
 from textvae.api.probing import Probe
 from textvae.api.training import plan, train
 from textvae.data.rows import Row
+from textvae.latent.direction_file import Direction
 from textvae.progress import Watcher
 
 __all__ = [
     "LAYERS",
+    "Candidate",
     "Clustering",
     "Comparison",
+    "Direction",
     "Embeddings",
     "Evaluation",
     "Prediction",
     "Probe",
     "Row",
+    "Shifted",
     "TextVAE",
     "Watcher",
     "compare",

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from textvae.api.protocol import TextModel
 from textvae.data import input_rows
 from textvae.data.rows import Row
 from textvae.errors import UsageError
+from textvae.models.prior import CodeGaussian
 from textvae.models.sentence import Layer
 from textvae.number_format import counted
 from textvae.progress import Progress, Say, Watcher
@@ -24,6 +27,18 @@ def require_latent(vae: TextModel, what: str, name: str | None = None) -> None:
             f"{name} is a language model, which has no latent, so there are no vectors; to {what}, "
             "train a vae or an ae"
         )
+
+
+def neighbourhood(vae: TextModel, text: str) -> tuple[Tensor, Tensor]:
+    """Centre and standard deviation of the latents near a sentence, (1, Z) and (1, Z) or (Z,).
+
+    Of the posterior; of an autoencoder, whose posterior is a point, the deviation of all codes.
+    """
+    if isinstance(vae.model.prior, CodeGaussian):
+        spread = vae.model.prior.stddev
+        return torch.as_tensor(vae.embed([text]).vectors).to(spread.device), spread
+    q = vae.posterior([text])
+    return q.mean, q.stddev
 
 
 def warn_of_cut(n: int, max_tokens: int, warn: Say) -> None:

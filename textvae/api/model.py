@@ -14,9 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from textvae.api import classifying, clustering, evaluating, interpolating, probing
+from textvae.api import (
+    analogies,
+    classifying,
+    clustering,
+    directions,
+    evaluating,
+    interpolating,
+    probing,
+)
+from textvae.api.encoding import neighbourhood
 from textvae.arguments import batch_size as checked_batch_size
-from textvae.arguments import distance, seed_of, whole_number
+from textvae.arguments import distance, number, seed_of, whole_number
 from textvae.config import Config
 from textvae.data.batches import Tokens, by_length, collate, cut_to_limit
 from textvae.data.rows import text_cleaner
@@ -34,8 +43,8 @@ from textvae.evaluation.likelihood import (
 from textvae.files.home import home_path
 from textvae.files.names import CARD_FILE, CONFIG_FILE, EXPERIMENT_FILE
 from textvae.gaussian import DiagonalGaussian
+from textvae.latent.direction_file import Direction
 from textvae.models.device import choose_device, exact_float32
-from textvae.models.prior import CodeGaussian
 from textvae.models.sentence import Layer, SentenceModel
 from textvae.progress import counted_off
 from textvae.progress.bars import python_progress
@@ -425,6 +434,8 @@ class TextVAE:
         seed: int | None = 0,
         near: str | None = None,
         scale: float = 1.0,
+        towards: Direction | str | Path | None = None,
+        strength: float = 1.0,
         **decoding: Any,
     ) -> list[str]:
         """`n` sentences from the prior, or near one sentence; sample i depends on (seed, i) only.
@@ -434,11 +445,15 @@ class TextVAE:
             near: vary this sentence: z = mean + scale * stddev * noise of its posterior (of an
                 ae: the spread of its codes stands in for the posterior's).
             scale: how far.
+            towards: a direction from `direction`, or its file: z + strength * direction.
+            strength: how far along the direction; below 0: away from the attribute.
             decoding: fields of `Sampling`, e.g. `temperature=1` to draw each word. By default a
                 model with a latent takes the most probable words for a random z, and a language
                 model draws each word; see `decoding`.
         """
-        sentences = self.iter_generate(n, seed=seed, near=near, scale=scale, **decoding)
+        where: dict[str, Any] = {"near": near, "scale": scale}
+        where |= {"towards": towards, "strength": strength}
+        sentences = self.iter_generate(n, seed=seed, **where, **decoding)
         with python_progress() as progress:
             return list(counted_off(sentences, progress, "sampling", n, every=64))
 
@@ -449,6 +464,8 @@ class TextVAE:
         seed: int | None = 0,
         near: str | None = None,
         scale: float = 1.0,
+        towards: Direction | str | Path | None = None,
+        strength: float = 1.0,
         batch_size: int = 256,
         **decoding: Any,
     ) -> Iterator[str]:
@@ -458,15 +475,29 @@ class TextVAE:
         settings = self.decoding(**decoding)
         if near is None and scale != 1:
             raise UsageError(f"scale {scale} has no effect without near, the sentence to vary")
-        latents = None
+        if towards is None and strength != 1:
+            raise UsageError(f"strength {strength} has no effect without towards, a direction")
+        latents = offset = None
         if near is not None:
             self._need_latent("generate near a sentence")
-            centre, spread = self._neighbourhood(one_text(near, "near"))
+            centre, spread = neighbourhood(self, one_text(near, "near"))
 
             def latents(noise: Tensor) -> Tensor:
                 return centre + scale * spread * noise
 
-        ids = generate(self.model, n, settings, seed=seed, batch_size=batch_size, latents=latents)
+        if towards is not None:
+            self._need_latent("generate towards an attribute")
+            found = directions.checked_direction(self, towards)
+            offset = torch.from_numpy(number("strength", strength) * found.vector)
+        ids = generate(
+            self.model,
+            n,
+            settings,
+            seed=seed,
+            batch_size=batch_size,
+            latents=latents,
+            offset=offset,
+        )
         return (self.tokenizer.decode([sentence])[0] for sentence in ids)
 
     # text -> text
@@ -548,6 +579,10 @@ class TextVAE:
     classify = classifying.classify
     iter_classify = classifying.iter_classify
     cluster = clustering.cluster
+    direction = directions.direction
+    attribute = directions.attribute
+    iter_attribute = directions.iter_attribute
+    analogy = analogies.analogy
 
     # copies
 
@@ -622,14 +657,6 @@ class TextVAE:
                 "weights are damaged or far too large: train the model anew"
             )
         return result
-
-    def _neighbourhood(self, text: str) -> tuple[Tensor, Tensor]:
-        """Centre and spread of the latents near a sentence, each (1, Z) or (Z,)."""
-        if isinstance(self.model.prior, CodeGaussian):
-            spread = self.model.prior.stddev
-            return torch.as_tensor(self.encode([text])).to(spread.device), spread
-        q = self.posterior([text])
-        return q.mean, q.stddev
 
     def _need_latent(self, what: str) -> None:
         if self.model.prior is None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from textvae.config import Config
 from textvae.data.tokenizers import Tokenizer
 from textvae.decoding.settings import Sampling
+from textvae.gaussian import DiagonalGaussian
 from textvae.models.sentence import Layer, SentenceModel
 
 
@@ -62,6 +63,9 @@ class TextModel(Protocol):
         first: int = 0,
     ) -> Vectors:
         """The vectors of sentences."""
+
+    def posterior(self, texts: Iterable[str]) -> DiagonalGaussian:
+        """q(z|x) of each sentence, (N, Z)."""
 
     def word_average(self, texts: Iterable[str]) -> NDArray[np.float32]:
         """The mean of the token embeddings of each sentence, (N, E)."""

@@ -15,6 +15,7 @@ EXAMPLES = (
     "textvae generate runs/mine -n 10",
     "textvae generate runs/mine -n 10 --temperature 1 --top-p 0.9",
     'textvae generate runs/mine -n 5 --near "the soup was cold ." --scale 0.5',
+    "textvae generate runs/mine -n 5 --towards good.safetensors --strength 1.5",
 )
 
 
@@ -46,6 +47,11 @@ def generate(
         float | None,
         typer.Option("--scale", min=0.0, metavar="S", help="Distance from TEXT; default: 1."),
     ] = None,
+    towards: options.Towards = None,
+    strength: Annotated[
+        float | None,
+        typer.Option("--strength", metavar="S", help="Distance along the direction; default: 1."),
+    ] = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     as_json: options.JsonLines = False,
@@ -59,6 +65,8 @@ def generate(
     """
     if scale is not None and near is None:
         raise UsageError("--scale needs --near TEXT, the sentence to vary")
+    if strength is not None and towards is None:
+        raise UsageError("--strength needs --towards FILE, the direction of an attribute")
     output = Output(as_json=as_json, quiet=quiet)
     decoding: dict[str, Any] = {
         "temperature": temperature,
@@ -85,7 +93,13 @@ def generate(
         warn_of_cut(vae.overlong([near]), vae.max_tokens_read, output.warn)
     given = {name: value for name, value in decoding.items() if value is not None}
     samples = vae.iter_generate(
-        n, seed=seed, near=near, scale=1.0 if scale is None else scale, **given
+        n,
+        seed=seed,
+        near=near,
+        scale=1.0 if scale is None else scale,
+        towards=towards,
+        strength=1.0 if strength is None else strength,
+        **given,
     )
     settings = vae.decoding(**given)
     seen: set[str] = set()

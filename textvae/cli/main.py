@@ -14,6 +14,8 @@ from typer.main import get_command
 
 from textvae import __version__
 from textvae.cli import (
+    analogy,
+    attribute,
     classify,
     cluster,
     compare,
@@ -90,8 +92,8 @@ def textvae(
 
 
 COMMANDS = (
-    train, generate, interpolate, reconstruct, embed, probe, classify, cluster, evaluate, compare,
-    info,
+    train, generate, interpolate, reconstruct, analogy, attribute, embed, probe, classify, cluster,
+    evaluate, compare, info,
 )  # fmt: skip
 for module in COMMANDS:
     name = module.__name__.rpartition(".")[2]

@@ -132,6 +132,15 @@ Layer = Annotated[
 ]
 Normalize = Annotated[bool, typer.Option("--normalize", help="Give each vector the length 1.")]
 Sentence = Annotated[str, typer.Argument(callback=valid_text, help="A sentence.")]
+Towards = Annotated[
+    Path | None,
+    typer.Option(
+        "--towards",
+        parser=home_path,
+        metavar="FILE",
+        help="Direction of an attribute, from textvae attribute --save.",
+    ),
+]
 ImportanceSamples = Annotated[
     int, typer.Option("--samples", min=1, metavar="K", help="Importance samples per sentence.")
 ]

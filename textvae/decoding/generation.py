@@ -130,6 +130,7 @@ def generate(
     seed: int = 0,
     batch_size: int = 256,
     latents: Callable[[Tensor], Tensor] | None = None,
+    offset: Tensor | None = None,
 ) -> Iterator[list[int]]:
     """The token ids of `n` samples of the model; sample i depends only on (seed, i).
 
@@ -138,6 +139,7 @@ def generate(
     Args:
         latents: maps standard normal noise (B, noise_size) to z (B, Z); default: the model's
             prior. For sentences near a text: `lambda noise: mean + scale * stddev * noise[:, :Z]`.
+        offset: added to every z, (Z,).
     """
     prior = model.prior
     size = model.latent_size
@@ -148,4 +150,5 @@ def generate(
         z = None
         if prior is not None and latents is not None:
             z = latents(streams.normal(size).to(model.device))
+            z = z if offset is None else z + offset.to(z)
         yield from decode(model.decoder, z, len(streams), settings, streams=streams)
