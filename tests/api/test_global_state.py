@@ -153,6 +153,12 @@ METHODS: dict[str, Callable[[TextVAE, Path], Any]] = {
     "cluster": lambda vae, folder: vae.cluster(TEXTS, 2, seed=1),
     "path": lambda vae, folder: vae.path(*TEXTS[:2], 3),
     "decoding": lambda vae, folder: vae.decoding(),
+    "direction": lambda vae, folder: vae.direction(TEXTS[:2], TEXTS[3:], method="linear"),
+    "attribute": lambda vae, folder: vae.attribute(TEXTS, vae.direction(TEXTS[:2], TEXTS[3:])),
+    "iter_attribute": lambda vae, folder: next(
+        vae.iter_attribute(TEXTS, vae.direction(TEXTS[:2], TEXTS[3:]))
+    ),
+    "analogy": lambda vae, folder: vae.analogy("us !", "", TEXTS[0], n=3),
     "kind": lambda vae, folder: vae.kind,
     "latent_size": lambda vae, folder: vae.latent_size,
     "device": lambda vae, folder: vae.device,

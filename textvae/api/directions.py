@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from textvae.api.encoding import require_latent, warn_of_cut
 from textvae.api.protocol import TextModel
-from textvae.arguments import number, whole_number
+from textvae.arguments import number, seed_of
 from textvae.data import input_rows
 from textvae.data.input_rows import Sentences, name_of
 from textvae.data.rows import Row
@@ -54,7 +54,7 @@ def direction(
     method: DirectionMethod = "mean",
     name: str | None = None,
     text_column: str | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     watcher: Watcher | None = None,
 ) -> Direction:
     """The direction from the sentences `start` to the sentences `end`.
@@ -76,7 +76,7 @@ def direction(
     if method not in get_args(DirectionMethod):
         known = " or ".join(get_args(DirectionMethod))
         raise UsageError(f"method {shown(method)} is unknown; try {known}")
-    seed = whole_number("seed", seed, least=0, example=0)
+    seed = seed_of(seed)
     require_latent(vae, "find a direction", name)
     if isinstance(start, str) and isinstance(end, str) and start == end == "-":
         raise UsageError("`-` is given twice, but standard input can be read once; name a file")
