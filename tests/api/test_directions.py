@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,8 @@ def test_a_direction_belongs_to_its_model(vae, tiny_vae, tiny_ae, tiny_lm, sets)
     for call in (trained.attribute, lambda _, d: trained.generate(1, towards=d)):
         with pytest.raises(DataError, match="another model"):
             call(["us !"], direction)
+    with pytest.raises(DataError, match="another model"):
+        vae.attribute(["us !"], replace(direction, vector=direction.vector[:1]))
     ae = TextVAE.from_pretrained(tiny_ae)
     assert isinstance(ae.direction(*sets), Direction)
     lm = TextVAE.from_pretrained(tiny_lm)

@@ -89,14 +89,14 @@ def direction(
         vector = vectors.along(_normal(before, after, seed), vector)
     if not vector.any():
         raise DataError(
-            f"{name_of(start)} and {name_of(end)} do not differ in their vectors, so there is no "
-            "direction; give sentences without and with the attribute"
+            "the vectors of the two sets do not differ, so there is no direction; give sentences "
+            "without and with the attribute"
         )
     apart = vectors.separation(before, after, vector)
     if apart < LEAST_SEPARATION:
         watcher.warn(
-            f"the direction tells {name_of(start)} and {name_of(end)} apart in {apart:.1%} of the "
-            "sentences only (chance: 50 %); the model may not know the attribute"
+            f"the direction tells only {apart:.1%} of the sentences of the two sets apart (chance: "
+            "50%); the model may not know the attribute"
         )
     return Direction(
         vector=vector,
@@ -204,7 +204,8 @@ def checked_direction(
     path = "this direction"
     if isinstance(direction, str | Path):
         path, direction = str(direction), Direction.load(direction)
-    if direction.fingerprint != _fingerprint(vae):
+    same_size = direction.vector.shape == (vae.model.latent_size,)
+    if direction.fingerprint != _fingerprint(vae) or not same_size:
         model = name or str(vae.folder or "MODEL")
         how = worded(
             f"textvae attribute {shlex.quote(model)} --from FILE --to FILE --save FILE",

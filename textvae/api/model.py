@@ -488,7 +488,7 @@ class TextVAE:
         if towards is not None:
             self._need_latent("generate towards an attribute")
             found = directions.checked_direction(self, towards)
-            offset = torch.from_numpy(number("strength", strength) * found.vector)
+            offset = torch.from_numpy(number("strength", strength) * found.vector).float()
         ids = generate(
             self.model,
             n,

@@ -47,12 +47,13 @@ def attribute(
     ] = None,
     towards: options.Towards = None,
     method: Annotated[
-        Literal["mean", "linear"],
+        Literal["mean", "linear"] | None,
         typer.Option(
             "--method",
-            help="Difference of the means, or its part along the normal of a linear classifier.",
+            help="Difference of the means, or its part along the normal of a linear classifier.  "
+            "[default: mean]",
         ),
-    ] = "mean",
+    ] = None,
     strength: Annotated[
         str,
         typer.Option(
@@ -82,7 +83,7 @@ def attribute(
     strength, a tab and a sentence. With --save and without FILE, nothing is changed or printed.
     """
     strengths = parsed_strengths(strength)
-    check_arguments(file, start, end, towards, save)
+    check_arguments(file, start, end, towards, method, save)
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api.directions import checked_strengths
     from textvae.api.loading import load_encoder
@@ -96,7 +97,7 @@ def attribute(
             direction = vae.direction(
                 start,
                 end,
-                method=method,
+                method=method or "mean",
                 name=model,
                 text_column=text_column,
                 seed=seed,
@@ -155,13 +156,19 @@ def parsed_strengths(text: str) -> tuple[float, ...]:
 
 
 def check_arguments(
-    file: str | None, start: str | None, end: str | None, towards: Path | None, save: Path | None
+    file: str | None,
+    start: str | None,
+    end: str | None,
+    towards: Path | None,
+    method: str | None,
+    save: Path | None,
 ) -> None:
     """Raise before the work where options contradict, or the direction cannot be written."""
     if towards is not None and (start is not None or end is not None):
         raise UsageError("--towards holds the direction; leave out --from and --to, or --towards")
-    if towards is not None and save is not None:
-        raise UsageError("--save needs a new direction; give --from and --to, not --towards")
+    if towards is not None and (save is not None or method is not None):
+        given = "--save" if save is not None else "--method"
+        raise UsageError(f"{given} needs a new direction; give --from and --to, not --towards")
     if towards is None and (start is None or end is None):
         raise UsageError("give --from FILE and --to FILE, or a saved direction by --towards FILE")
     read = file if file is not None or save is not None else "-"
