@@ -15,7 +15,7 @@ Beside them stand the sources, copied, and their reconstructions (strength 0).
         --table scripts/results/attributes.json
 
 `--corpora` holds yelp_short/ and daae_yelp/; without it only data/everyday is used. Models that
-stand in `--out` are not trained again.
+stand in `--out` are not trained again; the changed sentences are written there too.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from textvae.evaluation.bleu import bleu
 from textvae.evaluation.perplexity import Scorer, scored_perplexity
 
 EVERYDAY = Path(__file__).resolve().parents[2] / "data" / "everyday"
-STRENGTHS = (0.0, 1.0, 1.5, 2.0, 3.0)
+STRENGTHS = (1.0, 1.5, 2.0, 3.0)
 METHODS = ("mean", "linear")
 MOST_TRAINING_TEXTS = 40_000  # of a classifier
 # The recipe on one core: narrower and with smaller batches than published, for more steps.
@@ -100,7 +100,8 @@ def main(arguments: list[str]) -> None:
         models = {name: TextVAE.from_pretrained(folder) for name, folder in folders.items()}
         scorer = negated(models.pop("lm"))
         for task in (task for task in tasks if task.corpus == corpus):
-            results.append(measured(task, models, scorer))
+            changed = options.out / f"{task.name.replace(' ', '-')}.jsonl"
+            results.append(measured(task, models, scorer, changed))
             print(table(results[-1]), flush=True)
     if options.table:
         trained = {
@@ -201,22 +202,20 @@ def task_of(
 # the figures
 
 
-def measured(task: Task, models: Mapping[str, TextVAE], scorer: Scorer) -> dict[str, Any]:
-    """The figures of each model, method and strength, and of copied sources."""
+def measured(
+    task: Task, models: Mapping[str, TextVAE], scorer: Scorer, changed: Path
+) -> dict[str, Any]:
+    """The figures of each model, method and strength, and of copied sources.
+
+    The sentences themselves are written into the file `changed`.
+    """
     sources = [row.text for row in task.test]
-    signs = [1 if row.label == task.classes[0] else -1 for row in task.test]
-    outputs: dict[tuple[str, str, float], list[str]] = {("copy", "", 0.0): sources}
-    separations = {}
-    for name, vae in models.items():
-        for method in METHODS:
-            direction = vae.direction(task.start, task.end, method=method)
-            separations[f"{name}, {method}"] = direction.separation
-            z = vae.encode(sources)
-            for strength in STRENGTHS:
-                if strength or method == METHODS[0]:
-                    steps = np.outer(signs, strength * direction.vector)
-                    key = (name, method if strength else "", strength)
-                    outputs[key] = vae.decode(z + steps)
+    outputs, separations = changes(task, models)
+    with open(changed, "w", encoding="utf-8") as stream:
+        for (name, method, strength), texts in outputs.items():
+            for source, text in zip(sources, texts, strict=True):
+                row = {"model": name, "method": method, "strength": strength}
+                stream.write(json.dumps({**row, "text": source, "shifted": text}) + "\n")
     right, real = judged(task, outputs)
     writing = writing_of(sources)
     found = []
@@ -231,7 +230,6 @@ def measured(task: Task, models: Mapping[str, TextVAE], scorer: Scorer) -> dict[
                 "accuracy_se": math.sqrt(share * (1 - share) / len(texts)),
                 "bleu": bleu(texts, sources, writing)[0],
                 "ppl": scored_perplexity(scorer, texts, writing)[0],
-                "examples": [{"from": a, "to": b} for a, b in shown(sources, texts)],
             }
         )
     return {
@@ -245,9 +243,24 @@ def measured(task: Task, models: Mapping[str, TextVAE], scorer: Scorer) -> dict[
     }
 
 
-def shown(sources: Sequence[str], texts: Sequence[str]) -> list[tuple[str, str]]:
-    """A few sources and their results, of both classes."""
-    return list(zip(sources, texts, strict=True))[:: max(1, len(texts) // 5)]
+def changes(
+    task: Task, models: Mapping[str, TextVAE]
+) -> tuple[dict[tuple[str, str, float], list[str]], dict[str, float]]:
+    """The sentences by model, method and strength; the separation of each direction."""
+    sources = [row.text for row in task.test]
+    signs = [1 if row.label == task.classes[0] else -1 for row in task.test]
+    outputs: dict[tuple[str, str, float], list[str]] = {("copy", "", 0.0): sources}
+    separations = {}
+    for name, vae in models.items():
+        z = vae.encode(sources)
+        outputs[name, "", 0.0] = vae.decode(z)
+        for method in METHODS:
+            direction = vae.direction(task.start, task.end, method=method)
+            separations[f"{name}, {method}"] = direction.separation
+            for strength in STRENGTHS:
+                steps = np.outer(signs, strength * direction.vector)
+                outputs[name, method, strength] = vae.decode(z + steps)
+    return outputs, separations
 
 
 def judged(
