@@ -6,7 +6,10 @@ from textvae.api.comparing import Comparison, compare
 from textvae.api.evaluating import Evaluation
 from textvae.api.model import LAYERS, Embeddings, TextVAE
 from textvae.api.probing import Probe
+from textvae.api.summarizing import Summary
 from textvae.api.training import plan, train
+from textvae.api.traversing import Traversal
+from textvae.api.units import UnitReport
 from textvae.data.rows import Row
 from textvae.progress import Watcher
 
@@ -19,7 +22,10 @@ __all__ = [
     "Prediction",
     "Probe",
     "Row",
+    "Summary",
     "TextVAE",
+    "Traversal",
+    "UnitReport",
     "Watcher",
     "compare",
     "plan",

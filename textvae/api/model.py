@@ -14,7 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from textvae.api import classifying, clustering, evaluating, interpolating, probing
+from textvae.api import (
+    classifying,
+    clustering,
+    evaluating,
+    interpolating,
+    probing,
+    summarizing,
+    traversing,
+    units,
+)
 from textvae.arguments import batch_size as checked_batch_size
 from textvae.arguments import distance, seed_of, whole_number
 from textvae.config import Config
@@ -548,6 +557,10 @@ class TextVAE:
     classify = classifying.classify
     iter_classify = classifying.iter_classify
     cluster = clustering.cluster
+    traverse = traversing.traverse
+    units = units.units
+    summarize = summarizing.summarize
+    iter_summarize = summarizing.iter_summarize
 
     # copies
 

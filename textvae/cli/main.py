@@ -26,7 +26,9 @@ from textvae.cli import (
     options,
     probe,
     reconstruct,
+    summarize,
     train,
+    traverse,
 )
 from textvae.cli.config_options import ConfigurableCommand
 from textvae.cli.output import (
@@ -91,7 +93,7 @@ def textvae(
 
 COMMANDS = (
     train, generate, interpolate, reconstruct, embed, probe, classify, cluster, evaluate, compare,
-    info,
+    traverse, summarize, info,
 )  # fmt: skip
 for module in COMMANDS:
     name = module.__name__.rpartition(".")[2]
