@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,8 @@ def traverse(
             prior, which is 0 in a vae.
         units: how many units, those with the highest KL; None: 5.
         unit: walk along these units instead, columns of the vectors, from 0.
-        steps: values of each unit, from its 1 % quantile to its 99 % quantile.
+        steps: values of each unit, from its 1 % quantile to its 99 % quantile; see
+            `spread_quantiles`.
         reference: sentences whose aggregate posterior gives the quantiles and the KL: a file, glob,
             `-` (stdin), `hf:` name, or sentences.
         seed: of the samples that give the quantiles; None takes a fresh one.
@@ -110,7 +112,7 @@ def traverse(
         found = aggregate(vae, _texts(vae, reference, text_column, watcher), watcher, seed=seed)
         samples = found.samples
     chosen = selected(found.order, selection)
-    quantiles = np.linspace(OUTERMOST, 1 - OUTERMOST, steps)
+    quantiles = spread_quantiles(steps)
     values = np.quantile(samples[:, chosen].astype(np.float64), quantiles, axis=0)  # (steps, U)
     z = np.tile(centre, (len(chosen), steps, 1))  # (U, steps, Z)
     for place, column in enumerate(chosen):
@@ -128,6 +130,19 @@ def traverse(
         )
         for place, column in enumerate(chosen)
     ]
+
+
+def spread_quantiles(steps: int) -> NDArray[np.float64]:
+    """The quantiles to show, from 1 % to 99 %: equal steps in the values of a normal distribution.
+
+    Equal steps in probability would crowd around the median, where sentences hardly differ.
+
+    >>> spread_quantiles(5).round(3).tolist()
+    [0.01, 0.122, 0.5, 0.878, 0.99]
+    """
+    normal = NormalDist()
+    last = normal.inv_cdf(1 - OUTERMOST)
+    return np.array([normal.cdf(value) for value in np.linspace(-last, last, steps)])
 
 
 def _centre(vae: TextModel, text: str | None, watcher: Watcher) -> NDArray[np.float32]:

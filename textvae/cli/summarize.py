@@ -50,7 +50,8 @@ def summarize(
     with the highest overlap (mean ROUGE F1) with all members. A search with beams tries the single
     members, the mean of all, and subsets of growing size; up to 5 members it tries every subset.
 
-    A summary can state what no member says: read it beside its overlap.
+    A summary can state what no member says: read it beside its overlap. On captions of pictures the
+    best single member was a better summary; see docs/latent.md.
     """
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api.loading import load_encoder

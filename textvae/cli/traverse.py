@@ -31,6 +31,7 @@ def traverse(
     text: Annotated[
         str | None,
         typer.Argument(
+            metavar="TEXT",
             callback=options.valid_text,
             show_default=False,
             help="Sentence that fixes the other units; without one, these are at the prior's mean.",
@@ -84,8 +85,10 @@ def traverse(
     """Show which unit of the latent does what.
 
     A unit is one dimension of the latent. Decodes sentences along one unit at a time, from its 1 %
-    quantile to its 99 % quantile, all other units fixed. The units are in the order of their KL.
-    The units of an autoencoder have no KL and are in the order of their variance.
+    quantile to its 99 % quantile, all other units fixed. Without --reference, the quantiles are
+    those of the prior, and the KL is that of 1,000 sentences decoded from it. The units are in the
+    order of their KL. The units of an autoencoder have no KL and are in the order of their
+    variance.
 
     With --report, prints a table of the units instead: KL, variance, the rank correlation with the
     length, the words that go with high and with low values, and for each factor the mutual
@@ -194,7 +197,7 @@ def unit_table(found: UnitReport) -> list[list[str]]:
     heading = ["unit", *kl, "variance", "length"]
     for name in names:
         heading += [f"MI {name}", f"accuracy {name}"]
-    rows = [[*heading, "high", "low"]]
+    rows = [[*heading, "words, high", "words, low"]]
     for unit in found.units:
         row = [str(unit.unit), *([] if unit.kl is None else [f"{unit.kl:.3f}"])]
         row += [f"{unit.variance:.3f}", f"{unit.length:+.2f}"]
