@@ -9,8 +9,8 @@ each block belongs to picture i (multi30k). The last caption is held out, the ot
 group. `--members` and `--held-out`: files whose sentences with equal factors are a group.
 
 Compares the search of `summarize` by each overlap, the simple mean, and members themselves: a
-random one, the one nearest to the mean of the vectors, and the one with the highest ROUGE-1 with
-the group. Figures are means over groups with their standard errors, and paired differences from the
+random one, the one nearest to the mean of the vectors (as it is, and reconstructed), and the one
+with the highest ROUGE-1 with the group. Figures are means over groups with their standard errors, and paired differences from the
 search by ROUGE-1.
 """
 
@@ -105,7 +105,9 @@ def summaries(vae: TextVAE, groups: Groups, seed: int) -> Iterator[tuple[str, li
     random = np.random.default_rng(seed)
     every = [members for members, _ in groups.values()]
     yield "random member", [members[random.integers(len(members))] for members in every]
-    yield "member nearest to the mean", [nearest(vae, members) for members in every]
+    near = [nearest(vae, members) for members in every]
+    yield "member nearest to the mean", near
+    yield "the same, reconstructed", vae.reconstruct(near)
     yield "member with the highest rouge1", [most_typical(members) for members in every]
 
 
