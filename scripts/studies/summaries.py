@@ -10,8 +10,8 @@ group. `--members` and `--held-out`: files whose sentences with equal factors ar
 
 Compares the search of `summarize` by each overlap, the simple mean, and members themselves: a
 random one, the one nearest to the mean of the vectors (as it is, and reconstructed), and the one
-with the highest ROUGE-1 with the group. Figures are means over groups with their standard errors, and paired differences from the
-search by ROUGE-1.
+with the highest ROUGE-1 with the group. Figures are means over groups with their standard errors,
+and paired differences from the search by ROUGE-1.
 """
 
 from __future__ import annotations

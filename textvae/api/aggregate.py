@@ -37,7 +37,7 @@ class Aggregate:
 
     @property
     def variances(self) -> NDArray[np.float64]:
-        """The variance of the posterior means over the sentences, (Z,). Burda 2016, section 5."""
+        """The variance of the posterior means over the sentences, (Z,). Burda 2016."""
         return self.means.var(0, dtype=np.float64)
 
     @property

@@ -63,7 +63,7 @@ class Factor:
         entropy: of the labels, in nats.
         majority: share of the most frequent label.
         mig: mutual information gap: (the information of the best unit - that of the second) /
-            entropy. Chen 2018, eq. 6.
+            entropy. Chen 2018, section 4.
         completeness: 1 if one unit alone matters for the factor. Eastwood & Williams 2018.
         accuracy: of the random forest on all units that gave the importances, on held-out
             sentences; the informativeness of Eastwood & Williams 2018.

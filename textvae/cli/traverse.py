@@ -161,7 +161,8 @@ def print_walks(walks: Sequence[Traversal], output: Output) -> None:
         if not output.as_json:
             output.text(("\n" if place else "") + f"unit {walk.unit}, {heading(walk)}")
         for row in walk.rows():
-            output.row(row, f"{row['quantile']:>6.1%}  {row['value']:>6.2f}  {row['text']}")
+            value = round(row["value"], 2) + 0.0  # no -0.00
+            output.row(row, f"{row['quantile']:>6.1%}  {value:>6.2f}  {row['text']}")
 
 
 def heading(walk: Traversal) -> str:

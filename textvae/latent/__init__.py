@@ -1,1 +1,1 @@
-"""Operations on latent vectors: clusters, interpolation, quantization."""
+"""Operations on latent vectors: clusters, interpolation, quantization, units, subsets."""

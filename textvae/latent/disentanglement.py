@@ -15,7 +15,7 @@ TREES, SMALLEST_LEAF = 20, 5
 def information_gaps(information: Matrix, entropies: NDArray[np.float64]) -> NDArray[np.float64]:
     """The gap of each factor, (F,): (I of its best unit - I of its second) / H of the factor.
 
-    The mean over the factors is the mutual information gap (MIG), Chen 2018, eq. 6: 1 if each
+    The mean over the factors is the mutual information gap (MIG), Chen 2018, section 4: 1 if each
     factor stands in one unit and in full, 0 if two units know each factor equally well.
 
     Args:
