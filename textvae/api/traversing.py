@@ -18,6 +18,7 @@ from textvae.arguments import seed_of, whole_number
 from textvae.data.input_rows import Sentences, name_of, prepared_rows
 from textvae.data.texts import one_text
 from textvae.errors import DataError
+from textvae.latent.interpolation import fractions
 from textvae.models.prior import CodeGaussian
 from textvae.progress import Watcher
 from textvae.progress.bars import shows_progress
@@ -103,6 +104,7 @@ def traverse(
     """
     steps, seed = whole_number("steps", steps, least=2, example=5), seed_of(seed)
     require_latent(vae, "walk along units", name)
+    quantiles = spread_quantiles(steps)
     selection = checked_selection(units, unit, vae.latent_size, default=UNITS)
     watcher = watcher or Watcher()
     centre = _centre(vae, text, watcher)
@@ -112,21 +114,21 @@ def traverse(
         found = aggregate(vae, _texts(vae, reference, text_column, watcher), watcher, seed=seed)
         samples = found.samples
     chosen = selected(found.order, selection)
-    quantiles = spread_quantiles(steps)
     values = np.quantile(samples[:, chosen].astype(np.float64), quantiles, axis=0)  # (steps, U)
     z = np.tile(centre, (len(chosen), steps, 1))  # (U, steps, Z)
     for place, column in enumerate(chosen):
         z[place, :, column] = values[:, place]
-    decoded = iter(decode_all(vae, z.reshape(-1, vae.latent_size), watcher.progress))
+    texts = decode_all(vae, z.reshape(-1, vae.latent_size), watcher.progress)
+    shown = zip(
+        np.tile(quantiles, len(chosen)).tolist(), values.T.ravel().tolist(), texts, strict=True
+    )
+    every = [Step(*step) for step in shown]
     return [
         Traversal(
             column,
             None if found.kl is None else float(found.kl[column]),
             float(found.variances[column]),
-            tuple(
-                Step(float(quantile), float(value), next(decoded))
-                for quantile, value in zip(quantiles, values[:, place], strict=True)
-            ),
+            tuple(every[place * steps : (place + 1) * steps]),
         )
         for place, column in enumerate(chosen)
     ]
@@ -139,10 +141,13 @@ def spread_quantiles(steps: int) -> NDArray[np.float64]:
 
     >>> spread_quantiles(5).round(3).tolist()
     [0.01, 0.122, 0.5, 0.878, 0.99]
+
+    Raises:
+        UsageError: too many steps, or fewer than 2.
     """
     normal = NormalDist()
     last = normal.inv_cdf(1 - OUTERMOST)
-    return np.array([normal.cdf(value) for value in np.linspace(-last, last, steps)])
+    return np.array([normal.cdf(last * (2 * share - 1)) for share in fractions(steps)])
 
 
 def _centre(vae: TextModel, text: str | None, watcher: Watcher) -> NDArray[np.float32]:
