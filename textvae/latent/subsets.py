@@ -23,8 +23,8 @@ class SubsetSearch:
     >>> search = SubsetSearch(np.array([[0.0], [1.0], [5.0]]))
     >>> while search.goes_on:
     ...     search.take(-abs(search.candidates()[:, 0] - 3))  # the mean nearest to 3
-    >>> search.best, search.score
-    ((1, 2), 0.0)
+    >>> search.best
+    (1, 2)
 
     A search that has left nothing out is exhaustive. Otherwise it ends after the first size without
     a better subset.
