@@ -67,7 +67,8 @@ def aggregate(
             q = DiagonalGaussian(mean, variance.log())
             streams = SampleStreams(seed, range(start, start + len(chunk)))
             samples.append(q.sample(streams.normal(vae.latent_size)).numpy())
-            split = None if prior is None else prior.kl_per_dimension(q)
+            with torch.no_grad():  # a prior may have parameters
+                split = None if prior is None else prior.kl_per_dimension(q)
         kl = None if kl is None or split is None else kl + split.double().sum(0).numpy()
         watcher.progress("encoding", min(start + len(chunk), len(texts)), len(texts))
     warn_of_cut(n_cut, vae.max_tokens_read, watcher.warn)
