@@ -6,6 +6,7 @@ import io
 import itertools
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from running import Ran
@@ -40,6 +41,14 @@ def tiny_vae(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def fluent_vae(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
+    """The folder of a VAE whose sentences change with the latent, unlike those of `tiny_vae`."""
+    out = tmp_path_factory.mktemp("models") / "fluent"
+    sizes = {"hidden_size": 32, "learning_rate": 0.01, "beta": 0.05, "max_steps": 200}
+    return train_tiny("vae", corpus, out, valid=corpus, **sizes)
+
+
+@pytest.fixture(scope="session")
 def tiny_ae(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     """The folder of a trained autoencoder."""
     return train_tiny("ae", corpus, tmp_path_factory.mktemp("models") / "ae")
@@ -67,7 +76,9 @@ def textvae(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     return invoke
 
 
-def train_tiny(kind: str, corpus: Path, out: Path) -> Path:
+def train_tiny(
+    kind: str, corpus: Path, out: Path, *, valid: Path | None = None, **options: Any
+) -> Path:
     """Train a model of `kind` for a few steps; the folder it is in."""
     from textvae import TextVAE
     from textvae.config import Config
@@ -75,6 +86,6 @@ def train_tiny(kind: str, corpus: Path, out: Path) -> Path:
     sizes = {"hidden_size": 16, "embedding_size": 16, "latent_size": 4, "batch_size": 16}
     rest = {"tokenizer": "word", "max_tokens": 16, "max_steps": 20, "device": "cpu"}
     cache = {"cache_dir": str(corpus.parent / "cache")}
-    config = Config.resolve(options={"model": kind, **sizes, **rest, **cache})
-    TextVAE.train(str(corpus), out=out, config=config)
+    config = Config.resolve(options={"model": kind, **sizes, **rest, **cache} | options)
+    TextVAE.train(str(corpus), valid=valid, out=out, config=config)
     return out

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from textvae import TextVAE
-from textvae.api import compare
+from textvae.api import Row, compare
 from textvae.embedding import SentenceEmbedder
 from textvae.errors import TextVAEError, UsageError
 from textvae.export import stream_vectors, write_vectors
@@ -44,6 +44,8 @@ SEEDED: dict[str, Call] = {
     "log_likelihood": lambda v, seed: v.log_likelihood(TEXTS, samples=2, seed=seed),
     "evaluate": lambda v, seed: v.evaluate(TEXTS, samples=2, seed=seed),
     "cluster": lambda v, seed: v.cluster(TEXTS, 2, seed=seed),
+    "traverse": lambda v, seed: v.traverse(units=1, steps=2, reference=TEXTS, seed=seed),
+    "units": lambda v, seed: v.units(TEXTS * 25, seed=seed),
     "compare": lambda v, seed: compare([v], TEXTS, samples=2, seed=seed),
 }
 OTHERS: dict[str, Call] = {
@@ -55,6 +57,9 @@ OTHERS: dict[str, Call] = {
     "samples": lambda v, n: v.log_likelihood(TEXTS, samples=n),
     "k": lambda v, n: v.cluster(TEXTS, n),
     "nearest": lambda v, n: v.cluster(TEXTS, 1, nearest=n),
+    "units": lambda v, n: v.traverse(units=n),
+    "words": lambda v, n: v.units(TEXTS * 25, words=n),
+    "pool": lambda v, n: v.summarize([Row("us !", "a")], pool=n),
     "limit": lambda v, n: v.evaluate(TEXTS, limit=n),
     "quality": lambda v, n: v.evaluate(TEXTS, quality=n),
     "interpolations": lambda v, n: v.evaluate(TEXTS, interpolations=n),

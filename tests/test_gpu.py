@@ -140,6 +140,8 @@ def commands(folder: Path, other: Path, file: Path, table: Path, out: Path) -> l
         ["probe", folder, table, "--folds", 2, "--save", out / "classifier.safetensors"],
         ["classify", folder, out / "classifier.safetensors", file],
         ["cluster", folder, file, "-k", 3],
+        ["traverse", folder, a, "--reference", file],
+        ["summarize", folder, table],
         ["info", folder],
     ]
 

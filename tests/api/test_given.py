@@ -47,6 +47,7 @@ METHODS: dict[str, Callable[[TextVAE, Any], Any]] = {
     "evaluate": lambda v, given: v.evaluate(given, samples=2).figures,
     "compare": lambda v, given: compare([v], given, samples=2).models[0].figures,
     "cluster": lambda v, given: v.cluster(given, 2).to_dict(),
+    "traverse": lambda v, given: v.traverse(units=1, steps=2, reference=given),
     "stream_vectors": lambda v, given: list(stream_vectors(v, given)),
     "transform": lambda v, given: SentenceEmbedder(v).transform(given).tolist(),
     "fit": lambda v, given: SentenceEmbedder(v).fit(given).model_.kind,

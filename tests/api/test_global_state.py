@@ -150,6 +150,10 @@ METHODS: dict[str, Callable[[TextVAE, Path], Any]] = {
     "iter_classify": lambda vae, folder: next(
         vae.iter_classify(TEXTS, vae.probe(LABELLED, folds=2).fit_classifier())
     ),
+    "traverse": lambda vae, folder: vae.traverse("us !", unit=[1], steps=2, reference=TEXTS),
+    "units": lambda vae, folder: vae.units(LABELLED * 5),
+    "summarize": lambda vae, folder: vae.summarize(LABELLED),
+    "iter_summarize": lambda vae, folder: next(vae.iter_summarize(LABELLED)),
     "cluster": lambda vae, folder: vae.cluster(TEXTS, 2, seed=1),
     "path": lambda vae, folder: vae.path(*TEXTS[:2], 3),
     "decoding": lambda vae, folder: vae.decoding(),

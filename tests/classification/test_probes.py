@@ -31,6 +31,10 @@ def test_a_fit_is_the_logistic_regression_of_its_strength(classes: int, sparse: 
     np.testing.assert_allclose(found, reference.predict_proba(vectors), atol=1e-6)
     np.testing.assert_allclose(found.sum(1), 1)
     np.testing.assert_array_equal(fitted.predict(features), reference.predict(vectors))
+    given = linear.fit(features, labels, strength=0.01)
+    reference = LogisticRegression(C=0.01).fit(vectors, labels)
+    found = np.exp(given.log_probabilities(features))
+    np.testing.assert_allclose(found, reference.predict_proba(vectors), atol=1e-6)
 
 
 def test_the_strength_is_that_of_the_least_loss_on_held_out_folds() -> None:

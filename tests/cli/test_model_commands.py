@@ -164,6 +164,7 @@ def test_info_tells_what_the_model_is(textvae, tiny_vae, tiny_lm) -> None:
         *(["interpolate", "a", "b"], ["reconstruct"], ["embed", "--json"]),
         *(["generate", "--near", "a"], ["probe", "-", "--folds", "2"]),
         *(["classify", "x.safetensors"], ["cluster", "-", "-k", "2"]),
+        *(["traverse"], ["traverse", "--report", "-"], ["summarize", "-"]),
     ],
 )
 def test_a_language_model_has_no_latent(textvae, tiny_lm, command: list[str]) -> None:

@@ -94,6 +94,18 @@ def groups(out: str) -> None:
         assert all(line.startswith("  ") for line in rest)
 
 
+def walks(out: str) -> None:
+    for block in out.rstrip("\n").split("\n\n"):
+        heading, *steps = block.splitlines()
+        assert re.fullmatch(r"unit \d+, KL \d\.\d+", heading)
+        assert all(re.match(r" *\d+\.\d%  +-?\d+\.\d\d  \w", step) for step in steps)
+
+
+def summaries(out: str) -> None:
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert [(row[0], len(row)) for row in rows] == [("good", 3), ("bad", 3)]
+
+
 def toml(out: str) -> None:
     assert {"data", "model", "training"} <= tomllib.loads(out).keys()
 
@@ -148,6 +160,15 @@ COMMANDS: dict[str, list[tuple[list[str], Callable[[str], None]]]] = {
     "cluster": [
         (["cluster", MODEL, FILE, "-k", "2"], groups),
         (["cluster", MODEL, TABLE, "-k", "2", "--json"], json_objects(1, "clusters")),
+    ],
+    "traverse": [
+        (["traverse", MODEL, "us !", "--units", "2", "--reference", FILE], walks),
+        (["traverse", MODEL, "--units", "2", "--reference", FILE, "--json"],
+         json_objects(10, "unit", "kl", "quantile", "value", "text")),
+    ],
+    "summarize": [
+        (["summarize", MODEL, TABLE], summaries),
+        (["summarize", MODEL, TABLE, "--json"], json_objects(2, "group", "text", "members")),
     ],
     "info": [
         (["info", MODEL], names_and_values("model", "kind", "parameters")),

@@ -14,7 +14,7 @@ from textvae.config import SECTIONS, Config, recipe_names, section_of
 
 def test_each_command_has_a_description_and_an_example(textvae) -> None:
     commands = ["train", "generate", "interpolate", "reconstruct", "embed", "evaluate", "compare"]
-    commands += ["probe", "classify", "cluster", "info"]
+    commands += ["probe", "classify", "cluster", "traverse", "summarize", "info"]
     for command in [*([name] for name in commands), ["config", "show"], ["config", "check"]]:
         help_ = textvae(*command, "--help")
         assert help_.code == 0

@@ -8,7 +8,10 @@ from textvae.api.directions import Shifted
 from textvae.api.evaluating import Evaluation
 from textvae.api.model import LAYERS, Embeddings, TextVAE
 from textvae.api.probing import Probe
+from textvae.api.summarizing import Summary
 from textvae.api.training import plan, train
+from textvae.api.traversing import Traversal
+from textvae.api.units import UnitReport
 from textvae.data.rows import Row
 from textvae.latent.direction_file import Direction
 from textvae.progress import Watcher
@@ -25,7 +28,10 @@ __all__ = [
     "Probe",
     "Row",
     "Shifted",
+    "Summary",
     "TextVAE",
+    "Traversal",
+    "UnitReport",
     "Watcher",
     "compare",
     "plan",

@@ -71,6 +71,17 @@ def encode_all(
     return vectors
 
 
+def decode_all(
+    vae: TextModel, z: NDArray[np.floating], progress: Progress, *, phase: str = "decoding"
+) -> list[str]:
+    """The sentence of each vector (N, Z), greedy."""
+    found: list[str] = []
+    for start in range(0, len(z), input_rows.CHUNK):
+        found += vae.decode(z[start : start + input_rows.CHUNK])
+        progress(phase, len(found), len(z))
+    return found
+
+
 def average_all(
     vae: TextModel, texts: Sequence[str], progress: Progress, *, phase: str = "word vectors"
 ) -> NDArray[np.float32]:

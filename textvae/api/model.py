@@ -22,6 +22,9 @@ from textvae.api import (
     evaluating,
     interpolating,
     probing,
+    summarizing,
+    traversing,
+    units,
 )
 from textvae.api.encoding import neighbourhood
 from textvae.arguments import batch_size as checked_batch_size
@@ -583,6 +586,10 @@ class TextVAE:
     attribute = directions.attribute
     iter_attribute = directions.iter_attribute
     analogy = analogies.analogy
+    traverse = traversing.traverse
+    units = units.units
+    summarize = summarizing.summarize
+    iter_summarize = summarizing.iter_summarize
 
     # copies
 

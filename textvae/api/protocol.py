@@ -24,6 +24,10 @@ class Vectors(Protocol):
         """(N, D)."""
 
     @property
+    def variances(self) -> NDArray[np.float32] | None:
+        """(N, Z) of the posterior, where asked for."""
+
+    @property
     def cut(self) -> int:
         """The number of truncated sentences: those beyond the model's limit."""
 
@@ -46,6 +50,10 @@ class TextModel(Protocol):
         """`vae`, `ae` or `lm`."""
 
     @property
+    def latent_size(self) -> int:
+        """Z; 0 for a language model."""
+
+    @property
     def max_tokens(self) -> int:
         """Longest sentence in tokens, the end token included."""
 
@@ -59,6 +67,7 @@ class TextModel(Protocol):
         *,
         layer: Layer = "latent",
         normalize: bool = False,
+        with_variance: bool = False,
         sample_seed: int | None = None,
         first: int = 0,
     ) -> Vectors:

@@ -54,15 +54,18 @@ class Linear:
         return self.classes[self.log_probabilities(features).argmax(axis=1)]
 
 
-def fit(features: Matrix, labels: NDArray[np.intp], *, seed: int = 0) -> Linear:
-    """The classifier of these rows, with the C of `chosen_strength`.
+def fit(
+    features: Matrix, labels: NDArray[np.intp], *, seed: int = 0, strength: float | None = None
+) -> Linear:
+    """The classifier of these rows, with the C of `strength`; None: that of `chosen_strength`.
 
     Without columns, or with one class, it predicts the share of each class.
     """
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) == 1 or features.shape[1] == 0:
         return Linear(classes, np.zeros((len(classes), features.shape[1])), np.log(counts))
-    strength = chosen_strength(features, labels, seed=seed)
+    if strength is None:
+        strength = chosen_strength(features, labels, seed=seed)
     return _linear(_solver(strength), features, labels, strength)
 
 

@@ -161,7 +161,7 @@ def tfidf(texts: Sequence[str]) -> Representation:
     def represent(split: Split) -> tuple[Matrix, Matrix]:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        from textvae.data.writing import writing_of
+        from textvae.data.writing import WORD, writing_of
 
         train = [texts[row] for row in split.train]
         if not any(text.strip() for text in train):
@@ -169,7 +169,7 @@ def tfidf(texts: Sequence[str]) -> Representation:
         if writing_of(train) == "unspaced":
             vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 2))
         else:
-            vectorizer = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\w+|[^\w\s]")
+            vectorizer = TfidfVectorizer(ngram_range=(1, 2), token_pattern=WORD)
         return vectorizer.fit_transform(train), vectorizer.transform(
             texts[row] for row in split.test
         )

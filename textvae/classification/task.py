@@ -174,11 +174,14 @@ def warn_of_missing(name: str, rows: Iterable[Row], warn: Say) -> None:
         warn(f"{name}: {warning}")
 
 
-def check_classes(name: str, rows: Sequence[Row], column: str | None) -> None:
+def check_classes(
+    name: str, rows: Sequence[Row], column: str | None, *, option_name: str = "label_column"
+) -> None:
     """Raise DataError where the labels are not classes that a classifier could learn.
 
     Args:
         column: the column with the labels; None: the rows come from no table.
+        option_name: the option that names the column.
     """
     known = {row.label for row in rows}
     if len(known) < 2:
@@ -192,7 +195,7 @@ def check_classes(name: str, rows: Sequence[Row], column: str | None) -> None:
             raise DataError(f"{name}: {found}; are they classes? Group the values")
         raise DataError(
             f"{name}: column {shown(column)} has {found}; is it a class column? Choose another "
-            f"with {option('label_column')}, or group the values"
+            f"with {option(option_name)}, or group the values"
         )
 
 

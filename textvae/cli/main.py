@@ -28,7 +28,9 @@ from textvae.cli import (
     options,
     probe,
     reconstruct,
+    summarize,
     train,
+    traverse,
 )
 from textvae.cli.config_options import ConfigurableCommand
 from textvae.cli.output import (
@@ -92,8 +94,8 @@ def textvae(
 
 
 COMMANDS = (
-    train, generate, interpolate, reconstruct, analogy, attribute, embed, probe, classify, cluster,
-    evaluate, compare, info,
+    train, generate, interpolate, reconstruct, analogy, attribute, traverse, summarize,
+    embed, probe, classify, cluster, evaluate, compare, info,
 )  # fmt: skip
 for module in COMMANDS:
     name = module.__name__.rpartition(".")[2]

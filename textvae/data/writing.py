@@ -14,6 +14,7 @@ _UNSPACED_SCRIPT = re.compile(
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"
 )
 _MARK = re.compile(r"[.,!?;:]")
+WORD = r"\w+|[^\w\s]"  # a run of letters and digits, or one punctuation mark
 
 
 def writing_of(texts: Sequence[str]) -> Writing:
@@ -41,3 +42,12 @@ def units(text: str, writing: Writing) -> list[str]:
     """The words of a text, split on white space; its characters if the writing is unspaced."""
     words = text.split()
     return list("".join(words)) if writing == "unspaced" else words
+
+
+def words(text: str, writing: Writing) -> list[str]:
+    """The words and punctuation marks of a text in lower case; its characters if unspaced.
+
+    >>> words("The dog's home.", "plain")
+    ['the', 'dog', "'", 's', 'home', '.']
+    """
+    return units(text.lower(), writing) if writing == "unspaced" else re.findall(WORD, text.lower())

@@ -1,1 +1,1 @@
-"""Operations on latent vectors: clusters, directions, interpolation, quantization."""
+"""Operations on latent vectors: interpolation, directions, units, subsets, clusters and others."""
