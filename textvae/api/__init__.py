@@ -7,7 +7,10 @@ from textvae.api.comparing import Comparison, compare
 from textvae.api.directions import Shifted
 from textvae.api.evaluating import Evaluation
 from textvae.api.model import LAYERS, Embeddings, TextVAE
+from textvae.api.neighbors import Neighbor, Neighbors
 from textvae.api.probing import Probe
+from textvae.api.scoring import Scores
+from textvae.api.sentence_scores import SentenceScore
 from textvae.api.training import plan, train
 from textvae.data.rows import Row
 from textvae.latent.direction_file import Direction
@@ -21,9 +24,13 @@ __all__ = [
     "Direction",
     "Embeddings",
     "Evaluation",
+    "Neighbor",
+    "Neighbors",
     "Prediction",
     "Probe",
     "Row",
+    "Scores",
+    "SentenceScore",
     "Shifted",
     "TextVAE",
     "Watcher",

@@ -22,7 +22,9 @@ from textvae.api import (
     evaluating,
     interpolating,
     probing,
+    scoring,
 )
+from textvae.api import neighbors as near
 from textvae.api.encoding import neighbourhood
 from textvae.arguments import batch_size as checked_batch_size
 from textvae.arguments import distance, number, seed_of, whole_number
@@ -583,6 +585,9 @@ class TextVAE:
     attribute = directions.attribute
     iter_attribute = directions.iter_attribute
     analogy = analogies.analogy
+    neighbors = near.neighbors
+    score = scoring.score
+    iter_score = scoring.iter_score
 
     # copies
 

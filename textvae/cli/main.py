@@ -25,9 +25,11 @@ from textvae.cli import (
     generate,
     info,
     interpolate,
+    neighbors,
     options,
     probe,
     reconstruct,
+    score,
     train,
 )
 from textvae.cli.config_options import ConfigurableCommand
@@ -93,7 +95,7 @@ def textvae(
 
 COMMANDS = (
     train, generate, interpolate, reconstruct, analogy, attribute, embed, probe, classify, cluster,
-    evaluate, compare, info,
+    neighbors, score, evaluate, compare, info,
 )  # fmt: skip
 for module in COMMANDS:
     name = module.__name__.rpartition(".")[2]

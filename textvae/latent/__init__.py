@@ -1,1 +1,1 @@
-"""Operations on latent vectors: clusters, directions, interpolation, quantization."""
+"""Operations on latent vectors: clusters, directions, interpolation, neighbors, quantization."""
