@@ -163,6 +163,9 @@ METHODS: dict[str, Callable[[TextVAE, Path], Any]] = {
         vae.iter_attribute(TEXTS, vae.direction(TEXTS[:2], TEXTS[3:]))
     ),
     "analogy": lambda vae, folder: vae.analogy("us !", "", TEXTS[0], n=3),
+    "neighbors": lambda vae, folder: vae.neighbors(TEXTS, TEXTS[:1], 2),
+    "score": lambda vae, folder: vae.score(TEXTS, threshold=TEXTS, samples=2),
+    "iter_score": lambda vae, folder: next(iter(vae.iter_score(TEXTS, samples=2))),
     "kind": lambda vae, folder: vae.kind,
     "latent_size": lambda vae, folder: vae.latent_size,
     "device": lambda vae, folder: vae.device,

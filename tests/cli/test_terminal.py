@@ -106,6 +106,21 @@ def summaries(out: str) -> None:
     assert [(row[0], len(row)) for row in rows] == [("good", 3), ("bad", 3)]
 
 
+def near_lines(out: str) -> None:
+    for block in out.rstrip("\n").split("\n\n"):
+        query, *near = block.splitlines()
+        assert query in ("us !", "rain .")
+        assert len(near) == 2
+        assert all(re.match(r"  +-?[\d.]+  +\d+  ", line) for line in near)
+
+
+def scores(out: str) -> None:
+    heading, *rows = out.splitlines()
+    assert heading.split() == ["nll_iw", "nll_per_word", "nll_per_byte", "text"]
+    assert len(rows) == 4
+    assert all(re.match(r" *[\d.,]+  +[\d.]+  +[\d.]+  ", row) for row in rows)
+
+
 def toml(out: str) -> None:
     assert {"data", "model", "training"} <= tomllib.loads(out).keys()
 
@@ -169,6 +184,15 @@ COMMANDS: dict[str, list[tuple[list[str], Callable[[str], None]]]] = {
     "summarize": [
         (["summarize", MODEL, TABLE], summaries),
         (["summarize", MODEL, TABLE, "--json"], json_objects(2, "group", "text", "members")),
+    ],
+    "neighbors": [
+        (["neighbors", MODEL, FILE, "-k", "2", "--query", "us !", "--query", "rain ."], near_lines),
+        (["neighbors", MODEL, FILE, "-k", "2", "--query", "us !", "--json"],
+         json_objects(2, "query", "rank", "index", "score", "text")),
+    ],
+    "score": [
+        (["score", MODEL, FILE, "--samples", "2"], scores),
+        (["score", MODEL, FILE, "--samples", "2", "--json"], json_objects(4, "nll_per_byte")),
     ],
     "info": [
         (["info", MODEL], names_and_values("model", "kind", "parameters")),

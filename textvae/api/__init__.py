@@ -7,7 +7,10 @@ from textvae.api.comparing import Comparison, compare
 from textvae.api.directions import Shifted
 from textvae.api.evaluating import Evaluation
 from textvae.api.model import LAYERS, Embeddings, TextVAE
+from textvae.api.neighbors import Neighbor, Neighbors
 from textvae.api.probing import Probe
+from textvae.api.scoring import Scores
+from textvae.api.sentence_scores import SentenceScore
 from textvae.api.summarizing import Summary
 from textvae.api.training import plan, train
 from textvae.api.traversing import Traversal
@@ -24,9 +27,13 @@ __all__ = [
     "Direction",
     "Embeddings",
     "Evaluation",
+    "Neighbor",
+    "Neighbors",
     "Prediction",
     "Probe",
     "Row",
+    "Scores",
+    "SentenceScore",
     "Shifted",
     "Summary",
     "TextVAE",

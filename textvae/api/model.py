@@ -22,10 +22,12 @@ from textvae.api import (
     evaluating,
     interpolating,
     probing,
+    scoring,
     summarizing,
     traversing,
     units,
 )
+from textvae.api import neighbors as near
 from textvae.api.encoding import neighbourhood
 from textvae.arguments import batch_size as checked_batch_size
 from textvae.arguments import distance, number, seed_of, whole_number
@@ -590,6 +592,9 @@ class TextVAE:
     units = units.units
     summarize = summarizing.summarize
     iter_summarize = summarizing.iter_summarize
+    neighbors = near.neighbors
+    score = scoring.score
+    iter_score = scoring.iter_score
 
     # copies
 

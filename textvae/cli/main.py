@@ -25,9 +25,11 @@ from textvae.cli import (
     generate,
     info,
     interpolate,
+    neighbors,
     options,
     probe,
     reconstruct,
+    score,
     summarize,
     train,
     traverse,
@@ -94,8 +96,8 @@ def textvae(
 
 
 COMMANDS = (
-    train, generate, interpolate, reconstruct, analogy, attribute, traverse, summarize,
-    embed, probe, classify, cluster, evaluate, compare, info,
+    train, generate, interpolate, reconstruct, analogy, attribute, traverse, summarize, neighbors,
+    score, embed, probe, classify, cluster, evaluate, compare, info,
 )  # fmt: skip
 for module in COMMANDS:
     name = module.__name__.rpartition(".")[2]

@@ -13,7 +13,7 @@ from textvae.config import DataConfig
 from textvae.data.readers import clean_rows, open_rows
 from textvae.data.rows import Row, checked_row
 from textvae.data.texts import check_text, items_of, place_of, refuse_file_names
-from textvae.errors import DataError, NotFoundError, worded
+from textvae.errors import DataError, NotFoundError, UsageError, worded
 from textvae.files.home import expand_home
 from textvae.number_format import counted
 from textvae.progress import Remarks, Say
@@ -103,6 +103,12 @@ def name_of(sentences: Sentences) -> str:
     if isinstance(sentences, str | Path):
         return "stdin" if str(sentences) == "-" else str(sentences)
     return "texts"
+
+
+def read_stdin_once(*sources: object) -> None:
+    """Raise UsageError where standard input, `-`, is named twice."""
+    if sum(isinstance(source, str | Path) and str(source) == "-" for source in sources) > 1:
+        raise UsageError("`-` is given twice, but standard input can be read once; name a file")
 
 
 def in_chunks(rows: Iterator[Row], size: int | None = None) -> Iterator[tuple[int, list[Row]]]:

@@ -227,15 +227,20 @@ def importance_weighted(
     *,
     samples: int,
     seed: int,
+    first: int = 0,
     progress: Progress | None = None,
     phase: str = "likelihood",
 ) -> Likelihood:
-    """-log p(x) of all sentences, from K samples of each posterior (N, Z). Burda 2016, eq. 8."""
+    """-log p(x) of all sentences, from K samples of each posterior (N, Z). Burda 2016, eq. 8.
+
+    Args:
+        first: index of the first sentence in the whole input; chooses the noise of each.
+    """
     columns: list[tuple[Tensor, ...]] = []
     done, total = 0, sum(len(chunk.places) for chunk in chunks)
     with inference(model):
         for chunk in chunks:
-            drawn = _importance_samples(model, chunk, q[chunk.places], samples, seed)
+            drawn = _importance_samples(model, chunk, q[chunk.places], samples, seed, first)
             found = (
                 drawn.rec,
                 drawn.kl,
@@ -254,11 +259,11 @@ def importance_weighted(
 
 
 def _importance_samples(
-    model: SentenceModel, chunk: Chunk, q: DiagonalGaussian, samples: int, seed: int
+    model: SentenceModel, chunk: Chunk, q: DiagonalGaussian, samples: int, seed: int, first: int
 ) -> ImportanceSamples:
     B, T = chunk.target.ids.size()
     tokens = chunk.target.to(model.device)
-    noise = SentenceNoise(seed, chunk.places)
+    noise = SentenceNoise(seed, chunk.places + first)
     at_once = max(1, rows_a_call(model, T) // B)
     prior = model.prior
 

@@ -1,1 +1,1 @@
-"""Operations on latent vectors: interpolation, directions, units, subsets, clusters and others."""
+"""Operations on latent vectors: interpolation, directions, units, neighbors, clusters, others."""

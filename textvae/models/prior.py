@@ -96,12 +96,17 @@ class CodeGaussian(Prior):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log N(z; mean, factor factor^T) in nats, (..., Z) -> (...)."""
-        factor = self.factor.to(z)
-        flat = (z - self.mean.to(z)).reshape(-1, self.latent_size)
-        whitened = torch.linalg.solve_triangular(factor, flat.T, upper=False).T
         standard = DiagonalGaussian.standard(self.latent_size, device=z.device)
-        log_prob = standard.log_prob(whitened) - factor.diagonal().log().sum()
-        return log_prob.view(z.shape[:-1])
+        return standard.log_prob(self._whitened(z)) - self.factor.to(z).diagonal().log().sum()
+
+    def distance(self, z: Tensor) -> Tensor:
+        """The Mahalanobis distance to the mean, in standard deviations, (..., Z) -> (...)."""
+        return self._whitened(z).norm(dim=-1)
+
+    def _whitened(self, z: Tensor) -> Tensor:
+        """factor^-1 (z - mean), (..., Z)."""
+        flat = (z - self.mean.to(z)).reshape(-1, self.latent_size)
+        return torch.linalg.solve_triangular(self.factor.to(z), flat.T, upper=False).T.view(z.shape)
 
     @property
     def stddev(self) -> Tensor:
@@ -119,10 +124,14 @@ class CodeGaussian(Prior):
         """Fit the mean and the covariance to codes (N, Z)."""
         codes = codes.cpu().double()  # in this order: MPS has no float64
         centred = codes - codes.mean(0)
-        covariance = centred.T @ centred / max(len(codes) - 1, 1)
+        self.fit_moments(codes.mean(0), centred.T @ centred / max(len(codes) - 1, 1))
+
+    @torch.no_grad()
+    def fit_moments(self, mean: Tensor, covariance: Tensor) -> None:
+        """Take this mean (Z,) and covariance (Z, Z), both float64."""
         jitter = 1e-6 * (1 + covariance.trace() / self.latent_size)  # for codes in a subspace
-        covariance += jitter * torch.eye(self.latent_size, dtype=torch.double)
-        self.mean.copy_(codes.mean(0))
+        covariance = covariance + jitter * torch.eye(self.latent_size, dtype=torch.double)
+        self.mean.copy_(mean)
         self.factor.copy_(torch.linalg.cholesky(covariance))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from textvae.config import Config, DataConfig
+from textvae.data.input_rows import read_stdin_once
 from textvae.data.sources import find_sources
 from textvae.data.texts import texts_or_names
 from textvae.errors import NotFoundError, UsageError, is_utf8, shown, worded
@@ -46,8 +47,7 @@ def name_sources(
     data = config.data.model_copy(update=names)
     if sentences["train"] is None and not data.train:
         raise UsageError("nothing to train on: give a file, a glob, `-`, hf:NAME or sentences")
-    if [*data.train, *data.valid].count("-") > 1:
-        raise UsageError("`-` is given twice, but standard input can be read once; name a file")
+    read_stdin_once(*data.train, *data.valid)
     if "-" in (*data.train, *data.valid) and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("`-` can be read by one process only; give several processes a file")
     data = data.model_copy(update={"train": absolute(data.train), "valid": absolute(data.valid)})

@@ -1,0 +1,131 @@
+"""Time and memory of the search for neighbors among random vectors in a .npy file, on one thread.
+
+Each measurement runs in a process of its own, whose peak memory is reported. `exact` includes
+reading the file; `build` and `search` are of an index of usearch, with its recall.
+
+    python scripts/studies/bench_neighbors.py --vectors 1000000 --indexed 20000 \\
+        --table scripts/results/bench-neighbors.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from commands import markdown, provenance
+
+from textvae.data.vector_files import open_vectors
+from textvae.latent.approximate import VectorIndex
+from textvae.latent.neighbors import Near, NearestVectors, recall
+from textvae.progress import no_progress
+
+DIMENSIONS = (32, 384)
+QUERIES = (1, 100, 1000)
+K = 10
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--vectors", type=int, default=1_000_000, metavar="N")
+    parser.add_argument("--indexed", type=int, default=0, metavar="N", help="vectors of an index")
+    parser.add_argument("--table", type=Path, metavar="FILE.json")
+    parser.add_argument("--one", nargs=3, metavar="X", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        how, path, queries = options.one
+        print(json.dumps({"exact": exact, "index": indexed}[how](Path(path), int(queries))))
+        return
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for dimensions in DIMENSIONS:
+            jobs = [("exact", options.vectors, n) for n in QUERIES]
+            jobs += [("index", options.indexed, QUERIES[-1])] if options.indexed else []
+            for how, n, queries in jobs:
+                path = written(Path(folder), n, dimensions)
+                rows.append({"search": how, "vectors": n, "dimensions": dimensions,
+                             "queries": queries, **in_a_process(how, path, queries)})  # fmt: skip
+                print(json.dumps(rows[-1]), file=sys.stderr)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    print(markdown(names, [[str(row.get(name, "")) for name in names] for row in rows]))
+    if options.table:
+        kept = {**provenance("neighbors of random vectors, 10 for each query"), "rows": rows}
+        options.table.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+
+def written(folder: Path, n: int, dimensions: int) -> Path:
+    """A file of n random vectors."""
+    path = folder / f"{n}-{dimensions}.npy"
+    if not path.exists():
+        random = np.random.default_rng(0)
+        array = np.lib.format.open_memmap(path, "w+", np.float32, (n, dimensions))
+        for first in range(0, n, 10_000):
+            part = array[first : first + 10_000]
+            part[:] = random.standard_normal(part.shape, dtype=np.float32)
+    return path
+
+
+def in_a_process(how: str, path: Path, queries: int) -> dict[str, float]:
+    """The figures of one measurement."""
+    command = [sys.executable, __file__, "--one", how, str(path), str(queries)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return json.loads(subprocess.run(command, stdout=-1, check=True, env=environment).stdout)
+
+
+def exact(path: Path, queries: int) -> dict[str, float]:
+    """Seconds of the exact search, and peak memory beyond that of the imports."""
+    before, started = peak(), time.perf_counter()
+    _search(path, _queries(path, queries))
+    return {"seconds": round(time.perf_counter() - started, 2), "more_mib": peak() - before}
+
+
+def indexed(path: Path, queries: int) -> dict[str, float]:
+    """Seconds to build an index and to search it, peak memory, and recall."""
+    file, asked = open_vectors(path), _queries(path, queries)
+    before, started = peak(), time.perf_counter()
+    blocks = ((block.first, block.vectors) for block in file.blocks())
+    index = VectorIndex.build(blocks, file.width, "cosine", n=file.n, threads=1,
+                              progress=no_progress)  # fmt: skip
+    built = time.perf_counter()
+    found = index.search(asked, K)
+    done, more = time.perf_counter(), peak() - before
+    near = [[Near(int(place), 0.0) for place in row] for row in found]
+    return {
+        "build_seconds": round(built - started, 1),
+        "seconds": round(done - built, 3),
+        "more_mib": more,
+        "recall": round(recall(near, _search(path, asked)), 3),
+    }
+
+
+def _queries(path: Path, n: int) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=(n, open_vectors(path).width))
+
+
+def _search(path: Path, queries: np.ndarray) -> list[list[Near]]:
+    nearest = NearestVectors(queries, K)
+    for block in open_vectors(path).blocks():
+        nearest.add(block.vectors, block.first)
+    return nearest.found()
+
+
+def peak() -> int:
+    """Peak memory of the process so far, MiB.
+
+    From /proc, because the figure of getrusage begins with that of the parent process.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) >> 10
+
+
+if __name__ == "__main__":
+    main()
