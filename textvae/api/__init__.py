@@ -6,6 +6,8 @@ from textvae.api.clustering import Clustering
 from textvae.api.comparing import Comparison, compare
 from textvae.api.directions import Shifted
 from textvae.api.evaluating import Evaluation
+from textvae.api.kl_units import UnitKL
+from textvae.api.mapping import PathOnMap, SentenceMap
 from textvae.api.model import LAYERS, Embeddings, TextVAE
 from textvae.api.probing import Probe
 from textvae.api.training import plan, train
@@ -21,11 +23,14 @@ __all__ = [
     "Direction",
     "Embeddings",
     "Evaluation",
+    "PathOnMap",
     "Prediction",
     "Probe",
     "Row",
+    "SentenceMap",
     "Shifted",
     "TextVAE",
+    "UnitKL",
     "Watcher",
     "compare",
     "plan",

@@ -21,6 +21,8 @@ from textvae.api import (
     directions,
     evaluating,
     interpolating,
+    kl_units,
+    mapping,
     probing,
 )
 from textvae.api.encoding import neighbourhood
@@ -583,6 +585,9 @@ class TextVAE:
     attribute = directions.attribute
     iter_attribute = directions.iter_attribute
     analogy = analogies.analogy
+    sentence_map = mapping.sentence_map
+    path_on_map = mapping.path_on_map
+    unit_kl = kl_units.unit_kl
 
     # copies
 

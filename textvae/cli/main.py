@@ -26,6 +26,7 @@ from textvae.cli import (
     info,
     interpolate,
     options,
+    plot,
     probe,
     reconstruct,
     train,
@@ -99,6 +100,7 @@ for module in COMMANDS:
     name = module.__name__.rpartition(".")[2]
     kind = ConfigurableCommand if module is train else None
     app.command(name, cls=kind, epilog=options.examples(module.EXAMPLES))(getattr(module, name))
+app.add_typer(plot.app, name="plot")
 app.add_typer(config.app, name="config")
 
 
