@@ -130,8 +130,8 @@ def _panel(label: str, key: str, runs: Sequence[Run], by: Progress) -> Panel:
     drawn: list[Points] = []
     for run in runs:
         train, valid = _points(run.train, key, by), _points(run.valid, key, by)
-        if key in _SCHEDULES:
-            valid = []
+        if key in _SCHEDULES:  # a short run may have no records of steps
+            train, valid = train or valid, []
         if train:
             look: Literal["plain", "thin"] = "plain" if key in _SCHEDULES else "thin"
             series.append(Series(run.name, *_columns(train), look=look))
@@ -174,14 +174,14 @@ def _points(records: Iterable[Mapping[str, Any]], key: str, by: Progress) -> Poi
 
 
 def _figure(record: Mapping[str, Any], key: str) -> float | None:
-    """A figure of a record; the terms of training steps that are a bound or an exact likelihood."""
+    """A figure of a record; None if the record or its model has none."""
+    if key == "kl_weight" and "kl" not in record:
+        return None  # it weighs nothing
     value = _number(record.get(key))
-    if value is not None or record["event"] == "valid":
-        return value
-    rec, kl = _number(record.get("rec")), _number(record.get("kl"))
-    if key == "nll_elbo" and rec is not None and kl is not None:
-        return rec + kl
-    return None
+    if value is None and key == "nll_elbo":
+        rec, kl = _number(record.get("rec")), _number(record.get("kl"))
+        return None if rec is None or kl is None else rec + kl
+    return value
 
 
 def _progress(record: Mapping[str, Any], by: Progress) -> float | None:

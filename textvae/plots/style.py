@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Okabe & Ito 2008, without the yellow, which is too faint on white paper; then Tol 2021, muted.
 COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
-    "#882255", "#999933",
+    "#882255", "#332288",
 )  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "*", "p")  # beside the colour
 _COLUMNS_AN_INCH = 12  # of text in a title
