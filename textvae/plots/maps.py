@@ -30,7 +30,8 @@ _NAMES = {"pca": "principal component", "tsne": "t-SNE", "umap": "UMAP"}
 _NAME = 32  # columns of text in the legend
 _SIDE, _LEFT, _BOTTOM, _TOP = 4.4, 0.75, 0.55, 0.6  # inches: of the map, and around the map
 _SENTENCES = 5.0  # inches at the right of a map
-_SENTENCE_COLUMNS, _SENTENCE_LINES = 64, 2
+_SENTENCE_COLUMNS, _SENTENCE_LINES = 72, 2
+_OVERLAP = 0.03  # of the side of a map: nearer steps share a number
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,11 @@ def path_on_map(found: PathOnMap) -> Picture:
         entitle(figure, title)
         everything = [_Group(None, np.arange(n), {"color": FAINT, "marker": "o"})]
         hover = _scatter(axes, found.map, everything)
-        x, y = [step.x for step in found.steps], [step.y for step in found.steps]
-        axes.plot(x, y, color=COLOURS[0], linewidth=1.4)
-        for number, at in enumerate(zip(x, y, strict=True), start=1):
-            _number(axes, str(number), at)
+        path = np.array([(step.x, step.y) for step in found.steps])
+        axes.plot(*path.T, color=COLOURS[0], linewidth=1.4)
         _name_axes(axes, found.map)
-        _equal_scales(axes, np.vstack([found.map.projection.points, np.column_stack([x, y])]))
+        side = _equal_scales(axes, np.vstack([found.map.projection.points, path]))
+        _number_steps(axes, path, _OVERLAP * side)
         start = 1 - (_SENTENCES - 0.2) / figure.get_figwidth()
         _list_sentences(figure.add_axes((start, 0.03, 1 - start, 0.94)), found)
     return Picture(figure, title, hover)
@@ -158,7 +158,7 @@ def _name_axes(axes: Axes, found: SentenceMap) -> None:
     units = ["no unit"] * 2
     if shares is not None:
         # The shares are 0 where all sentences have one place.
-        units = [f"units of the latent; {share:.1%} of the variance" for share in shares]
+        units = [f"units of the vectors; {share:.1%} of the variance" for share in shares]
     axes.set_xlabel(f"{name} 1 ({units[0]})")
     axes.set_ylabel(f"{name} 2 ({units[1]})")
     n = counted(len(found.rows), "sentence")
@@ -166,14 +166,15 @@ def _name_axes(axes: Axes, found: SentenceMap) -> None:
     axes.set_title(drawn, loc="left", color=MUTED)
 
 
-def _equal_scales(axes: Axes, points: NDArray[np.float64]) -> None:
-    """Make the axes a square with one scale, around the points (N, 2)."""
+def _equal_scales(axes: Axes, points: NDArray[np.float64]) -> float:
+    """Make the axes a square with one scale, around the points (N, 2); the side of the square."""
     low, high = points.min(0), points.max(0)
     half = 0.53 * float((high - low).max()) or 1.0
     (x, y) = (low + high) / 2
     axes.set_xlim(x - half, x + half)
     axes.set_ylim(y - half, y + half)
     axes.set_aspect("equal", adjustable="box")
+    return 2 * half
 
 
 def _entries(groups: Sequence[_Group]) -> list[str]:
@@ -204,9 +205,20 @@ def _legend(axes: Axes, groups: Sequence[_Group], title: str) -> None:
     )
 
 
+def _number_steps(axes: Axes, path: NDArray[np.float64], near: float) -> None:
+    """Number the steps (S, 2) from 1; steps that hardly move share one label, "2–4"."""
+    first = 0
+    for step in range(1, len(path) + 1):
+        if step == len(path) or np.linalg.norm(path[step] - path[first]) > near:
+            text = str(first + 1) if step == first + 1 else f"{first + 1}–{step}"
+            _number(axes, text, tuple(path[first:step].mean(0)))
+            first = step
+
+
 def _number(axes: Axes, text: str, at: tuple[float, float]) -> None:
-    """A number in a white circle."""
-    circle = {"boxstyle": "circle,pad=0.25", "facecolor": "white", "edgecolor": COLOURS[0]}
+    """A number, or several, in a white circle."""
+    shape = "circle,pad=0.25" if len(text) < 3 else "round,pad=0.3"
+    circle = {"boxstyle": shape, "facecolor": "white", "edgecolor": COLOURS[0]}
     axes.text(*at, text, ha="center", va="center", fontsize=7, bbox=circle)
 
 
