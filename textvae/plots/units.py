@@ -47,7 +47,7 @@ def unit_kl(found: UnitKL) -> Picture:
             axes.set_xticks(range(len(units)), names, rotation=90, fontsize=7)
             axes.set_xlabel("unit, the largest KL first (number)")
         else:
-            axes.set_xlabel("rank of the unit by KL (count)")
+            axes.set_xlabel("rank of the unit by KL, from 0 (count)")
         axes.set_ylabel("KL to the prior (nats per sentence)")
         axes.grid(visible=False, axis="x")
         axes.set_ylim(0, 1.05 * max(unit.kl for unit in units) or 1)
