@@ -58,13 +58,17 @@ def test_a_path_has_the_sentences_of_interpolate_and_ends_at_its_ends(
 ) -> None:
     a, b = sentences[3], sentences[140]
     found = vae.path_on_map(sentences, a, b, 5, path=method)
-    assert [step.text for step in found.steps] == vae.interpolate(a, b, 5, method=method)
+    walked = vae.path(a, b, 5, method=method)
+    assert [(step.text, step.t) for step in found.steps] == [(one.text, one.t) for one in walked]
     at = {point.text: (point.x, point.y) for point in found.map.points()}
-    ends = [(step.x, step.y) for step in (found.steps[0], found.steps[-1])]
-    np.testing.assert_allclose(ends, [at[a], at[b]], atol=1e-5)
+    ends = np.array([at[a], at[b]])
+    places = np.array([(step.x, step.y) for step in found.steps])
+    np.testing.assert_allclose(places[[0, -1]], ends, atol=1e-5)
     if method == "linear":  # a straight line stays one on a linear map
-        middle = (found.steps[2].x, found.steps[2].y)
-        np.testing.assert_allclose(middle, np.mean(ends, axis=0), atol=1e-5)
+        t = np.array([[step.t] for step in found.steps])
+        np.testing.assert_allclose(places, (1 - t) * ends[0] + t * ends[1], atol=1e-5)
+    even = vae.path_on_map(sentences, a, b, 5, path=method, spacing="latent")
+    assert [step.t for step in even.steps] == [0, 0.25, 0.5, 0.75, 1]
 
 
 def test_the_kl_of_the_units_adds_up_to_that_of_evaluate(

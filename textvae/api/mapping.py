@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from textvae.api.encoding import encode_all, require_latent
+from textvae.api.interpolating import path as walk
 from textvae.api.protocol import TextModel
 from textvae.arguments import seed_of, whole_number
 from textvae.data.input_rows import Sentences, name_of, prepared_rows
 from textvae.data.rows import Row
 from textvae.data.texts import one_text
+from textvae.decoding.walk import Spacing, n_points
 from textvae.errors import DataError, UsageError, option, worded
 from textvae.evaluation.sentences import lowest_hashed_rows
-from textvae.latent.interpolation import Method, fractions, interpolate
+from textvae.latent.interpolation import Method, interpolate
 from textvae.latent.projection import MapMethod, Projection, check_method, project
 from textvae.models.sentence import Layer
 from textvae.number_format import counted
@@ -116,7 +115,11 @@ class SentenceMap:
 
 @dataclass(frozen=True)
 class PathStep:
-    """A step of a path: the sentence that a point decodes to, and its place on the map."""
+    """A step of a path: the sentence that a point decodes to, and its place on the map.
+
+    Args:
+        t: its place on the path in the latent, from 0 to 1.
+    """
 
     step: int
     t: float
@@ -132,18 +135,22 @@ class PathOnMap:
     Args:
         a, b: the sentences at its ends.
         path: the form of the path in the latent.
+        decoding: how the sentences were decoded.
     """
 
     map: SentenceMap
     a: str
     b: str
     path: Method
+    spacing: Spacing
+    decoding: dict[str, Any]
     steps: tuple[PathStep, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """The report that `textvae plot path --json` prints."""
         steps = [dict(vars(step)) for step in self.steps]
-        return self.map.to_dict() | {"a": self.a, "b": self.b, "path": self.path, "steps": steps}
+        own = {"a": self.a, "b": self.b, "path": self.path, "spacing": self.spacing}
+        return self.map.to_dict() | own | {"decoding": self.decoding, "steps": steps}
 
 
 @shows_progress
@@ -223,6 +230,7 @@ def path_on_map(
     steps: int = 7,
     *,
     path: Method = "slerp",
+    spacing: Spacing = "text",
     watcher: Watcher | None = None,
     **options: Any,
 ) -> PathOnMap:
@@ -232,7 +240,8 @@ def path_on_map(
     >>> textvae.plots.path_on_map(found).save("path.svg")  # doctest: +SKIP
 
     Args:
-        path: `linear` or `slerp`, as in `interpolate`.
+        path: `linear` or `slerp`, the `method` of `interpolate`.
+        spacing: as in `interpolate`.
         options: of `sentence_map`, apart from `layer`.
 
     Raises:
@@ -244,13 +253,16 @@ def path_on_map(
     if options.get("layer", "latent") != "latent":
         raise UsageError(f"{option('layer', options['layer'])}: a path goes through the latent")
     ends = encode_all(vae, [one_text(a, "a"), one_text(b, "b")], watcher, phase="ends")
-    latents = interpolate(ends[0], ends[1], steps, method=path)
+    walked = walk(vae, a, b, steps, method=path, spacing=spacing)
+    points = interpolate(ends[0], ends[1], n_points(steps, spacing), method=path)
+    taken = points[[round(sentence.t * (len(points) - 1)) for sentence in walked]]
     found = sentence_map(vae, sentences, watcher=watcher, **options)
-    texts = vae.decode(latents)
-    places: NDArray[np.float64] = found.projection.place(latents)
-    walked = zip(fractions(steps), texts, places.tolist(), strict=True)
-    numbered = tuple(PathStep(i, t, text, *at) for i, (t, text, at) in enumerate(walked))
-    return PathOnMap(found, a, b, path, numbered)
+    places = found.projection.place(taken).tolist()
+    numbered = tuple(
+        PathStep(step, sentence.t, sentence.text, *place)
+        for step, (sentence, place) in enumerate(zip(walked, places, strict=True))
+    )
+    return PathOnMap(found, a, b, path, spacing, vae.decoding().to_dict(), numbered)
 
 
 def _check_count(source: str, n: int, k: int | None) -> None:

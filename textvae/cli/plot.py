@@ -197,6 +197,12 @@ def path(
     form: Annotated[
         Literal["linear", "slerp"], typer.Option("--path", help="The path between the codes.")
     ] = "slerp",
+    spacing: Annotated[
+        Literal["text", "latent"],
+        typer.Option(
+            "--spacing", help="Take points whose sentences change evenly, or equidistant points."
+        ),
+    ] = "text",
     method: Method = "pca",
     limit: MapLimit = 5_000,
     text_column: options.TextColumn = None,
@@ -229,6 +235,7 @@ def path(
             steps,
             name=model,
             path=form,
+            spacing=spacing,
             method=method,
             limit=limit,
             text_column=text_column,
