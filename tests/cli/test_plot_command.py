@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
-import pytest
 from running import ONE_LINE_ERROR
 
 from textvae.api import TextVAE
 from textvae.plots import sentence_map, training_curves
-
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib"
-)
 
 
 def test_each_kind_writes_its_picture(

@@ -149,6 +149,20 @@ COMMANDS: dict[str, list[tuple[list[str], Callable[[str], None]]]] = {
         (["cluster", MODEL, FILE, "-k", "2"], groups),
         (["cluster", MODEL, TABLE, "-k", "2", "--json"], json_objects(1, "clusters")),
     ],
+    "plot curves": [(["plot", "curves", MODEL, "--out", f"{OUT}.svg"], nothing)],
+    "plot kl": [
+        (["plot", "kl", MODEL, FILE, "--out", f"{OUT}.svg"], nothing),
+        (["plot", "kl", MODEL, FILE, "--out", f"{OUT}.svg", "--json"], json_objects(1, "units")),
+    ],
+    "plot map": [
+        (["plot", "map", MODEL, TABLE, "--out", f"{OUT}.svg"], nothing),
+        (["plot", "map", MODEL, FILE, "--out", f"{OUT}.svg", "--json"], json_objects(1, "points")),
+    ],
+    "plot path": [
+        (["plot", "path", MODEL, FILE, "us !", "rain .", "--out", f"{OUT}.svg"], nothing),
+        (["plot", "path", MODEL, FILE, "us !", "rain .", "--out", f"{OUT}.svg", "--json"],
+         json_objects(1, "points", "steps", "decoding")),
+    ],
     "info": [
         (["info", MODEL], names_and_values("model", "kind", "parameters")),
         (["info", MODEL, "--json"], json_objects(1, "kind", "metrics", "config")),
@@ -178,7 +192,8 @@ def files(tmp_path_factory: pytest.TempPathFactory, tiny_vae: Path) -> dict[str,
 
 
 def arguments_of(template: list[str], files: dict[str, str], tmp_path: Path) -> list[str]:
-    named = {**files, OUT: str(tmp_path / "out"), f"{OUT}.npy": str(tmp_path / "out.npy")}
+    named = {**files, OUT: str(tmp_path / "out")}
+    named |= {f"{OUT}{suffix}": str(tmp_path / f"out{suffix}") for suffix in (".npy", ".svg")}
     return [named.get(word, word) for word in template]
 
 
@@ -243,7 +258,12 @@ def test_an_interruption_is_one_line_and_exit_code_130(
     def interrupted(*arguments: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
-    for place in ("api.TextVAE.from_pretrained", "api.train", "config.Config.resolve"):
+    for place in (
+        "api.TextVAE.from_pretrained",
+        "api.train",
+        "config.Config.resolve",
+        "plots.curves.read_metrics",
+    ):
         monkeypatch.setattr(f"textvae.{place}", interrupted)
     ran = textvae(*arguments_of(COMMANDS[name][0][0], files, tmp_path))
     assert (ran.code, ran.out, ran.err) == (130, "", "textvae: interrupted\n")
