@@ -31,7 +31,7 @@ _NAME = 32  # columns of text in the legend
 _SIDE, _LEFT, _BOTTOM, _TOP = 4.4, 0.75, 0.55, 0.6  # inches: of the map, and around the map
 _SENTENCES = 5.0  # inches at the right of a map
 _SENTENCE_COLUMNS, _SENTENCE_LINES = 72, 2
-_OVERLAP = 0.03  # of the side of a map: nearer steps share a number
+_OVERLAP = 0.02  # of the side of a map: nearer steps share a number
 
 
 @dataclass(frozen=True)
