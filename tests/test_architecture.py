@@ -34,7 +34,7 @@ ROWS = (
     ("evaluation", "classification"),
     ("training",),
     ("api",),
-    ("embedding", "export"),
+    ("embedding", "export", "plots"),
     ("cli",),
     ("__main__",),
 )

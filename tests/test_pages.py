@@ -72,7 +72,7 @@ def test_options_exist(page: Path) -> None:
     for line in text.replace("\\\n", "").splitlines():  # and each with the command that has it
         for part in re.findall(r"textvae (?:--quiet )?([a-z]+ [^|`]*)", line):
             name, _, rest = part.partition(" ")
-            if name == "config":
+            if name in ("config", "plot"):
                 name, _, rest = rest.partition(" ")
             if name in COMMANDS:
                 assert set(OPTION.findall(rest)) <= COMMANDS[name] | NOT_OURS, part

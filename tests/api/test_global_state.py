@@ -16,11 +16,13 @@ from typing import Any
 
 # What is imported for the first time may draw random numbers or set filters of its own.
 import accelerate  # noqa: F401
+import matplotlib.figure  # noqa: F401
 import numpy as np
 import pytest
 import sklearn.cluster  # noqa: F401
 import torch
 
+from textvae import plots
 from textvae.api import Row, TextVAE, compare, plan
 from textvae.api import train as train_into
 from textvae.config import Config
@@ -117,6 +119,12 @@ def failed(vae: TextVAE, folder: Path) -> None:
         TextVAE.train(MANY, out=folder / "run", reporter=Failing(), **TINY, threads=2, log_steps=1)
 
 
+def drawn(vae: TextVAE, folder: Path) -> None:
+    picture = plots.path_on_map(vae.path_on_map(TEXTS, *TEXTS[:2], 3))
+    for suffix in ("svg", "png", "pdf", "html"):
+        picture.save(folder / f"map.{suffix}")
+
+
 def planned(vae: TextVAE, folder: Path) -> None:
     (folder / "train.txt").write_text("\n".join(MANY), encoding="utf-8")
     config = Config.resolve(options={**TINY, "train": [str(folder / "train.txt")], "threads": 2})
@@ -155,6 +163,9 @@ METHODS: dict[str, Callable[[TextVAE, Path], Any]] = {
     "summarize": lambda vae, folder: vae.summarize(LABELLED),
     "iter_summarize": lambda vae, folder: next(vae.iter_summarize(LABELLED)),
     "cluster": lambda vae, folder: vae.cluster(TEXTS, 2, seed=1),
+    "unit_kl": lambda vae, folder: vae.unit_kl(TEXTS),
+    "sentence_map": lambda vae, folder: vae.sentence_map(TEXTS, k=2, seed=1),
+    "path_on_map": lambda vae, folder: vae.path_on_map(TEXTS, *TEXTS[:2], 3),
     "path": lambda vae, folder: vae.path(*TEXTS[:2], 3),
     "decoding": lambda vae, folder: vae.decoding(),
     "direction": lambda vae, folder: vae.direction(TEXTS[:2], TEXTS[3:], method="linear"),
@@ -179,6 +190,7 @@ OTHERS: dict[str, Callable[[TextVAE, Path], Any]] = {
     "SentenceEmbedder that trains": lambda vae, folder: trained_embedder(vae),
     "compare": compared,
     "plan and train": planned,
+    "a picture": drawn,
     "a training that fails": failed,
 }
 ELSEWHERE = {"push_to_hub"}  # which needs the network, and saves as save_pretrained does

@@ -176,6 +176,15 @@ COMMANDS: dict[str, list[tuple[list[str], Callable[[str], None]]]] = {
         (["cluster", MODEL, FILE, "-k", "2"], groups),
         (["cluster", MODEL, TABLE, "-k", "2", "--json"], json_objects(1, "clusters")),
     ],
+    "analogy": [
+        (["analogy", MODEL, "us !", "rain .", "the dog ."], lines(5)),
+        (["analogy", MODEL, "us !", "rain .", "the dog .", "--json"], json_objects(5, "text")),
+    ],
+    "attribute": [
+        (["attribute", MODEL, FILE, "--from", FILE, "--to", TABLE, "--strength", "1"], lines(4)),
+        (["attribute", MODEL, FILE, "--from", FILE, "--to", TABLE, "--strength", "1", "--json"],
+         json_objects(4, "text")),
+    ],
     "traverse": [
         (["traverse", MODEL, "us !", "--units", "2", "--reference", FILE], walks),
         (["traverse", MODEL, "--units", "2", "--reference", FILE, "--json"],
@@ -193,6 +202,20 @@ COMMANDS: dict[str, list[tuple[list[str], Callable[[str], None]]]] = {
     "score": [
         (["score", MODEL, FILE, "--samples", "2"], scores),
         (["score", MODEL, FILE, "--samples", "2", "--json"], json_objects(4, "nll_per_byte")),
+    ],
+    "plot curves": [(["plot", "curves", MODEL, "--out", f"{OUT}.svg"], nothing)],
+    "plot kl": [
+        (["plot", "kl", MODEL, FILE, "--out", f"{OUT}.svg"], nothing),
+        (["plot", "kl", MODEL, FILE, "--out", f"{OUT}.svg", "--json"], json_objects(1, "units")),
+    ],
+    "plot map": [
+        (["plot", "map", MODEL, TABLE, "--out", f"{OUT}.svg"], nothing),
+        (["plot", "map", MODEL, FILE, "--out", f"{OUT}.svg", "--json"], json_objects(1, "points")),
+    ],
+    "plot path": [
+        (["plot", "path", MODEL, FILE, "us !", "rain .", "--out", f"{OUT}.svg"], nothing),
+        (["plot", "path", MODEL, FILE, "us !", "rain .", "--out", f"{OUT}.svg", "--json"],
+         json_objects(1, "points", "steps", "decoding")),
     ],
     "info": [
         (["info", MODEL], names_and_values("model", "kind", "parameters")),
@@ -223,7 +246,8 @@ def files(tmp_path_factory: pytest.TempPathFactory, tiny_vae: Path) -> dict[str,
 
 
 def arguments_of(template: list[str], files: dict[str, str], tmp_path: Path) -> list[str]:
-    named = {**files, OUT: str(tmp_path / "out"), f"{OUT}.npy": str(tmp_path / "out.npy")}
+    named = {**files, OUT: str(tmp_path / "out")}
+    named |= {f"{OUT}{suffix}": str(tmp_path / f"out{suffix}") for suffix in (".npy", ".svg")}
     return [named.get(word, word) for word in template]
 
 
@@ -288,7 +312,12 @@ def test_an_interruption_is_one_line_and_exit_code_130(
     def interrupted(*arguments: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
-    for place in ("api.TextVAE.from_pretrained", "api.train", "config.Config.resolve"):
+    for place in (
+        "api.TextVAE.from_pretrained",
+        "api.train",
+        "config.Config.resolve",
+        "plots.curves.read_metrics",
+    ):
         monkeypatch.setattr(f"textvae.{place}", interrupted)
     ran = textvae(*arguments_of(COMMANDS[name][0][0], files, tmp_path))
     assert (ran.code, ran.out, ran.err) == (130, "", "textvae: interrupted\n")

@@ -6,6 +6,8 @@ from textvae.api.clustering import Clustering
 from textvae.api.comparing import Comparison, compare
 from textvae.api.directions import Shifted
 from textvae.api.evaluating import Evaluation
+from textvae.api.kl_units import UnitKL
+from textvae.api.mapping import PathOnMap, SentenceMap
 from textvae.api.model import LAYERS, Embeddings, TextVAE
 from textvae.api.neighbors import Neighbor, Neighbors
 from textvae.api.probing import Probe
@@ -29,15 +31,18 @@ __all__ = [
     "Evaluation",
     "Neighbor",
     "Neighbors",
+    "PathOnMap",
     "Prediction",
     "Probe",
     "Row",
     "Scores",
+    "SentenceMap",
     "SentenceScore",
     "Shifted",
     "Summary",
     "TextVAE",
     "Traversal",
+    "UnitKL",
     "UnitReport",
     "Watcher",
     "compare",

@@ -21,6 +21,8 @@ from textvae.api import (
     directions,
     evaluating,
     interpolating,
+    kl_units,
+    mapping,
     probing,
     scoring,
     summarizing,
@@ -595,6 +597,9 @@ class TextVAE:
     neighbors = near.neighbors
     score = scoring.score
     iter_score = scoring.iter_score
+    sentence_map = mapping.sentence_map
+    path_on_map = mapping.path_on_map
+    unit_kl = kl_units.unit_kl
 
     # copies
 

@@ -76,6 +76,9 @@ class TextModel(Protocol):
     def posterior(self, texts: Iterable[str]) -> DiagonalGaussian:
         """q(z|x) of each sentence, (N, Z)."""
 
+    def overlong(self, texts: Iterable[str]) -> int:
+        """The number of texts beyond the limit of the encoder."""
+
     def word_average(self, texts: Iterable[str]) -> NDArray[np.float32]:
         """The mean of the token embeddings of each sentence, (N, E)."""
 

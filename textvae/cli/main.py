@@ -27,6 +27,7 @@ from textvae.cli import (
     interpolate,
     neighbors,
     options,
+    plot,
     probe,
     reconstruct,
     score,
@@ -103,6 +104,7 @@ for module in COMMANDS:
     name = module.__name__.rpartition(".")[2]
     kind = ConfigurableCommand if module is train else None
     app.command(name, cls=kind, epilog=options.examples(module.EXAMPLES))(getattr(module, name))
+app.add_typer(plot.app, name="plot")
 app.add_typer(config.app, name="config")
 
 

@@ -56,6 +56,9 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what training would cost, and stop.")
     ] = False,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="Draw curves.svg in DIR at each evaluation.")
+    ] = False,
     quiet: options.Quiet = False,
     **settings: Any,
 ) -> None:
@@ -91,7 +94,7 @@ def train(
     if dry_run:
         print_plan(resolved, output)
     elif out is not None:
-        run_training(resolved, out, output, resume=resume, overwrite=overwrite)
+        run_training(resolved, out, output, resume=resume, overwrite=overwrite, plot=plot)
 
 
 def check_alternatives(settings: Mapping[str, Any]) -> None:
@@ -144,13 +147,17 @@ def in_seconds(key: str, value: Any) -> tuple[str, Any]:
 
 
 def run_training(
-    config: Config, out: Path, output: Output, *, resume: bool, overwrite: bool
+    config: Config, out: Path, output: Output, *, resume: bool, overwrite: bool, plot: bool
 ) -> None:
     """Train in `out` with progress on stderr, then suggest commands."""
     from textvae import api
     from textvae.cli.progress import training_reporter
 
     reporter = training_reporter(output)
+    if plot:
+        from textvae.plots import CurvesReporter
+
+        reporter = CurvesReporter(out, reporter)
     try:
         api.train(config, out, reporter=reporter, resume=resume, overwrite=overwrite)
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from textvae.data.batches import cut_to_limit
@@ -113,7 +113,28 @@ def lowest_hashes(texts: Iterable[str], n: int) -> list[int]:
     Raises:
         UsageError: n < 1.
     """
-    if n < 1:
+    rows, _ = lowest_hashed_rows(map(Row, texts), n)
+    return [place for place, _ in rows]
+
+
+def lowest_hashed_rows(rows: Iterable[Row], n: int | None) -> tuple[list[tuple[int, Row]], int]:
+    """The n rows whose texts have the lowest hashes, in order, and the number of all rows.
+
+    Each row stands with its index. Only n rows are in memory at once; None takes all.
+
+    Raises:
+        UsageError: n < 1.
+    """
+    if n is not None and n < 1:
         raise UsageError(f"a subset of {n} sentences: expected at least 1")
-    ranked = ((hash_fraction(text, purpose="limit"), place) for place, text in enumerate(texts))
-    return sorted(place for _, place in heapq.nsmallest(n, ranked))
+    count = 0
+
+    def ranked() -> Iterator[tuple[float, int, Row]]:
+        nonlocal count
+        for place, row in enumerate(rows):
+            count += 1
+            yield hash_fraction(row.text, purpose="limit"), place, row
+
+    # No two rows have the same place, so rows are never compared.
+    kept = ranked() if n is None else heapq.nsmallest(n, ranked())
+    return sorted((place, row) for _, place, row in kept), count

@@ -8,6 +8,7 @@ TOKENIZER_FILE = "tokenizer.json"  # of the decoder
 ENCODER_TOKENIZER_FILE = "encoder_tokenizer.json"  # of an encoder that has its own
 EXPERIMENT_FILE = "experiment.toml"  # the resolved configuration
 METRICS_FILE = "metrics.jsonl"
+CURVES_FILE = "curves.svg"  # of a training that draws them
 CARD_FILE = "README.md"
 CHECKPOINTS_FOLDER = "checkpoints"
 TRACKING_FOLDER = "tracking"  # of TensorBoard and other trackers

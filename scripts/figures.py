@@ -1,0 +1,42 @@
+"""Draw the pictures of the documentation from a trained model.
+
+    python scripts/figures.py
+    python scripts/figures.py --model runs/demo/vae --out docs/images
+
+`scripts/demo` trains the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from textvae import TextVAE, plots
+
+TEXTS = "data/everyday/test.jsonl"
+ENDS = (
+    "last friday my father scored a late goal at the quiet stadium .",
+    "the engineers from our street will sign two contracts tomorrow afternoon .",
+)
+POINTS = 800  # sentences on a map; more would make large files
+
+
+def main() -> None:
+    """Draw each picture into the folder."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="runs/demo/vae")
+    parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    given = parser.parse_args()
+    vae = TextVAE.from_pretrained(given.model, device="cpu")
+    path = vae.path_on_map(TEXTS, *ENDS, limit=POINTS, name=given.model)
+    given.out.mkdir(parents=True, exist_ok=True)
+    for name, picture in {
+        "curves": plots.training_curves([given.model]),
+        "path": plots.path_on_map(path),
+    }.items():
+        picture.save(given.out / f"{name}.svg")
+        print(given.out / f"{name}.svg")
+
+
+if __name__ == "__main__":
+    main()
