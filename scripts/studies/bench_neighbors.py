@@ -23,6 +23,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from commands import markdown, provenance
 
+from textvae.api.approximating import n_candidates
 from textvae.data.vector_files import open_vectors
 from textvae.latent.approximate import VectorIndex
 from textvae.latent.neighbors import Near, NearestVectors, recall
@@ -89,14 +90,17 @@ def exact(path: Path, queries: int) -> dict[str, float]:
 
 
 def indexed(path: Path, queries: int) -> dict[str, float]:
-    """Seconds to build an index and to search it, peak memory, and recall."""
+    """Seconds to build an index and to search it, peak memory, and recall.
+
+    An exact neighbor is found if it is among the candidates, which the command scores exactly.
+    """
     file, asked = open_vectors(path), _queries(path, queries)
     before, started = peak(), time.perf_counter()
     blocks = ((block.first, block.vectors) for block in file.blocks())
     index = VectorIndex.build(blocks, file.width, "cosine", n=file.n, threads=1,
                               progress=no_progress)  # fmt: skip
     built = time.perf_counter()
-    found = index.search(asked, K)
+    found = index.search(asked, n_candidates(K))  # as `textvae neighbors` does
     done, more = time.perf_counter(), peak() - before
     near = [[Near(int(place), 0.0) for place in row] for row in found]
     return {

@@ -16,7 +16,7 @@ from running import ONE_LINE_ERROR
 from textvae.api import Row, TextVAE
 from textvae.api.line_vectors import line_vectors
 from textvae.api.neighbors import search
-from textvae.errors import DataError, TextVAEError, UsageError
+from textvae.errors import DataError, TextVAEError, TextVAEWarning, UsageError
 from textvae.export import write_vectors
 from textvae.progress import Watcher
 
@@ -54,6 +54,9 @@ def test_a_repeated_line_is_listed_once_by_the_first(vae: TextVAE, sentences: li
     found = vae.neighbors(lines, QUERIES, 10)
     assert [near.index - 1 for near in found] == [sentences.index(near.text) for near in found]
     assert {near.label for near in found} == {"x"}
+    with pytest.warns(TextVAEWarning, match="all lines are equal to the query: 1 of 2"):
+        (none, other) = vae.neighbors(QUERIES[:1], QUERIES, without_query=True).found
+    assert (len(none), len(other)) == (0, 1)
 
 
 def test_vectors_of_a_file_are_reused(
@@ -198,9 +201,20 @@ def test_an_index_finds_most_of_the_exact_neighbors(
     write_vectors(vae, sentences[::-1], path)
     with pytest.raises(DataError, match="of other vectors"):
         vae.neighbors(path, QUERIES, approximate=index)
-    index.write_text("nonsense")
-    with pytest.raises(DataError, match="not an index"):
-        vae.neighbors(path, QUERIES, approximate=index)
+    content = bytearray(index.read_bytes())
+    content[-300] ^= 255  # in the graph, where usearch would read outside its memory
+    for damaged in (bytes(content), content[:-1], b"nonsense", b""):
+        index.write_bytes(damaged)
+        with pytest.raises(DataError, match="not an index that textvae wrote"):
+            vae.neighbors(path, QUERIES, approximate=index)
+
+
+def test_an_index_warns_where_repeated_lines_hide_others(vae: TextVAE, tmp_path: Path) -> None:
+    pytest.importorskip("usearch")
+    path = tmp_path / "v.parquet"
+    write_vectors(vae, [QUERIES[0]] * 200 + QUERIES, path)
+    with pytest.warns(TextVAEWarning, match="fewer than 2 neighbors in the index: 1 of 1"):
+        vae.neighbors(path, QUERIES[:1], 2, approximate=tmp_path / "v.usearch")
 
 
 def test_without_usearch_the_exact_search_is_named(

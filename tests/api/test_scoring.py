@@ -92,6 +92,8 @@ def test_what_cannot_be_scored_is_refused_or_told(vae: TextVAE) -> None:
     assert one.truncated
     (cut,) = vae.score([" ".join(long.split()[:15])], samples=2)
     assert (one.nll_iw, one.nll_per_byte) == pytest.approx((cut.nll_iw, cut.nll_per_byte))
+    with pytest.warns(TextVAEWarning, match="6 sentences exceeded 16 tokens"):
+        vae.score(LINES, reference=[long] * 6, samples=1)
     with pytest.warns(TextVAEWarning, match="unknown to the tokenizer"):
         vae.score(["zebra ."], samples=2)
     with pytest.raises(UsageError, match="a distance needs sentences to compare with"):
@@ -100,6 +102,10 @@ def test_what_cannot_be_scored_is_refused_or_told(vae: TextVAE) -> None:
         (DataError, {"reference": LINES[:4]}, "more than 4"),
         (DataError, {"threshold": []}, "no sentence"),
         (UsageError, {"quantile": 95, "threshold": LINES}, "0 to 1"),
+        (UsageError, {"quantile": 0.9}, "no effect without threshold"),
+        (UsageError, {"quantile": 0.9, "threshold": 3}, "no effect without threshold"),
+        (UsageError, {"threshold": float("nan")}, "finite"),
+        (UsageError, {"threshold": float("inf")}, "finite"),
         (UsageError, {"samples": 0}, "samples"),
     ):
         with pytest.raises(error, match=reason):

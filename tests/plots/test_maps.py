@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,18 @@ def test_a_path_is_drawn_in_order_with_its_sentences(vae: TextVAE, sentences: li
     assert written[10:] == [f"from: {sentences[0]}", f"to: {sentences[-1]}"]
     with pytest.raises(UsageError, match="room beside a map"):
         path_on_map(vae.path_on_map(sentences, "us !", "rain .", 13))
+
+
+def test_the_numbers_of_a_path_do_not_hide_each_other(vae: TextVAE, sentences: list[str]) -> None:
+    """In a group that moves on slowly, each step is near to the next one."""
+    found = vae.path_on_map(sentences, sentences[0], sentences[-1], 7)
+    for places in ((0, 0.02, 0.04, 0.06, 0.08, 0.1, 1), (0, 0.1, 0.2, 0.3, 0.33, 0.36, 1)):
+        steps = [replace(step, x=x, y=x) for step, x in zip(found.steps, places, strict=True)]
+        plane, _ = path_on_map(replace(found, steps=tuple(steps))).figure.axes
+        side = np.ptp(plane.get_xlim())
+        at = np.array([text.get_position() for text in plane.texts])
+        assert 2 <= len(at) < 7
+        assert np.linalg.norm(np.diff(at, axis=0), axis=1).min() > 0.05 * side
 
 
 def test_the_bars_are_sorted_and_the_inactive_ones_hatched() -> None:

@@ -47,29 +47,52 @@ class Aggregate:
         return np.argsort(-by, kind="stable").tolist()
 
 
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """The posteriors of B sentences by unit.
+
+    Args:
+        means: posterior means, or the codes of an autoencoder, (B, Z).
+        q: the posteriors; None for an autoencoder.
+        kl: KL of the posteriors to the prior in nats, (B, Z); None as in `Aggregate`.
+        cut: texts that exceed the model's limit.
+    """
+
+    means: NDArray[np.float32]
+    q: DiagonalGaussian | None
+    kl: NDArray[np.float64] | None
+    cut: int
+
+
+def coded(vae: TextModel, texts: Sequence[str]) -> Coded:
+    """The posteriors of the texts, which fit into memory, with their KL by unit."""
+    prior = vae.model.prior
+    found = vae.embed(texts, with_variance=vae.model.has_density)
+    if found.variances is None:
+        return Coded(found.vectors, None, None, found.cut)
+    q = DiagonalGaussian(torch.from_numpy(found.vectors), torch.from_numpy(found.variances).log())
+    with torch.no_grad():  # a prior may have parameters
+        kl = None if prior is None else prior.kl_per_dimension(q)
+    return Coded(found.vectors, q, None if kl is None else kl.double().numpy(), found.cut)
+
+
 def aggregate(
     vae: TextModel, texts: Sequence[str], watcher: Watcher, *, seed: int = 0
 ) -> Aggregate:
     """The aggregate posterior of the texts; warns of the texts that exceed the model's limit."""
-    prior, has_density = vae.model.prior, vae.model.has_density
     means, samples, n_cut = [], [], 0
     kl: NDArray[np.float64] | None = np.zeros(vae.latent_size)
     for start in range(0, len(texts), input_rows.CHUNK):
         chunk = texts[start : start + input_rows.CHUNK]
-        found = vae.embed(chunk, with_variance=has_density)
+        found = coded(vae, chunk)
         n_cut += found.cut
-        means.append(found.vectors)
-        split = None
-        if found.variances is None:
-            samples.append(found.vectors)
+        means.append(found.means)
+        if found.q is None:
+            samples.append(found.means)
         else:
-            mean, variance = torch.from_numpy(found.vectors), torch.from_numpy(found.variances)
-            q = DiagonalGaussian(mean, variance.log())
             streams = SampleStreams(seed, range(start, start + len(chunk)))
-            samples.append(q.sample(streams.normal(vae.latent_size)).numpy())
-            with torch.no_grad():  # a prior may have parameters
-                split = None if prior is None else prior.kl_per_dimension(q)
-        kl = None if kl is None or split is None else kl + split.double().sum(0).numpy()
+            samples.append(found.q.sample(streams.normal(vae.latent_size)).numpy())
+        kl = None if kl is None or found.kl is None else kl + found.kl.sum(0)
         watcher.progress("encoding", min(start + len(chunk), len(texts)), len(texts))
     warn_of_cut(n_cut, vae.max_tokens_read, watcher.warn)
     kl = None if kl is None else kl / len(texts)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from textvae.api.line_vectors import LineBlock, LineVectors
-from textvae.errors import DataError, UsageError, option, worded
+from textvae.errors import DataError, UsageError, flag, option, worded
 from textvae.files.destination import check_folder
 from textvae.latent.approximate import VectorIndex
 from textvae.latent.neighbors import Metric, Near, NearestVectors, recall
@@ -18,6 +18,11 @@ from textvae.progress import Watcher
 
 SAMPLE = 100  # lines whose neighbors are searched exactly too
 _MORE = 32  # candidates of a query beside 2 k, because equal texts are listed once
+
+
+def n_candidates(k: int) -> int:
+    """How many lines an index names for a query, of which the k nearest are listed."""
+    return 2 * k + _MORE
 
 
 def search_by_index(
@@ -62,7 +67,14 @@ def search_by_index(
         f"approximate search: finds {share:.1%} of the exact neighbors of "
         f"{counted(len(sample), 'line')}"
     )
-    return mine.nearest.found(), n, share
+    found = mine.nearest.found()
+    short = sum(len(row) < min(k, n) for row in found)
+    if short:
+        watcher.warn(
+            f"queries with fewer than {min(k, n):,} neighbors in the index: {short:,} of "
+            f"{len(found):,}, perhaps because lines repeat; leave {flag('approximate')} out"
+        )
+    return found, n, share
 
 
 def _index_of(
@@ -104,7 +116,7 @@ class _Candidates:
         left_out: list[str | None],
     ) -> None:
         self.nearest = NearestVectors(queries, k, metric, left_out=left_out)
-        found = index.search(queries, 2 * k + _MORE)
+        found = index.search(queries, n_candidates(k))
         places = np.concatenate(found)
         order = np.argsort(places, kind="stable")
         self._places = places[order]  # ascending

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from textvae.api.aggregate import coded
 from textvae.api.encoding import require_latent, warn_of_cut
 from textvae.api.protocol import TextModel
 from textvae.data.input_rows import Sentences, in_chunks, name_of, prepared_rows
 from textvae.errors import DataError, UsageError
 from textvae.evaluation.information import ACTIVE_VARIANCE
-from textvae.gaussian import DiagonalGaussian
 from textvae.progress import Watcher, counted_off
 from textvae.progress.bars import shows_progress
 
@@ -107,12 +106,15 @@ def unit_kl(
     count = n_cut = 0
     for _, chunk in in_chunks(counted_off(spoken, watcher.progress, "encoding")):
         texts = [row.text for row in chunk]
-        q = vae.posterior(texts)
-        n_cut += vae.overlong(texts)
+        found = coded(vae, texts)
+        if found.kl is None:
+            raise UsageError(
+                f"{model} has a prior whose KL is no sum over units; there are no bars"
+            )
+        n_cut += found.cut
         count += len(texts)
-        mean, kl = q.mean.cpu().double(), _kl_of(vae, model, q).cpu().double()
-        for place, values in enumerate((kl, mean, mean.square())):
-            sums[place] += values.sum(0).numpy()
+        means = found.means.astype(np.float64)
+        sums += [found.kl.sum(0), means.sum(0), np.square(means).sum(0)]
     if not count:
         raise DataError(f"{source}: no sentence with text in it")
     warn_of_cut(n_cut, vae.max_tokens_read, watcher.warn)
@@ -124,12 +126,3 @@ def unit_kl(
         kl=kl_of,
         variance=(square - mean_of**2).clip(0),
     )
-
-
-def _kl_of(vae: TextModel, name: str, q: DiagonalGaussian) -> torch.Tensor:
-    """The KL of each sentence and unit, (B, Z)."""
-    prior = vae.model.prior
-    split = None if prior is None else prior.kl_per_dimension(q)
-    if split is None:
-        raise UsageError(f"{name} has a prior whose KL is no sum over units; there are no bars")
-    return split

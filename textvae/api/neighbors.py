@@ -140,6 +140,12 @@ def neighbors(
         share = None
     if n_lines == 0:
         raise DataError(f"{lines.name}: no sentences in it")
+    alone = sum(not row for row in near)
+    if alone and share is None:
+        watcher.warn(
+            f"{lines.name}: queries without neighbors, because all lines are equal to the query: "
+            f"{alone:,} of {len(asked):,}"
+        )
     return Neighbors(
         model=str(vae.folder or "") if name is None else name,
         metric=metric,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from numbers import Real
@@ -12,13 +13,14 @@ from textvae.api.protocol import TextModel
 from textvae.api.sentence_scores import MEASURES, Measure, ModelScorer, SentenceScore
 from textvae.arguments import seed_of, whole_number
 from textvae.data.input_rows import Sentences, name_of, read_stdin_once, warn_if_empty
-from textvae.errors import DataError, UsageError, option, shown
+from textvae.errors import DataError, UsageError, flag, option, shown
 from textvae.models.prior import CodeGaussian
 from textvae.number_format import counted, human
 from textvae.progress import Watcher
 from textvae.progress.bars import shows_progress
 
 SAMPLES = 20  # importance samples; 100 rank sentences alike and take five times as long
+QUANTILE = 0.95
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def score(
     name: str | None = None,
     reference: Sentences | None = None,
     threshold: Sentences | float | None = None,
-    quantile: float = 0.95,
+    quantile: float = QUANTILE,
     measure: Measure | None = None,
     samples: int = SAMPLES,
     text_column: str | None = None,
@@ -100,7 +102,7 @@ def iter_score(
     name: str | None = None,
     reference: Sentences | None = None,
     threshold: Sentences | float | None = None,
-    quantile: float = 0.95,
+    quantile: float = QUANTILE,
     measure: Measure | None = None,
     samples: int = SAMPLES,
     text_column: str | None = None,
@@ -123,9 +125,9 @@ def iter_score(
         scorer = replace(scorer, gaussian=vae.model.prior)
     figures = scorer.figures()
     chosen = _checked_measure(measure, figures, vae)
-    level = None
+    level, quantile = None, _checked_quantile(quantile, threshold)
     if threshold is not None:
-        level = _threshold(scorer, threshold, _checked_quantile(quantile), chosen)
+        level = _threshold(scorer, threshold, quantile, chosen)
     source, warn = name_of(sentences), scorer.watcher.warn
     rows = warn_if_empty(scorer.rows(sentences, label_column), source, warn)
     return Scoring(
@@ -164,7 +166,10 @@ def _threshold(
 ) -> float:
     """The threshold that was given, or the quantile of the measure of its sentences."""
     if _is_number(threshold):
-        return float(threshold)  # type: ignore[arg-type]  # just checked
+        level = float(threshold)  # type: ignore[arg-type]  # just checked
+        if not math.isfinite(level):
+            raise UsageError(f"{option('threshold', level)}: expected a finite number or a file")
+        return level
     source = name_of(threshold)  # type: ignore[arg-type]
     rows = scorer.rows(threshold)  # type: ignore[arg-type]
     values = [getattr(one, measure) for one in scorer.scores(rows, source, "threshold")]
@@ -182,9 +187,14 @@ def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _checked_quantile(quantile: object) -> float:
+def _checked_quantile(quantile: object, threshold: object) -> float:
     if not _is_number(quantile) or not 0 <= float(quantile) <= 1:  # type: ignore[arg-type]
         raise UsageError(f"{option('quantile')}: {shown(quantile)}; expected 0 to 1, such as 0.95")
+    if quantile != QUANTILE and (threshold is None or _is_number(threshold)):
+        raise UsageError(
+            f"{option('quantile', quantile)} has no effect without {flag('threshold')}, a file of "
+            "sentences that belong"
+        )
     return float(quantile)  # type: ignore[arg-type]
 
 

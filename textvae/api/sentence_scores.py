@@ -106,10 +106,13 @@ class ModelScorer:
                 f"a language model has no latent, so no distance; leave {flag('reference')} out"
             )
         size = self.vae.vector_size()
-        moments = Moments(size)
+        moments, n_cut = Moments(size), 0
         for _, chunk in in_chunks(self.rows(reference)):
-            moments.add(self.vae.embed([row.text for row in chunk]).vectors)
+            found = self.vae.embed([row.text for row in chunk])
+            moments.add(found.vectors)
+            n_cut += found.cut
             self.watcher.progress("reference", moments.n, 0)
+        warn_of_cut(n_cut, self.vae.max_tokens_read, self.watcher.warn)
         if moments.n <= size:
             raise DataError(
                 f"{name_of(reference)}: {counted(moments.n, 'sentence')}; a covariance of {size} "

@@ -67,8 +67,8 @@ def score(
     distance of the latent to those of the reference, and the sentence. Larger is less usual. A
     language model has no distance, an autoencoder has only the distance.
 
-    With --threshold, sentences above the threshold are marked with *. On a data set of questions,
-    the likelihood found half of the unknown ones, and the distance found none: see docs/latent.md.
+    With --threshold, sentences above the threshold are marked with *. Of unknown questions in a
+    data set, the likelihood marked 45 %, the distance 3 %: see docs/latent.md.
     A blank line counts as the empty sentence. Sentences that are too long are truncated, and you
     are told how many.
     """

@@ -57,7 +57,10 @@ def train(
         bool, typer.Option("--dry-run", help="Print what training would cost, and stop.")
     ] = False,
     plot: Annotated[
-        bool, typer.Option("--plot", help="Draw curves.svg in DIR at each evaluation.")
+        bool,
+        typer.Option(
+            "--plot", help="Draw curves.svg in DIR at each evaluation; --resume needs it again."
+        ),
     ] = False,
     quiet: options.Quiet = False,
     **settings: Any,

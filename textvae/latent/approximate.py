@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from textvae.latent.neighbors import Metric
 from textvae.progress import Progress
 
 _NAMES: dict[Metric, str] = {"cosine": "cos", "euclidean": "l2sq", "dot": "ip"}  # in usearch
+_DIGEST = hashlib.sha256().digest_size  # bytes at the end of a file
 
 
 class VectorIndex:
@@ -53,19 +56,28 @@ class VectorIndex:
 
     @classmethod
     def load(cls, path: Path, dimensions: int, metric: Metric, *, n: int) -> VectorIndex:
-        """The index in a file.
+        """The index in a file of `save`.
 
         Raises:
             UsageError: usearch is not installed.
-            DataError: the file is no index, or the index of other vectors or of another metric.
+            DataError: the file is damaged, or the index of other vectors or of another metric.
         """
+        usearch = _usearch()
         try:
-            index = _usearch().Index.restore(str(path), view=True)
+            size = path.stat().st_size - _DIGEST
+            with path.open("rb") as file:
+                # usearch believes what a file says: a damaged one would crash the process.
+                if size < 0 or _digest(file, size) != file.read():
+                    raise DataError(
+                        f"{path}: damaged, or not an index that textvae wrote; delete the file, or "
+                        "name another"
+                    )
+            index = usearch.Index.restore(str(path), view=True)
         except (RuntimeError, ValueError, OSError) as error:
             raise DataError(f"{path}: not an index of usearch: {reason(error)}") from None
         if index is None:
             raise DataError(f"{path}: not an index of usearch")
-        like = _usearch().Index(ndim=1, metric=_NAMES[metric]).metric_kind
+        like = usearch.Index(ndim=1, metric=_NAMES[metric]).metric_kind
         if (len(index), index.ndim, index.metric_kind) != (n, dimensions, like):
             raise DataError(
                 f"{path}: an index of {len(index):,} vectors of {index.ndim} dimensions "
@@ -75,9 +87,13 @@ class VectorIndex:
         return cls(index)
 
     def save(self, path: Path) -> None:
-        """Write the index, completely or not at all."""
+        """Write the index and its digest, completely or not at all."""
         with replacing(path) as file:
             self._index.save(file.name)
+            with open(file.name, "rb") as written:
+                digest = _digest(written, os.fstat(written.fileno()).st_size)
+            file.seek(0, os.SEEK_END)
+            file.write(digest)
 
     def holds(self, indices: NDArray[np.integer], vectors: NDArray[np.floating]) -> bool:
         """True if these are the vectors (B, D) with these indices."""
@@ -93,6 +109,15 @@ class VectorIndex:
             return [np.asarray(found.keys, dtype=np.intp)]
         pairs = zip(found.keys, found.counts, strict=True)
         return [keys[:count].astype(np.intp) for keys, count in pairs]
+
+
+def _digest(file: BinaryIO, size: int) -> bytes:
+    """The SHA-256 of the next `size` bytes."""
+    digest = hashlib.sha256()
+    while size > 0 and (part := file.read(min(size, 1 << 20))):
+        digest.update(part)
+        size -= len(part)
+    return digest.digest()
 
 
 def _usearch() -> Any:

@@ -31,7 +31,7 @@ _NAME = 32  # columns of text in the legend
 _SIDE, _LEFT, _BOTTOM, _TOP = 4.4, 0.75, 0.55, 0.6  # inches: of the map, and around the map
 _SENTENCES = 5.0  # inches at the right of a map
 _SENTENCE_COLUMNS, _SENTENCE_LINES = 72, 2
-_OVERLAP = 0.02  # of the side of a map: nearer steps share a number
+_OVERLAP = 0.055  # of the side of a map: labels nearer to each other would overlap
 
 
 @dataclass(frozen=True)
@@ -207,12 +207,17 @@ def _legend(axes: Axes, groups: Sequence[_Group], title: str) -> None:
 
 def _number_steps(axes: Axes, path: NDArray[np.float64], near: float) -> None:
     """Number the steps (S, 2) from 1; steps that hardly move share one label, "2–4"."""
-    first = 0
-    for step in range(1, len(path) + 1):
-        if step == len(path) or np.linalg.norm(path[step] - path[first]) > near:
-            text = str(first + 1) if step == first + 1 else f"{first + 1}–{step}"
-            _number(axes, text, tuple(path[first:step].mean(0)))
-            first = step
+    runs = [range(step, step + 1) for step in range(len(path))]  # of steps with one label
+    while len(runs) > 1:
+        centres = np.array([path[run.start : run.stop].mean(0) for run in runs])
+        apart = np.linalg.norm(np.diff(centres, axis=0), axis=1)
+        closest = int(apart.argmin())
+        if apart[closest] > near:
+            break
+        runs[closest : closest + 2] = [range(runs[closest].start, runs[closest + 1].stop)]
+    for run in runs:
+        text = str(run.stop) if len(run) == 1 else f"{run.start + 1}–{run.stop}"
+        _number(axes, text, tuple(path[run.start : run.stop].mean(0)))
 
 
 def _number(axes: Axes, text: str, at: tuple[float, float]) -> None:
