@@ -84,6 +84,8 @@ def test_the_kl_of_the_units_adds_up_to_that_of_evaluate(
     np.testing.assert_allclose(found.variance, means.var(0), rtol=1e-5)
     units = found.units()
     assert [unit.kl for unit in units] == sorted(found.kl.tolist(), reverse=True)
+    described = {unit.unit: unit.kl for unit in vae.units(sentences).units}
+    np.testing.assert_allclose([described[unit.unit] for unit in units], [u.kl for u in units])
     monkeypatch.setattr(input_rows, "CHUNK", 7)
     np.testing.assert_allclose(vae.unit_kl(texts).kl, found.kl, rtol=1e-5)
 
