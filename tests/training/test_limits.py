@@ -24,7 +24,8 @@ def test_the_smallest_limit_counts() -> None:
     assert steps(max_steps=45, epochs=4) == 40
     assert steps(epochs=0.25) == 3
     assert steps(max_minutes=1) is None
-    assert steps() == 200  # twenty epochs
+    assert steps() == 1_000
+    assert Limits.of(TrainingConfig(), steps_per_epoch=100).steps == 2_000  # twenty epochs
 
 
 def test_max_steps_counts_from_the_first_start(tmp_path: Path) -> None:

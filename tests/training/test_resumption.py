@@ -157,7 +157,7 @@ def test_a_run_that_goes_on_with_other_text_keeps_its_tokenizer(tmp_path: Path, 
     config = tiny_config(max_steps=10, **options)
     train_model(config, out, texts=grown, reporter=heard, resume=True)
     assert newest_state(out).tokenizer == before == load_model(out).tokenizer.fingerprint
-    assert "its own tokenizer" in heard.warnings[0]
+    assert any("its own tokenizer" in warning for warning in heard.warnings)
 
 
 def test_a_run_whose_tokenizer_cannot_be_had_again_does_not_go_on(tmp_path: Path) -> None:

@@ -183,6 +183,7 @@ ConfigFile = Annotated[
 RECIPES = (
     "default",
     "small",
+    "few",
     "large",
     "gpu",
     "vectors",

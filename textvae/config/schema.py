@@ -341,7 +341,7 @@ class TrainingConfig(Section):
     )
     learning_rate: Annotated[float, Field(gt=0.0)] | None = Field(
         None,
-        description="Peak learning rate; default 0.0045 for recurrent models and 0.001 for "
+        description="Peak learning rate; default 0.007 for recurrent models and 0.001 for "
         "Transformers, less for wide ones.",
     )
     learning_rate_schedule: Literal["constant", "linear", "cosine"] = Field(
@@ -359,7 +359,8 @@ class TrainingConfig(Section):
         None, description="Stop after this many minutes."
     )
     epochs: Annotated[float, Field(gt=0.0)] | None = Field(
-        None, description="Stop after this many epochs; 20 if no other limit is set."
+        None,
+        description="Stop after this many epochs; without a limit, 20 or 1,000 steps.",
     )
     patience: Annotated[int, Field(ge=0)] = Field(
         0,

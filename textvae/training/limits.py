@@ -11,7 +11,7 @@ from textvae.config import TrainingConfig
 from textvae.errors import flag, worded
 from textvae.training.processes import STEPS_BETWEEN_VOTES, Processes
 
-DEFAULT_EPOCHS = 20.0
+DEFAULT_EPOCHS, DEFAULT_STEPS = 20.0, 1_000  # whichever is longer, where nothing limits a run
 EVALUATIONS = 10  # in a training whose eval_steps is not set
 SECONDS_BETWEEN_VOTES = 1.0  # of several processes, about the time
 SETTLING_STEPS = 5  # left out of the speed: caches, threads and lazily built kernels
@@ -49,13 +49,12 @@ class Limits:
 
     @classmethod
     def of(cls, training: TrainingConfig, steps_per_epoch: int) -> Limits:
-        """The limits that a configuration sets; twenty epochs where it sets none."""
+        """The limits that a configuration sets; without one, 20 epochs or 1,000 steps, if more."""
         limits = [training.max_steps] if training.max_steps is not None else []
-        epochs = training.epochs
-        if epochs is None and not limits and training.max_minutes is None:
-            epochs = DEFAULT_EPOCHS
-        if epochs is not None:
-            limits.append(max(1, math.ceil(epochs * steps_per_epoch)))
+        if training.epochs is not None:
+            limits.append(max(1, math.ceil(training.epochs * steps_per_epoch)))
+        if not limits and training.max_minutes is None:
+            limits.append(max(math.ceil(DEFAULT_EPOCHS * steps_per_epoch), DEFAULT_STEPS))
         seconds = training.max_minutes * 60 if training.max_minutes is not None else None
         steps = min(limits) if limits else None
         return cls(steps, seconds, training.patience, training.eval_steps)

@@ -19,6 +19,7 @@ from textvae.training.metrics_log import MetricsLog
 from textvae.training.resume_checks import how_to_resume
 from textvae.training.run import TrainingRun
 from textvae.training.state import TrainingState
+from textvae.training.text_size import overfitting
 
 
 def training_loop(run: TrainingRun, *, resume: bool = False) -> TrainingState:
@@ -223,7 +224,8 @@ def finish(run: TrainingRun, *, interrupted: bool) -> None:
     if not main:
         return
     if not interrupted:
-        for warning in (run.schedule.missed_target(), run.collapse.verdict()):
+        verdicts = (run.schedule.missed_target(), run.collapse.verdict(), overfitting(run.state))
+        for warning in verdicts:
             if warning is not None:
                 run.reporter.warn(warning)
     if run.refits_prior():

@@ -24,6 +24,7 @@ from textvae.training.run import TrainingRun
 from textvae.training.run_folder import cached_in, check_folder, prepare_folder
 from textvae.training.sources import Texts, check_not_moved, name_sources
 from textvae.training.state import TrainingState
+from textvae.training.text_size import few_sentences
 from textvae.training.tracking import check_trackers
 
 
@@ -98,7 +99,10 @@ def is_main_process() -> bool:
 
 
 def warn_of_losses(corpora: Corpora, config: Config, reporter: Reporter) -> None:
-    """Warn about sentences that were truncated or dropped, and about blank lines."""
+    """Warn about a small text, about truncated and dropped sentences, and about blank lines."""
+    few = few_sentences(len(corpora.train))
+    if few is not None:
+        reporter.warn(few)
     for name, corpus in (("training", corpora.train), ("validation", corpora.valid)):
         losses = {
             f"truncated to {config.data.max_tokens} tokens": corpus.n_cut,
