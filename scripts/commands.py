@@ -22,9 +22,11 @@ def textvae(*arguments: object, log: Path) -> None:
 
 
 def commit() -> str:
-    """The commit of the working folder."""
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    """The commit of this repository; with "-dirty" where tracked files have changed since."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+    folder = Path(__file__).parent
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def provenance(what: str) -> dict[str, str]:

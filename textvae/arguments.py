@@ -10,6 +10,7 @@ from numbers import Real
 from textvae.errors import UsageError, shown
 
 SEEDS = 2**64  # a seed is below this
+FARTHEST = 1e6  # multiples of a difference; latents beyond overflow float32 in the networks
 
 
 def whole_number(name: str, value: object, *, least: int, example: int) -> int:
@@ -63,10 +64,14 @@ def number(name: str, value: object) -> float:
     """The argument `name` as a float, of either sign.
 
     Raises:
-        UsageError: not a finite number.
+        UsageError: not a finite number, or one beyond a million.
     """
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise UsageError(f"{name} {shown(value)} must be a finite number; try 1.0")
+    if abs(value) > FARTHEST:
+        raise UsageError(
+            f"{name} {shown(value)} must be from {-FARTHEST:,.0f} to {FARTHEST:,.0f}; try 1.0"
+        )
     return float(value)
 
 

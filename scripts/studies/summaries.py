@@ -52,6 +52,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--table", type=Path, metavar="FILE.json")
     options = parser.parse_args(arguments)
+    made = provenance("ROUGE F1 of summaries of groups with held-out sentences of the groups")
     if options.captions:
         groups = caption_groups(options.captions)
     else:
@@ -62,9 +63,8 @@ def main(arguments: list[str]) -> None:
     rows = [figures(name, scores, found[name]) for name in found]
     print(markdown(list(rows[0]), [[shown(value) for value in row.values()] for row in rows]))
     if options.table:
-        record = provenance("ROUGE F1 of summaries of groups with held-out sentences of the groups")
         sizes = [len(members) for members, _ in groups.values()]
-        record |= {"n_groups": len(groups), "members_of_a_group": float(np.mean(sizes))}
+        record = {**made, "n_groups": len(groups), "members_of_a_group": float(np.mean(sizes))}
         record |= {"model": vae.metrics, "results": rows, "examples": examples(groups, found)}
         with replacing(options.table) as stream:
             stream.write(json.dumps(record, indent=1, ensure_ascii=False).encode() + b"\n")
@@ -76,7 +76,9 @@ def main(arguments: list[str]) -> None:
 def caption_groups(path: Path) -> Groups:
     """Four captions of each picture, and the fifth."""
     texts = [row.text for row in open_rows([str(path)])]
-    n = len(texts) // CAPTIONS
+    n, rest = divmod(len(texts), CAPTIONS)
+    if rest:
+        raise SystemExit(f"{path}: {len(texts):,} lines are not {CAPTIONS} blocks of equal length")
     pictures = [texts[picture::n] for picture in range(n)]
     return {str(place): (own[:-1], own[-1:]) for place, own in enumerate(pictures)}
 

@@ -14,7 +14,7 @@ from textvae import TextVAE
 from textvae.api import Direction
 from textvae.classification.linear import fit
 from textvae.classification.probes import moments
-from textvae.errors import DataError, TextVAEWarning, UsageError
+from textvae.errors import DataError, NotFoundError, TextVAEWarning, UsageError
 from textvae.randomness.streams import SampleStreams
 
 
@@ -124,7 +124,13 @@ def test_sets_without_a_difference_are_refused_and_blank_lines_are_skipped(vae, 
     with pytest.warns(TextVAEWarning, match="skipped 2 blank lines"):
         found = vae.direction([*start, "", " "], end)
     np.testing.assert_array_equal(found.vector, vae.direction(start, end).vector)
-    for strengths in ([], "12", [float("nan")], [True], [1] * 101):
+    with pytest.warns(TextVAEWarning, match="only 3 sentences for a direction in 4 dimensions"):
+        vae.direction(start[:1], end[:2])
+    with pytest.raises(NotFoundError, match=r"no\.txt"):
+        vae.direction(iter(start), "no.txt")
+    with pytest.raises(UsageError, match="given twice"):
+        vae.direction("-", Path("-"))
+    for strengths in ([], "12", [1e7], [float("nan")], [True], [1] * 101):
         with pytest.raises(UsageError):
             vae.attribute(start, found, strengths=strengths)
 

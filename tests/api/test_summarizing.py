@@ -79,6 +79,15 @@ def test_sentences_without_a_group_are_counted(vae: TextVAE, tmp_path: Path) -> 
     assert set(found.members) <= {0, 2}
 
 
+def test_blank_lines_are_no_members(vae: TextVAE, sentences: list[str]) -> None:
+    texts = [" ", *sentences[:3], ""]
+    with pytest.warns(UserWarning, match="skipped 2 blank lines"):
+        found = vae.summarize([Row(text, "x" if text else "y") for text in texts])
+    (alone,) = vae.summarize([Row(text, "x") for text in sentences[:3]])
+    assert [(one.size, one.text, one.overlap) for one in found] == [(3, alone.text, alone.overlap)]
+    assert found[0].members == tuple(member + 1 for member in alone.members)
+
+
 def test_requests_that_cannot_be_are_refused(vae: TextVAE, tiny_lm: Path, corpus: Path) -> None:
     with pytest.raises(DataError, match=r"no group in 150 lines.*groups names"):
         vae.summarize(corpus)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from textvae.api import Row, TextVAE
-from textvae.errors import DataError, NotFoundError, UsageError
+from textvae.errors import DataError, NotFoundError, TextVAEWarning, UsageError
+from textvae.models.prior import StandardNormal
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +119,39 @@ def test_a_file_and_rows_give_the_same_report(
     from_file = vae.units(path, factors=["label", "first"])
     in_memory = vae.units(sentences, factors={"label": labels, "first": first})
     assert from_file.to_dict() == in_memory.to_dict()
+
+
+def test_blank_lines_are_left_out_as_in_evaluate(vae: TextVAE, sentences: list[str]) -> None:
+    blank = [*sentences[:70], " ", *sentences[70:], ""]
+    first = [text.split()[0] if text.strip() else None for text in blank]
+    with pytest.warns(TextVAEWarning, match="skipped 2 blank lines"):
+        report = vae.units(blank, factors={"first": first})
+    spoken = {"first": [one for one in first if one]}
+    assert report.to_dict() == vae.units(sentences, factors=spoken).to_dict()
+    figures = vae.evaluate(blank, samples=1).figures
+    assert sum(unit.kl or 0 for unit in report.units) == pytest.approx(figures["kl"], rel=1e-4)
+    with pytest.warns(TextVAEWarning, match="skipped 2 blank lines"):
+        walks = vae.traverse(reference=blank, units=2)
+    assert walks == vae.traverse(reference=sentences, units=2)
+
+
+def test_quantiles_of_few_sentences_are_warned_of(vae: TextVAE, sentences: list[str]) -> None:
+    with pytest.warns(TextVAEWarning, match="9 sentences; quantiles of 1% and 99%"):
+        vae.traverse(reference=sentences[:9], units=1)
+
+
+def test_the_other_units_stay_at_the_mean_of_a_prior_of_ones_own(fluent_vae: Path) -> None:
+    class Shifted(StandardNormal):
+        def sample(self, noise: torch.Tensor) -> torch.Tensor:
+            return noise + 3
+
+    vae = TextVAE.from_pretrained(fluent_vae, device="cpu")
+    vae.model.prior = Shifted(4)
+    (walk,) = vae.traverse(unit=[0], steps=3)
+    z = np.full((3, 4), 3.0)
+    z[:, 0] = [step.value for step in walk.steps]
+    assert z[1, 0] == pytest.approx(3, abs=0.1)
+    assert [step.text for step in walk.steps] == vae.decode(z)
 
 
 def test_requests_that_cannot_be_are_refused(

@@ -9,6 +9,8 @@ from running import ONE_LINE_ERROR
 
 from textvae import TextVAE
 
+GREEDY = {"decoding": {"strategy": "greedy"}}
+
 
 @pytest.fixture
 def files(tmp_path: Path, sentences: list[str]) -> tuple[Path, Path, Path]:
@@ -36,8 +38,8 @@ def test_a_saved_direction_does_what_its_two_files_do(textvae, tiny_vae, files, 
     assert "1 sentence exceeded 16 tokens" in ran.err
     vae = TextVAE.from_pretrained(tiny_vae)
     found = vae.attribute(text, saved, strengths=[-1, 0, 2.5])
-    assert ran.rows == [row.to_dict() for row in found]
-    assert list(ran.rows[0]) == ["index", "text", "strength", "shifted"]
+    assert ran.rows == [row.to_dict() | GREEDY for row in found]
+    assert list(ran.rows[0]) == ["index", "text", "strength", "shifted", "decoding"]
     stdin = text.read_text()
     ran = textvae("attribute", tiny_vae, "--towards", saved, *strength, "--quiet", stdin=stdin)
     assert ran.out.splitlines() == [f"{row.strength:g}\t{row.shifted}" for row in found]
@@ -55,7 +57,7 @@ def test_analogy_prints_the_candidates_of_the_library(textvae, tiny_vae, sentenc
     options = ("--scale", -2, "--spread", 9, "--seed", 4)
     found = TextVAE.from_pretrained(tiny_vae).analogy(*abc, n=3, scale=-2, spread=9, seed=4)
     ran = textvae("analogy", tiny_vae, *abc, "-n", 3, *options, "--json")
-    assert ran.rows == [candidate.to_dict() for candidate in found]
+    assert ran.rows == [candidate.to_dict() | GREEDY for candidate in found]
     ran = textvae("analogy", tiny_vae, *abc, "-n", 3, *options)
     lines = [f"{candidate.log_likelihood:.2f}\t{candidate.text}" for candidate in found]
     assert ran.out.splitlines() == lines
@@ -78,6 +80,9 @@ def test_mistakes_are_told_in_a_line(textvae, tiny_vae, tiny_ae, tiny_lm, files,
         (2, "attribute", (tiny_vae, text, "--towards", saved, "--method", "mean"), "--method"),
         (2, "attribute", (tiny_vae, text, *both, "--strength", "1;2"), "0.5,1,2"),
         (2, "attribute", (tiny_vae, text, *both, "--strength", "nan"), "finite"),
+        (2, "attribute", (tiny_vae, text, *both, "--strength", "1e300"), "1,000,000"),
+        (2, "generate", (tiny_vae, "--towards", saved, "--strength", "-1e7"), "1,000,000"),
+        (2, "analogy", (tiny_vae, "us !", "us !", "us !", "--scale", "1e7"), "1,000,000"),
         (2, "attribute", (tiny_vae, "--from", "-", "--to", sister), "read once"),
         (2, "attribute", (tiny_vae, text, *both, "--save", tmp_path / "d.npy"), ".safetensors"),
         (4, "attribute", (tiny_vae, text, "--from", dog, "--to", dog), "no direction"),
@@ -98,3 +103,14 @@ def test_mistakes_are_told_in_a_line(textvae, tiny_vae, tiny_ae, tiny_lm, files,
         error = ran.err.splitlines(keepends=True)[-1]
         assert ONE_LINE_ERROR.match(error), ran.err
         assert reason in error, error
+
+
+def test_a_missing_file_is_told_before_the_work(textvae, tiny_vae, files, tmp_path) -> None:
+    """The error is the only line: no set was encoded, no direction was made or saved."""
+    dog, sister, text = files
+    saved = tmp_path / "d.safetensors"
+    for start, end, file in ((dog, sister, "no.txt"), (dog, "no.txt", text)):
+        ran = textvae("attribute", tiny_vae, file, "--from", start, "--to", end, "--save", saved)
+        assert (ran.code, ran.out) == (3, "")
+        assert ran.err == "textvae: error: no.txt: no such file\n"
+        assert not saved.exists()

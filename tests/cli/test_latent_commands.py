@@ -10,6 +10,8 @@ from running import ONE_LINE_ERROR
 
 from textvae import TextVAE
 
+GREEDY = {"decoding": {"strategy": "greedy"}}
+
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory, sentences: list[str]) -> Path:
@@ -33,7 +35,7 @@ def test_traverse_prints_the_rows_of_the_call(textvae, fluent_vae: Path, table: 
     ran = textvae("traverse", *common, "--device", "cpu", "--seed", 2, "--json")
     vae = TextVAE.from_pretrained(fluent_vae, device="cpu")
     walks = vae.traverse("the dog sees rain .", unit=[3, 0], steps=3, reference=table, seed=2)
-    assert ran.rows == [row for walk in walks for row in walk.rows()]
+    assert ran.rows == [row | GREEDY for walk in walks for row in walk.rows()]
     assert [row["unit"] for row in ran.rows] == [3, 3, 3, 0, 0, 0]
     text = textvae("traverse", *common, "--device", "cpu", "--seed", 2).out
     for row in ran.rows:
@@ -63,7 +65,7 @@ def test_summarize_prints_the_rows_of_the_call(textvae, fluent_vae: Path, table:
     vae = TextVAE.from_pretrained(fluent_vae, device="cpu")
     found = vae.summarize(table, groups="first", beams=3, pool=4)
     ran = textvae("summarize", *common, "--simple", "--json")
-    assert ran.rows == [json.loads(json.dumps(one.to_dict())) for one in found]
+    assert ran.rows == [json.loads(json.dumps(one.to_dict() | GREEDY)) for one in found]
     plain = textvae("summarize", *common, "--json").rows
     assert plain == [{k: v for k, v in row.items() if "simple" not in k} for row in ran.rows]
     lines = textvae("summarize", *common, "--simple").out.splitlines()
@@ -114,3 +116,14 @@ def test_mistakes_in_summarize_are_one_line(
         assert message in ran.err
     ran = textvae("traverse", tiny_lm)
     assert (ran.code, "no latent" in ran.err) == (2, True)
+
+
+def test_a_tab_in_the_name_of_a_group_starts_no_column(
+    textvae, fluent_vae: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(json.dumps({"text": "the dog sees rain .", "group": "a\tb"}))
+    ran = textvae("summarize", fluent_vae, path, "--groups", "group", "--simple")
+    (line,) = ran.out.splitlines()
+    assert len(line.split("\t")) == 5
+    assert line.startswith("a\\tb\t")

@@ -43,7 +43,7 @@ class Candidate:
     log_likelihood: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The candidate as `textvae analogy --json` prints it."""
+        """The candidate as `textvae analogy --json` prints it, but for `decoding`."""
         return dict(vars(self))
 
 

@@ -21,7 +21,6 @@ from textvae.errors import DataError, UsageError, shown, worded
 from textvae.latent import directions as vectors
 from textvae.latent.direction_file import Direction
 from textvae.latent.directions import DirectionMethod
-from textvae.number_format import counted
 from textvae.progress import Watcher
 from textvae.progress.bars import shows_progress
 from textvae.saving.identity import fingerprint
@@ -41,7 +40,7 @@ class Shifted:
     shifted: str
 
     def to_dict(self) -> dict[str, Any]:
-        """The sentence as `textvae attribute --json` prints it."""
+        """The sentence as `textvae attribute --json` prints it, but for `decoding`."""
         return dict(vars(self))
 
 
@@ -78,11 +77,17 @@ def direction(
         raise UsageError(f"method {shown(method)} is unknown; try {known}")
     seed = seed_of(seed)
     require_latent(vae, "find a direction", name)
-    if isinstance(start, str) and isinstance(end, str) and start == end == "-":
-        raise UsageError("`-` is given twice, but standard input can be read once; name a file")
+    input_rows.read_stdin_once(start, end)
     watcher = watcher or Watcher()
+    opened = [
+        input_rows.prepared_rows(
+            sentences, vae.config.data, text_column=text_column, remarks=watcher.remarks
+        )
+        for sentences in (start, end)  # both, so that a missing file is told before the work
+    ]
     before, after = (
-        _vectors_of(vae, sentences, text_column, watcher) for sentences in (start, end)
+        _vectors_of(vae, name_of(sentences), rows, watcher)
+        for sentences, rows in zip((start, end), opened, strict=True)
     )
     vector = vectors.mean_difference(before, after)
     if method == "linear":
@@ -93,7 +98,14 @@ def direction(
             "without and with the attribute"
         )
     apart = vectors.separation(before, after, vector)
-    if apart < LEAST_SEPARATION:
+    if len(before) + len(after) <= vae.latent_size + 1:
+        # A plane parts nearly any so few points: Cover 1965.
+        watcher.warn(
+            f"only {len(before) + len(after):,} sentences for a direction in {vae.latent_size} "
+            "dimensions: its separation says little, and it may carry more than the attribute; "
+            "give more sentences"
+        )
+    elif apart < LEAST_SEPARATION:
         watcher.warn(
             f"the direction tells only {apart:.1%} of the sentences of the two sets apart (chance: "
             "50%); the model may not know the attribute"
@@ -233,24 +245,17 @@ def checked_strengths(strengths: Sequence[float] | float) -> tuple[float, ...]:
 
 
 def _vectors_of(
-    vae: TextModel, sentences: Sentences, text_column: str | None, watcher: Watcher
+    vae: TextModel, source: str, rows: Iterator[Row], watcher: Watcher
 ) -> NDArray[np.float32]:
     """The vectors of the sentences that have a text, (N, Z), N >= 1."""
-    source, n_rows, n_cut = name_of(sentences), 0, 0
-    rows = input_rows.prepared_rows(
-        sentences, vae.config.data, text_column=text_column, remarks=watcher.remarks
-    )
-    parts = []
-    for first, chunk in input_rows.in_chunks(rows):
-        found = vae.embed([row.text for row in chunk if row.text.strip()])
+    n_cut, parts = 0, []
+    for first, chunk in input_rows.in_chunks(input_rows.with_text(rows, source, watcher.warn)):
+        found = vae.embed([row.text for row in chunk])
         parts.append(found.vectors)
-        n_cut, n_rows = n_cut + found.cut, first + len(chunk)
-        watcher.progress(f"encoding {source}", n_rows, 0)
-    n_found = sum(map(len, parts))
-    if n_found == 0:
+        n_cut += found.cut
+        watcher.progress(f"encoding {source}", first + len(chunk), 0)
+    if not parts:
         raise DataError(f"{source}: no sentences in it")
-    if n_found < n_rows:
-        watcher.warn(f"{source}: skipped {counted(n_rows - n_found, 'blank line')}")
     warn_of_cut(n_cut, vae.max_tokens_read, watcher.warn)
     return np.concatenate(parts)
 

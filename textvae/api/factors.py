@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -29,7 +30,7 @@ def read_factors(
     text_column: str | None,
     watcher: Watcher,
 ) -> tuple[list[str], Labels]:
-    """The texts, and the labels of each factor; a file is read once for each factor.
+    """The texts without blank ones, and their labels; a file is read once for each factor.
 
     Raises:
         UsageError: columns of sentences in memory, or several columns of stdin.
@@ -59,8 +60,24 @@ def read_factors(
     elif any(label is not None for label in first):
         labels = {LABEL: first}
     for name, given in labels.items():
-        _check(name_of(sentences), name, given, len(texts), watcher)
+        _check_length(name_of(sentences), name, given, len(texts))
+    texts, labels = _with_text(name_of(sentences), texts, labels, watcher)
+    for name, given in labels.items():
+        _check(name_of(sentences), name, given, watcher)
     return texts, labels
+
+
+def _with_text(
+    source: str, texts: list[str], labels: Labels, watcher: Watcher
+) -> tuple[list[str], Labels]:
+    """The texts without blank ones, and their labels; warns of the blank ones, if any."""
+    spoken = [bool(text.strip()) for text in texts]
+    if all(spoken):
+        return texts, labels
+    watcher.warn(f"{source}: skipped {counted(spoken.count(False), 'blank line')}")
+    return list(compress(texts, spoken)), {
+        name: list(compress(given, spoken)) for name, given in labels.items()
+    }
 
 
 def _columns(sentences: Sentences, factors: Sequence[str] | Labels | None) -> list[str]:
@@ -86,18 +103,20 @@ def _columns(sentences: Sentences, factors: Sequence[str] | Labels | None) -> li
     return columns
 
 
-def _check(
-    source: str, name: str, labels: Sequence[str | None], n_texts: int, watcher: Watcher
-) -> None:
-    """Raise DataError unless there is a label for each sentence, and these are classes."""
-    from textvae.classification.task import check_classes, warn_of_missing
-    from textvae.data.rows import Row
-
+def _check_length(source: str, name: str, labels: Sequence[str | None], n_texts: int) -> None:
+    """Raise DataError unless there is a label for each sentence."""
     if len(labels) != n_texts:
         raise DataError(
             f"{source}: {counted(len(labels), 'label')} of {name!r} for "
             f"{counted(n_texts, 'sentence')}; give one for each, or None"
         )
+
+
+def _check(source: str, name: str, labels: Sequence[str | None], watcher: Watcher) -> None:
+    """Raise DataError where there are no labels, or these are no classes."""
+    from textvae.classification.task import check_classes, warn_of_missing
+    from textvae.data.rows import Row
+
     rows = [Row("", label) for label in labels if label is not None]
     if not rows:
         raise DataError(f"{source}: no label in column {name!r}; name another in {flag('factors')}")

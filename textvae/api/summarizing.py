@@ -53,7 +53,7 @@ class Summary:
     simple_overlap: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The summary as `textvae summarize --simple --json` prints it."""
+        """The summary as `textvae summarize --simple --json` prints it, but for `decoding`."""
         return dict(vars(self))
 
 
@@ -212,11 +212,14 @@ def _read(
     )
     texts: list[str] = []
     members: dict[str, list[int]] = {}
+    n_blank = 0
     for index, row in enumerate(rows):
         texts.append(row.text)
-        if row.label is not None:
+        if not row.text.strip():
+            n_blank += 1  # it says nothing of a group
+        elif row.label is not None:
             members.setdefault(row.label, []).append(index)
-    source, n = name_of(sentences), sum(map(len, members.values()))
+    source, n = name_of(sentences), sum(map(len, members.values())) + n_blank
     if not members and isinstance(sentences, str | Path):
         raise DataError(
             f"{source}: no group in {counted(len(texts), 'line')}; expected a table whose column "
@@ -227,6 +230,8 @@ def _read(
     if n < len(texts):
         of = counted(len(texts), "line")
         watcher.warn(f"{source}: skipped {human(len(texts) - n)} of {of} without a group")
+    if n_blank:
+        watcher.warn(f"{source}: skipped {counted(n_blank, 'blank line')}")
     return texts, members
 
 

@@ -15,17 +15,19 @@ from textvae.api.aggregate import Aggregate, aggregate, checked_selection, selec
 from textvae.api.encoding import decode_all, require_latent, warn_of_cut
 from textvae.api.protocol import TextModel
 from textvae.arguments import seed_of, whole_number
-from textvae.data.input_rows import Sentences, name_of, prepared_rows
+from textvae.data.input_rows import Sentences, name_of, prepared_rows, with_text
 from textvae.data.texts import one_text
 from textvae.errors import DataError
 from textvae.latent.interpolation import fractions
-from textvae.models.prior import CodeGaussian
+from textvae.models.prior import CodeGaussian, StandardNormal
+from textvae.number_format import counted
 from textvae.progress import Watcher
 from textvae.progress.bars import shows_progress
 from textvae.randomness.streams import SampleStreams
 
 UNITS = 5
 OUTERMOST = 0.01  # the quantile of the first step; the last is 1 - OUTERMOST
+FEWEST_SENTENCES = 100  # for these quantiles
 PRIOR_SAMPLES, DECODED_SAMPLES = 10_000, 1_000
 
 
@@ -59,7 +61,7 @@ class Traversal:
     steps: tuple[Step, ...]
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The steps as `textvae traverse --json` prints them, one a line."""
+        """The steps as `textvae traverse --json` prints them, but for `decoding`."""
         kl = {} if self.kl is None else {"kl": self.kl}
         for step in self.steps:
             yield {"unit": self.unit, **kl, "variance": self.variance, **vars(step)}
@@ -107,7 +109,7 @@ def traverse(
     quantiles = spread_quantiles(steps)
     selection = checked_selection(units, unit, vae.latent_size, default=UNITS)
     watcher = watcher or Watcher()
-    centre = _centre(vae, text, watcher)
+    centre = _centre(vae, text, seed, watcher)
     if reference is None:
         found, samples = _of_prior(vae, seed, watcher)
     else:
@@ -150,7 +152,7 @@ def spread_quantiles(steps: int) -> NDArray[np.float64]:
     return np.array([normal.cdf(last * (2 * share - 1)) for share in fractions(steps)])
 
 
-def _centre(vae: TextModel, text: str | None, watcher: Watcher) -> NDArray[np.float32]:
+def _centre(vae: TextModel, text: str | None, seed: int, watcher: Watcher) -> NDArray[np.float32]:
     """Where the units stay that are not walked along, (Z,)."""
     prior = vae.model.prior
     if text is not None:
@@ -159,7 +161,10 @@ def _centre(vae: TextModel, text: str | None, watcher: Watcher) -> NDArray[np.fl
         return found.vectors[0]
     if isinstance(prior, CodeGaussian):
         return prior.mean.cpu().numpy()
-    return np.zeros(vae.latent_size, dtype=np.float32)
+    if type(prior) is StandardNormal:
+        return np.zeros(vae.latent_size, dtype=np.float32)
+    centre: NDArray[np.float32] = _samples(vae, seed).mean(0, dtype=np.float64).astype(np.float32)
+    return centre
 
 
 def _texts(
@@ -168,18 +173,29 @@ def _texts(
     rows = prepared_rows(
         reference, vae.config.data, text_column=text_column, remarks=watcher.remarks
     )
-    texts = [row.text for row in rows]
+    source = name_of(reference)
+    texts = [row.text for row in with_text(rows, source, watcher.warn)]
     if not texts:
-        raise DataError(f"{name_of(reference)}: no sentences in it")
+        raise DataError(f"{source}: no sentences in it")
+    if len(texts) < FEWEST_SENTENCES:
+        watcher.warn(
+            f"{source}: {counted(len(texts), 'sentence')}; quantiles of {OUTERMOST:.0%} and "
+            f"{1 - OUTERMOST:.0%} need about {FEWEST_SENTENCES} or more"
+        )
     return texts
 
 
-def _of_prior(vae: TextModel, seed: int, watcher: Watcher) -> tuple[Aggregate, NDArray[np.float32]]:
-    """The aggregate posterior of sentences from the prior, and samples of the prior, (N, Z)."""
+def _samples(vae: TextModel, seed: int) -> NDArray[np.float32]:
+    """Samples of the prior, (N, Z)."""
     prior = vae.model.prior
     assert prior is not None  # a model with a latent has one
     noise = SampleStreams(seed, range(PRIOR_SAMPLES)).normal(prior.noise_size)
     with torch.no_grad():
-        z = prior.sample(noise.to(vae.model.device)).float().cpu().numpy()
+        return prior.sample(noise.to(vae.model.device)).float().cpu().numpy()
+
+
+def _of_prior(vae: TextModel, seed: int, watcher: Watcher) -> tuple[Aggregate, NDArray[np.float32]]:
+    """The aggregate posterior of sentences from the prior, and samples of the prior, (N, Z)."""
+    z = _samples(vae, seed)
     texts = decode_all(vae, z[:DECODED_SAMPLES], watcher.progress, phase="sampling")
     return aggregate(vae, texts, watcher, seed=seed), z

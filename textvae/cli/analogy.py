@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from textvae.cli import options
-from textvae.cli.output import Output
+from textvae.cli.output import Output, tabbed
 
 EXAMPLES = (
     'textvae analogy runs/mine "he sings a song ." "he sang a song ." "she bakes a cake ."',
@@ -56,6 +56,8 @@ def analogy(
         found = vae.analogy(
             a, b, c, n=n, scale=scale, spread=spread, name=model, seed=seed, watcher=watcher
         )
+    decoding = vae.decoding().to_dict()
     for candidate in found:
-        scored = f"{candidate.log_likelihood:.2f}\t{candidate.text}"
-        output.row(candidate.to_dict(), candidate.text if n == 1 else scored)
+        scored = tabbed(f"{candidate.log_likelihood:.2f}", candidate.text)
+        record = candidate.to_dict() | {"decoding": decoding}
+        output.row(record, candidate.text if n == 1 else scored)

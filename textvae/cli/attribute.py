@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from textvae.cli import options
-from textvae.cli.output import Output
+from textvae.cli.output import Output, tabbed
 from textvae.errors import UsageError
 from textvae.files.destination import check_folder
 from textvae.files.home import home_path
@@ -88,8 +88,12 @@ def attribute(
     from textvae.api.directions import checked_strengths
     from textvae.api.loading import load_encoder
     from textvae.cli.progress import watching
+    from textvae.data.input_rows import rows_from
 
     checked_strengths(strengths)
+    for name in (start, end, file):
+        if name is not None:
+            rows_from(name)  # a file that is not there is told before the work; nothing is read
     vae = load_encoder(model, device, "change an attribute")
     direction: Direction | Path | None = towards
     with watching(output) as watcher:
@@ -130,6 +134,7 @@ def print_shifted(
     from textvae.progress import Watcher
 
     output.note_typing(file)
+    decoding = vae.decoding().to_dict()
     found = vae.iter_attribute(
         file,
         direction,
@@ -139,8 +144,8 @@ def print_shifted(
         watcher=Watcher(output.note, output.warn),
     )
     for row in found:
-        line = row.shifted if len(strengths) == 1 else f"{row.strength:g}\t{row.shifted}"
-        output.row(row.to_dict(), line)
+        line = row.shifted if len(strengths) == 1 else tabbed(f"{row.strength:g}", row.shifted)
+        output.row(row.to_dict() | {"decoding": decoding}, line)
 
 
 def parsed_strengths(text: str) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from textvae.cli import options
-from textvae.cli.output import Output
+from textvae.cli.output import Output, tabbed
 from textvae.files.home import home_path
 
 EXAMPLES = (
@@ -48,6 +48,5 @@ def classify(
         file, classifier, name=model, text_column=text_column, watcher=watcher
     )
     for prediction in found:
-        cells = (prediction.label, f"{prediction.probability:.4f}", prediction.text)
-        line = "\t".join(cell.replace("\t", "\\t") for cell in cells)
+        line = tabbed(prediction.label, f"{prediction.probability:.4f}", prediction.text)
         output.row(prediction.to_dict(), line)

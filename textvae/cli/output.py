@@ -90,6 +90,15 @@ class Output:
             raise lost_data(error) from None
 
 
+def tabbed(*cells: str) -> str:
+    r"""The cells as one row of text with tabs between them; tabs inside a cell are escaped.
+
+    >>> print(tabbed("1\t2", "3").expandtabs(8))
+    1\t2    3
+    """
+    return "\t".join(cell.replace("\t", "\\t") for cell in cells)
+
+
 def one_line(text: str) -> str:
     """`text` as one line, with control characters escaped and the middle of a long text left out.
 

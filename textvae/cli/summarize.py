@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from textvae.cli import options
-from textvae.cli.output import Output
+from textvae.cli.output import Output, tabbed
 
 EXAMPLES = (
     "textvae summarize runs/mine captions.tsv --groups picture",
@@ -59,6 +59,7 @@ def summarize(
 
     vae = load_encoder(model, device, "summarize")
     output.note_typing(file)
+    decoding = vae.decoding().to_dict()
     with watching(output) as watcher:
         for found in vae.iter_summarize(
             file,
@@ -70,9 +71,10 @@ def summarize(
             text_column=text_column,
             watcher=watcher,
         ):
-            record, line = found.to_dict(), f"{found.group}\t{found.overlap:.4f}\t{found.text}"
+            record = found.to_dict()
+            cells = [found.group, f"{found.overlap:.4f}", found.text]
             if simple:
-                line += f"\t{found.simple_overlap:.4f}\t{found.simple}"
+                cells += [f"{found.simple_overlap:.4f}", found.simple]
             else:
                 record = {k: v for k, v in record.items() if not k.startswith("simple")}
-            output.row(record, line)
+            output.row(record | {"decoding": decoding}, tabbed(*cells))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -112,7 +112,7 @@ def traverse(
             walks = vae.traverse(
                 text, steps=steps or 5, reference=reference, **common, watcher=watcher
             )
-        print_walks(walks, output)
+        print_walks(walks, vae.decoding().to_dict(), output)
         return
     columns = None if factors is None else [name.strip() for name in factors.split(",")]
     with watching(output) as watcher:
@@ -155,14 +155,17 @@ def parsed_units(text: str) -> list[int]:
     return [int(word) for word in words]
 
 
-def print_walks(walks: Sequence[Traversal], output: Output) -> None:
+def print_walks(walks: Sequence[Traversal], decoding: Mapping[str, Any], output: Output) -> None:
     """Print a block for each unit: quantile, value and sentence of each step."""
     for place, walk in enumerate(walks):
         if not output.as_json:
             output.text(("\n" if place else "") + f"unit {walk.unit}, {heading(walk)}")
         for row in walk.rows():
             value = round(row["value"], 2) + 0.0  # no -0.00
-            output.row(row, f"{row['quantile']:>6.1%}  {value:>6.2f}  {row['text']}")
+            output.row(
+                row | {"decoding": decoding},
+                f"{row['quantile']:>6.1%}  {value:>6.2f}  {row['text']}",
+            )
 
 
 def heading(walk: Traversal) -> str:

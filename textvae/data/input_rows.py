@@ -128,6 +128,18 @@ def warn_if_empty(rows: Iterator[Row], name: str, warn: Say) -> Iterator[Row]:
         warn(f"{name}: no sentence in it")
 
 
+def with_text(rows: Iterator[Row], name: str, warn: Say) -> Iterator[Row]:
+    """The rows that have a text; at the end, a warning that says how many have none."""
+    n = n_blank = 0
+    for n, row in enumerate(rows, start=1):  # noqa: B007  # counted
+        if row.text.strip():
+            yield row
+        else:
+            n_blank += 1
+    if 0 < n_blank < n:
+        warn(f"{name}: skipped {counted(n_blank, 'blank line')}")
+
+
 def require_text(rows: Iterator[Row], name: str) -> Iterator[Row]:
     """The rows, at least one of which has a text.
 
