@@ -68,7 +68,7 @@ def number(name: str, value: object) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise UsageError(f"{name} {shown(value)} must be a finite number; try 1.0")
-    if abs(value) > FARTHEST:
+    if abs(float(value)) > FARTHEST:
         raise UsageError(
             f"{name} {shown(value)} must be from {-FARTHEST:,.0f} to {FARTHEST:,.0f}; try 1.0"
         )

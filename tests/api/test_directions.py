@@ -130,6 +130,8 @@ def test_sets_without_a_difference_are_refused_and_blank_lines_are_skipped(vae, 
         vae.direction(iter(start), "no.txt")
     with pytest.raises(UsageError, match="given twice"):
         vae.direction("-", Path("-"))
+    with pytest.raises(UsageError, match="direction is 3; expected a Direction"):
+        vae.attribute(start, 3)
     for strengths in ([], "12", [1e7], [float("nan")], [True], [1] * 101):
         with pytest.raises(UsageError):
             vae.attribute(start, found, strengths=strengths)

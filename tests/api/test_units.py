@@ -49,6 +49,7 @@ def test_without_a_reference_the_values_are_quantiles_of_the_prior(vae: TextVAE)
     for walk in walks:
         assert [step.value for step in walk.steps] == pytest.approx([-2.326, 0, 2.326], abs=0.15)
     middle = vae.traverse(unit=[1], steps=3)[0].steps[1]
+    assert vae.traverse(unit=1, steps=3)[0].steps[1] == middle
     z = np.zeros((1, 4))
     z[0, 1] = middle.value
     assert [middle.text] == vae.decode(z)

@@ -100,13 +100,13 @@ def aggregate(
 
 
 def checked_selection(
-    units: int | None, unit: Sequence[int] | None, size: int, *, default: int
+    units: int | None, unit: Sequence[int] | int | None, size: int, *, default: int
 ) -> int | list[int]:
     """How many units, those with the highest KL; or which, each once.
 
     Args:
         units: how many; None: `default`.
-        unit: which, as columns of the vectors, from 0.
+        unit: which, one or several, as columns of the vectors, from 0.
         size: Z.
 
     Raises:
@@ -118,8 +118,9 @@ def checked_selection(
         raise UsageError(
             f"{option('units', units)} has no effect with {flag('unit')}; leave out one"
         )
-    numbers = [integer(one) for one in unit]
-    for one, number in zip(unit, numbers, strict=True):
+    named = [unit] if isinstance(unit, int) else list(unit)
+    numbers = [integer(one) for one in named]
+    for one, number in zip(named, numbers, strict=True):
         if number is None or not 0 <= number < size:
             raise UsageError(f"{flag('unit')} {shown(one)}: the units are 0 to {size - 1}")
     if not numbers:

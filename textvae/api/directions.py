@@ -216,6 +216,8 @@ def checked_direction(
     path = "this direction"
     if isinstance(direction, str | Path):
         path, direction = str(direction), Direction.load(direction)
+    elif not isinstance(direction, Direction):
+        raise UsageError(f"direction is {shown(direction)}; expected a Direction or its file")
     same_size = direction.vector.shape == (vae.model.latent_size,)
     if direction.fingerprint != _fingerprint(vae) or not same_size:
         model = name or str(vae.folder or "MODEL")

@@ -61,10 +61,10 @@ def read_factors(
         labels = {LABEL: first}
     for name, given in labels.items():
         _check_length(name_of(sentences), name, given, len(texts))
-    texts, labels = _with_text(name_of(sentences), texts, labels, watcher)
-    for name, given in labels.items():
+    texts, kept = _with_text(name_of(sentences), texts, labels, watcher)
+    for name, given in kept.items():
         _check(name_of(sentences), name, given, watcher)
-    return texts, labels
+    return texts, kept
 
 
 def _with_text(

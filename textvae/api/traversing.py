@@ -73,7 +73,7 @@ def traverse(
     text: str | None = None,
     *,
     units: int | None = None,
-    unit: Sequence[int] | None = None,
+    unit: Sequence[int] | int | None = None,
     steps: int = 5,
     reference: Sentences | None = None,
     name: str | None = None,

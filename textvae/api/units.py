@@ -129,7 +129,7 @@ def units(
     *,
     factors: Sequence[str] | Labels | None = None,
     units: int | None = None,
-    unit: Sequence[int] | None = None,
+    unit: Sequence[int] | int | None = None,
     words: int = 3,
     name: str | None = None,
     text_column: str | None = None,
