@@ -73,6 +73,9 @@ def train_model(
                 watcher=Watcher(reporter.message, reporter.warn, reporter.progress),
             )
         warn_of_losses(corpora, config, reporter)
+        few = few_sentences(len(corpora.train))
+        if few is not None and not resume:
+            reporter.warn(few)
         with sole_training(out) if main else nullcontext():
             if main:  # again: another training may have been here meanwhile
                 mine = config.data.cache_dir
@@ -99,10 +102,7 @@ def is_main_process() -> bool:
 
 
 def warn_of_losses(corpora: Corpora, config: Config, reporter: Reporter) -> None:
-    """Warn about a small text, about truncated and dropped sentences, and about blank lines."""
-    few = few_sentences(len(corpora.train))
-    if few is not None:
-        reporter.warn(few)
+    """Warn about sentences that were truncated or dropped, and about blank lines."""
     for name, corpus in (("training", corpora.train), ("validation", corpora.valid)):
         losses = {
             f"truncated to {config.data.max_tokens} tokens": corpus.n_cut,
