@@ -114,7 +114,7 @@ def imported_by(*modules: str) -> set[str]:
 
 
 def test_what_runs_no_model_does_not_import_torch() -> None:
-    loaded = imported_by("textvae", "textvae.cli.main", "textvae.config", "textvae.data.readers")
+    loaded = imported_by("textvae", "textvae.cli.main", "textvae.config", "textvae.data.opening")
     assert loaded.isdisjoint({"torch", "transformers", "datasets", "pyarrow", "sklearn"})
 
 

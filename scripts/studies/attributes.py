@@ -39,7 +39,7 @@ from textvae.api import Row
 from textvae.api.scorers import negated
 from textvae.classification.linear import fit
 from textvae.classification.probes import one_split, same_text, tfidf
-from textvae.data.readers import hash_fraction, open_rows
+from textvae.data.opening import hash_fraction, open_rows
 from textvae.data.writing import writing_of
 from textvae.evaluation.bleu import bleu
 from textvae.evaluation.perplexity import Scorer, scored_perplexity

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from textvae.api import TextVAE
 from textvae.cli.main import run
 from textvae.config import Config, ModelConfig
-from textvae.data.readers import open_rows
+from textvae.data.opening import open_rows
 from textvae.data.tokenizers import Tokenizer
 from textvae.models.build import build_model
 from textvae.models.posterior import GaussianPosterior

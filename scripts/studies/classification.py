@@ -26,7 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from commands import commit, markdown, textvae
 
-from textvae.data.readers import open_rows
+from textvae.data.opening import open_rows
 
 SPLIT = ("trec6", "sst2")
 WHOLE = ("mr", "cr", "subj", "mpqa")

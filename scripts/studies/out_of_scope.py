@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from commands import markdown, provenance, textvae
 
 from textvae import TextVAE
-from textvae.data.readers import Row, open_rows
+from textvae.data.opening import Row, open_rows
 
 KINDS = ("vae", "lm", "ae")
 OUT_OF_SCOPE = "oos"

@@ -31,7 +31,7 @@ from commands import markdown, provenance
 
 from textvae import TextVAE
 from textvae.api import Row
-from textvae.data.readers import open_rows
+from textvae.data.opening import open_rows
 from textvae.data.writing import writing_of
 from textvae.evaluation.rouge import OVERLAPS, against
 from textvae.files.atomic import replacing

@@ -13,7 +13,7 @@ import pytest
 from running import ONE_LINE_ERROR
 
 from textvae.classification import linear, probes
-from textvae.data.readers import open_rows
+from textvae.data.opening import open_rows
 from textvae.errors import ModelFormatError
 
 

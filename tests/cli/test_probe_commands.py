@@ -18,7 +18,7 @@ from textvae import TextVAE
 from textvae.classification import linear
 from textvae.classification.classifier import read_classifier
 from textvae.cli.output import Output
-from textvae.data.readers import Row
+from textvae.data.opening import Row
 from textvae.data.tokenizers import Tokenizer
 
 SMALL = ("--labels", "4,all", "--seeds", 2)

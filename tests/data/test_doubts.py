@@ -12,8 +12,8 @@ import pytest
 
 from textvae.config import DataConfig, TokenizerConfig
 from textvae.data.doubts import missing_labels
+from textvae.data.opening import open_rows
 from textvae.data.prepare import load_corpora
-from textvae.data.readers import open_rows
 from textvae.progress import Watcher
 
 MODEL = ("--hidden-size", 8, "--embedding-size", 8, "--latent-size", 2, "--max-steps", 2)

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textvae.data import arrays, compression
-from textvae.data.readers import open_rows
+from textvae.data.opening import open_rows
 from textvae.data.rows import Row
 from textvae.data.sources import find_sources
 from textvae.errors import DataError, TextVAEError

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from textvae.data import compression, encodings
 from textvae.data.lines import read_lines
-from textvae.data.readers import open_rows
+from textvae.data.opening import open_rows
 from textvae.data.rows import Row
 from textvae.data.sources import Source
 from textvae.errors import DataError

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from textvae.data import records
 from textvae.data.columns import Choice
-from textvae.data.formats import read_rows
 from textvae.data.lines import lines_of
 from textvae.data.records import csv_records
 from textvae.data.rows import Row
 from textvae.data.sources import Source
+from textvae.data.text_formats import read_rows
 from textvae.errors import DataError, TextVAEError
 from textvae.progress import Remarks
 

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from vector_files import FORMATS, of_records, read_file, stopping_after
 
 from textvae import TextVAE
-from textvae.data.readers import Row
+from textvae.data.opening import Row
 from textvae.export import formats
 from textvae.export import table as rows_of_files
 from textvae.export.table import Extent

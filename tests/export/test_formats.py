@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 from vector_files import FORMATS, read_file
 
-from textvae.data.readers import Row
+from textvae.data.opening import Row
 from textvae.export import formats
 from textvae.export.formats import write_table
 from textvae.export.table import Block, Extent, VectorTable

@@ -14,7 +14,7 @@ from running import ONE_LINE_ERROR
 from vector_files import BLOCK, FORMATS, stopping_after
 
 from textvae import TextVAE
-from textvae.data.readers import Row
+from textvae.data.opening import Row
 from textvae.export import parts
 from textvae.export.job import Job
 from textvae.export.table import Block

@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 from safetensors import safe_open
 
-from textvae.data.readers import Row
+from textvae.data.opening import Row
 from textvae.export import formats
 from textvae.export.job import Job
 from textvae.export.table import Block

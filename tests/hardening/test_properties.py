@@ -23,12 +23,12 @@ from textvae.config import SECTIONS, Config, parse_assignment
 from textvae.data.batches import collate
 from textvae.data.columns import Choice
 from textvae.data.corpus import EncodedCorpus, write_corpus
-from textvae.data.formats import read_rows
 from textvae.data.lines import BOM
+from textvae.data.opening import open_rows
 from textvae.data.prepare import load_corpora
-from textvae.data.readers import open_rows
 from textvae.data.rows import Row, hash_fraction
 from textvae.data.sources import Source, find_sources
+from textvae.data.text_formats import read_rows
 from textvae.data.tokenizers import KINDS, Tokenizer
 from textvae.errors import ConfigError, DataError, TextVAEError
 

@@ -13,7 +13,7 @@ from random_models import random_word_model, word_tokenizer
 
 from textvae import TextVAE
 from textvae.config import DataConfig
-from textvae.data.readers import open_rows
+from textvae.data.opening import open_rows
 from textvae.evaluation.report import evaluate
 from textvae.saving.folder import save_model
 from textvae.saving.identity import fingerprint

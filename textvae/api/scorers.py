@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from textvae.api.protocol import TextModel
 from textvae.config import Config, DataConfig
-from textvae.data.readers import hash_fraction, open_rows
+from textvae.data.opening import hash_fraction, open_rows
 from textvae.decoding.settings import Sampling
 from textvae.errors import NotFoundError, UsageError, flag, option, worded
 from textvae.evaluation.perplexity import Scorer

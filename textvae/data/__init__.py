@@ -1,4 +1,4 @@
 """From text to batches of token ids: readers, tokenizers, encoded corpora, batch plans.
 
-Import from the modules; `textvae.data.readers` imports no heavy library.
+Import from the modules; `textvae.data.opening` imports no heavy library.
 """

@@ -13,7 +13,7 @@ from textvae.config import DataConfig
 from textvae.data.cache import fingerprint
 from textvae.data.columns import Choice
 from textvae.data.compression import read_chunks
-from textvae.data.readers import clean_rows, rows_of, rows_of_texts
+from textvae.data.opening import clean_rows, rows_of, rows_of_texts
 from textvae.data.rows import Row, hash_fraction
 from textvae.data.sources import STDIN, Source, find_sources
 from textvae.errors import DataError

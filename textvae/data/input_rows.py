@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from textvae.config import DataConfig
-from textvae.data.readers import clean_rows, open_rows
+from textvae.data.opening import clean_rows, open_rows
 from textvae.data.rows import Row, checked_row
 from textvae.data.texts import check_text, items_of, place_of, refuse_file_names
 from textvae.errors import DataError, NotFoundError, UsageError, worded

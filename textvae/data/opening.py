@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from textvae.config import DataConfig
 from textvae.data.columns import Choice
 from textvae.data.doubts import watched
-from textvae.data.formats import read_rows
 from textvae.data.rows import Row, checked_row, hash_fraction, text_cleaner
 from textvae.data.sources import Source, find_sources
+from textvae.data.text_formats import read_rows
 from textvae.errors import DataError
 from textvae.progress import Remarks
 

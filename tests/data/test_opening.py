@@ -23,7 +23,7 @@ from textvae.config import DataConfig
 from textvae.data import compression as files
 from textvae.data import lines, parquet
 from textvae.data.compression import read_chunks
-from textvae.data.readers import Row, open_rows, read_sentences
+from textvae.data.opening import Row, open_rows, read_sentences
 from textvae.data.rows import hash_fraction
 from textvae.data.sources import Source, find_sources
 from textvae.errors import DataError, NotFoundError, TextVAEError, UsageError
@@ -455,7 +455,7 @@ def test_hash_fraction_is_stable_even_and_independent_between_purposes() -> None
 
 def test_reading_text_imports_nothing_heavy() -> None:
     code = (
-        "import sys, textvae.data.readers;"
+        "import sys, textvae.data.opening;"
         "print(*{'torch', 'pyarrow', 'datasets', 'numpy', 'tokenizers'} & set(sys.modules))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
