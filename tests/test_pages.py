@@ -112,3 +112,12 @@ def test_a_mark_without_an_example_is_an_error() -> None:
 @every_page
 def test_marks_stand_before_examples(page: Path) -> None:
     tour.rerun(page.read_text(encoding="utf-8"), lambda *_: "")  # else it raises
+
+
+def test_the_python_of_the_readme_runs(tiny_vae: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+    assert blocks
+    for block in blocks:
+        if "from_pretrained" in block:
+            exec(block.replace("runs/demo/vae", str(tiny_vae)), {})
