@@ -25,8 +25,8 @@ def cost(path: list[list[int]]) -> tuple[int, int]:
 def test_no_other_choice_of_places_is_better(seed: int) -> None:
     random = np.random.default_rng(seed)
     M, steps = 9, int(random.integers(2, 7))
-    kinds = [random.integers(0, 3, random.integers(0, 5)).tolist() for _ in range(5)]
-    sentences = [kinds[k] for k in np.sort(random.integers(0, 5, M))]  # stretches of equal ones
+    kinds = [random.integers(0, 3, random.integers(0, 8)).tolist() for _ in range(7)]
+    sentences = [kinds[k] for k in np.sort(random.integers(0, 7, M))]  # stretches of equal ones
     walk = even_walk(sentences, steps).tolist()
     assert (walk[0], walk[-1]) == (0, M - 1)
     assert walk == sorted(set(walk))
