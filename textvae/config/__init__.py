@@ -15,6 +15,7 @@ from textvae.config.layers import (
 from textvae.config.messages import all_fields, describe_validation, section_of, suggestion
 from textvae.config.resolved import Config
 from textvae.config.schema import (
+    FORMER_ARCHITECTURE,
     SECTIONS,
     WITHOUT_TARGET,
     DataConfig,
@@ -25,6 +26,7 @@ from textvae.config.schema import (
 )
 
 __all__ = [
+    "FORMER_ARCHITECTURE",
     "SECTIONS",
     "WITHOUT_TARGET",
     "Config",

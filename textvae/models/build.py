@@ -26,7 +26,9 @@ def build_model(
     Args:
         vocabulary: the vocabulary of the decoder's tokenizer.
         max_tokens: the longest sentence in tokens, end token included.
-        encoder_vocabulary, encoder_max_tokens: the same for the encoder; default: as the decoder.
+        encoder_vocabulary: the vocabulary of the encoder's own tokenizer; None: encoder and decoder
+            share the tokenizer.
+        encoder_max_tokens: the same for the encoder; default: as the decoder.
     """
     if config.model == "lm":
         return SentenceModel(config, NetworkDecoder(config, vocabulary, max_tokens, 0))
@@ -39,6 +41,8 @@ def build_model(
     else:
         posterior = PointPosterior(config, encoder.output_size)
     decoder = NetworkDecoder(config, vocabulary, max_tokens, config.latent_size)
+    if config.tie_embeddings and encoder_vocabulary is None:
+        encoder.share_embedding(decoder.embedding)
     prior: Prior
     if config.model == "vae":
         prior = PRIORS[config.prior](config.latent_size)
