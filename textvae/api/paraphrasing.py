@@ -14,6 +14,7 @@ from textvae.api.encoding import SPREAD_OF_CODES, require_latent, surroundings, 
 from textvae.api.protocol import TextModel
 from textvae.arguments import distance, seed_of, whole_number
 from textvae.data.input_rows import CHUNK, Sentences, in_chunks, name_of, prepared_rows
+from textvae.data.rows import Row
 from textvae.data.writing import letters
 from textvae.decoding.generation import decode_batches
 from textvae.decoding.settings import Sampling
@@ -135,29 +136,32 @@ def iter_paraphrase(
         sentences, vae.config.data, text_column=text_column, remarks=watcher.remarks
     )
     chunks = in_chunks(rows, max(1, CHUNK // draws))
+    return _best(search, chunks, n, name_of(sentences), watcher)
 
-    def found() -> Iterator[Paraphrase]:
-        n_rows = n_short = n_cut = 0
-        for start, chunk in chunks:
-            texts = {start + i: row.text for i, row in enumerate(chunk) if row.text.strip()}
-            n_rows += len(texts)
-            cut, by_sentence = search.run(texts)
-            n_cut += cut
-            for own in by_sentence:
-                n_short += len(own) < n
-                yield from own[:n]
-            watcher.progress("paraphrasing", start + len(chunk), 0)
-        warn_of_cut(n_cut, vae.max_tokens_read, watcher.warn)
-        if not n_rows:
-            watcher.warn(f"{name_of(sentences)}: no sentence in it")
-        if n_short:
-            watcher.warn(
-                f"{human(n_short)} of {counted(n_rows, 'sentence')} got fewer than {n:,} "
-                f"variations in {draws:,} draws; a larger {flag('scale')} or more {flag('draws')} "
-                "may find more"
-            )
 
-    return found()
+def _best(
+    search: _Search, chunks: Iterator[tuple[int, list[Row]]], n: int, source: str, watcher: Watcher
+) -> Iterator[Paraphrase]:
+    """The n best variations of each sentence; warns of sentences that got fewer."""
+    n_rows = n_short = n_cut = 0
+    for start, chunk in chunks:
+        texts = {start + i: row.text for i, row in enumerate(chunk) if row.text.strip()}
+        n_rows += len(texts)
+        cut, found = search.run(texts)
+        n_cut += cut
+        for own in found:
+            n_short += len(own) < n
+            yield from own[:n]
+        watcher.progress("paraphrasing", start + len(chunk), 0)
+    warn_of_cut(n_cut, search.vae.max_tokens_read, watcher.warn)
+    if not n_rows:
+        watcher.warn(f"{source}: no sentence in it")
+    if n_short:
+        watcher.warn(
+            f"{human(n_short)} of {counted(n_rows, 'sentence')} got fewer than {n:,} variations in "
+            f"{search.draws:,} draws; a larger {flag('scale')} or more {flag('draws')} may find "
+            "more"
+        )
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def augment(
                 output.row(one.to_dict() | {"decoding": decoding}, one.text)
         else:
             write_labelled(out, written(found, not without_originals), columns=found.columns)
-    note_counts(found, out, not without_originals, output)
+    note_counts(found, out, out is not None and not without_originals, output)
 
 
 def written(found: Augmentation, originals: bool) -> Iterator[tuple[str, str | None]]:
@@ -120,12 +120,12 @@ def written(found: Augmentation, originals: bool) -> Iterator[tuple[str, str | N
 def note_counts(found: Augmentation, out: Path | None, originals: bool, output: Output) -> None:
     """Say how many variations there are, and what was rejected; with a file, `--json` reports."""
     counts = found.counts
+    place = "" if out is None else f" in {out}"
+    place += f", after {counted(len(found.rows), 'sentence')} of the input" if originals else ""
+    output.note(f"{human(counts.kept)} of {counted(counts.asked, 'variation')}{place}")
     output.note(
-        f"{human(counts.kept)} of {counted(counts.asked, 'variation')}; rejected: "
-        f"{human(counts.repeated)} repeated, {human(counts.disagreed)} by the classifier"
+        f"draws rejected: {human(counts.repeated)} repeated, {human(counts.disagreed)} by the "
+        "classifier"
     )
-    if out is not None:
-        before = f"after {counted(len(found.rows), 'sentence')} of the input " if originals else ""
-        output.note(f"{before}in {out}")
     if out is not None and output.as_json:
         output.report({"out": str(out), "how": found.how, "scale": found.scale, **vars(counts)})
