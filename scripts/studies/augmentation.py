@@ -64,40 +64,45 @@ def main() -> None:
          if row.label != options.left_out] for part in ("train", "test")
     )  # fmt: skip
     features = [Words(train, test), Vectors(vae, train, test)]
-    runs = list(measured(vae, train, features, options))
-    results = list(summaries(runs))
+    made |= {"corpus": options.name, "copies": options.copies, "n_test": len(test)}
+    runs: list[dict[str, Any]] = []
+    for draw in range(options.draws):
+        runs += measured(vae, train, features, options, draw)
+        results = list(summaries(runs))
+        if options.table:  # after each draw, so that an interrupted study has figures
+            record = {**made, "n_draws": draw + 1, "model": vae.metrics, "results": results}
+            with replacing(options.table) as stream:
+                stream.write(json.dumps(record | {"runs": runs}, indent=1).encode() + b"\n")
     print(table(results))
-    if options.table:
-        record = {**made, "corpus": options.name, "copies": options.copies, "n_test": len(test),
-                  "model": vae.metrics, "results": results, "runs": runs}  # fmt: skip
-        with replacing(options.table) as stream:
-            stream.write(json.dumps(record, indent=1, ensure_ascii=False).encode() + b"\n")
 
 
 def measured(
-    vae: TextVAE, train: Sequence[Row], features: Sequence[Any], options: argparse.Namespace
+    vae: TextVAE,
+    train: Sequence[Row],
+    features: Sequence[Any],
+    options: argparse.Namespace,
+    draw: int,
 ) -> Iterator[dict[str, Any]]:
-    """The accuracy of each run: a draw, a number of labels, features and a way."""
+    """The accuracy of each run of a draw: a number of labels, features and a way."""
     ways = {
         name: way
         for name, way in ways_of(vae, options.copies, options.scale).items()
         if options.ways is None or name in (WITHOUT, *options.ways)
     }
-    for draw in range(options.draws):
-        orders = by_class(train, draw)
-        for n in options.labels:
-            rows = [train[place] for order in orders for place in order[:n]]
-            strengths = [one.strength(rows) for one in features]
-            for name, way in ways.items():
-                started = time.perf_counter()
-                added = way(rows, draw)
-                seconds = time.perf_counter() - started
-                for one, strength in zip(features, strengths, strict=True):
-                    run = {"draw": draw, "labels": n, "features": one.name, "way": name,
-                           "n_added": len(added), "seconds": round(seconds, 2),
-                           "accuracy": one.accuracy([*rows, *added], strength)}  # fmt: skip
-                    print(json.dumps(run), file=sys.stderr, flush=True)
-                    yield run
+    orders = by_class(train, draw)
+    for n in options.labels:
+        rows = [train[place] for order in orders for place in order[:n]]
+        strengths = [one.strength(rows) for one in features]
+        for name, way in ways.items():
+            started = time.perf_counter()
+            added = way(rows, draw)
+            seconds = time.perf_counter() - started
+            for one, strength in zip(features, strengths, strict=True):
+                run = {"draw": draw, "labels": n, "features": one.name, "way": name,
+                       "n_added": len(added), "seconds": round(seconds, 2),
+                       "accuracy": one.accuracy([*rows, *added], strength)}  # fmt: skip
+                print(json.dumps(run), file=sys.stderr, flush=True)
+                yield run
 
 
 def by_class(rows: Sequence[Row], draw: int) -> list[np.ndarray]:
