@@ -2,9 +2,9 @@
 
     python scripts/studies/augmentation.py trec6 MODEL --corpora DIR --copies 3 --table trec6.json
 
-Draws 10, 20 and 50 labelled sentences of each class from `DIR/NAME/train.tsv.xz`, enlarges the set
-in each way, trains a classifier on it and tests on `DIR/NAME/test.tsv.xz`. MODEL was trained on the
-texts of train.tsv.xz without their labels.
+Draws 10, 20 and 50 labelled sentences of each class from `DIR/NAME/train.tsv.xz` (or
+`train.jsonl`), enlarges the set in each way, trains a classifier on it and tests on `test.tsv.xz`.
+MODEL was trained on the texts of the training file without their labels.
 
 The ways: nothing; each sentence again (duplicates); each sentence with a tenth of the words deleted
 or as many pairs of words swapped (noise; Wei & Zou 2019); `textvae augment` by samples and by
@@ -46,23 +46,21 @@ Way = Callable[[Sequence[Row], int], list[Row]]  # (labelled sentences, seed) ->
 def main() -> None:
     """Measure, print the table, and write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", help="trec6, sst2 or clinc150")
+    parser.add_argument("name", help="trec6, sst2, clinc150 or everyday")
     parser.add_argument("model", help="trained on the texts of the training file")
     parser.add_argument("--corpora", required=True, type=Path, metavar="DIR")
     parser.add_argument("--labels", type=int, nargs="+", default=[10, 20, 50], metavar="N")
     parser.add_argument("--draws", type=int, default=5, metavar="N")
     parser.add_argument("--copies", type=int, default=3, metavar="N")
     parser.add_argument("--scale", type=float, metavar="S", help="of the samples")
+    parser.add_argument("--label-column", metavar="COLUMN")
     parser.add_argument("--left-out", metavar="LABEL", help="a class that is none, such as oos")
     parser.add_argument("--ways", nargs="+", metavar="WAY", help="some of the ways")
     parser.add_argument("--table", type=Path, metavar="FILE.json")
     options = parser.parse_args()
     made = provenance("accuracy with labelled variations of the training sentences")
     vae = TextVAE.from_pretrained(options.model, device="cpu")
-    train, test = (
-        [row for row in open_rows([str(options.corpora / options.name / f"{part}.tsv.xz")])
-         if row.label != options.left_out] for part in ("train", "test")
-    )  # fmt: skip
+    train, test = (rows_of(options, part) for part in ("train", "test"))
     features = [Words(train, test), Vectors(vae, train, test)]
     made |= {"corpus": options.name, "copies": options.copies, "n_test": len(test)}
     runs: list[dict[str, Any]] = []
@@ -74,6 +72,14 @@ def main() -> None:
             with replacing(options.table) as stream:
                 stream.write(json.dumps(record | {"runs": runs}, indent=1).encode() + b"\n")
     print(table(results))
+
+
+def rows_of(options: argparse.Namespace, part: str) -> list[Row]:
+    """The labelled sentences of `train` or `test`."""
+    names = [options.corpora / options.name / f"{part}{end}" for end in (".tsv.xz", ".jsonl")]
+    path = next((name for name in names if name.exists()), names[0])
+    rows = open_rows([str(path)], label_column=options.label_column)
+    return [row for row in rows if row.label != options.left_out]
 
 
 def measured(

@@ -58,9 +58,9 @@ def paraphrase(
 
     Decodes points around the vector of the sentence. Prints the sentences that differ from it and
     from each other in more than case, spacing and punctuation, each after its similarity: the
-    cosine of its own vector and the vector of the sentence. `--by likelihood` ranks by log p(x|z)
-    in nats and prints these instead. With FILE, each line begins with the index of the sentence,
-    from 0.
+    cosine of its own vector and the vector of the sentence. This is the model's view: sentences
+    that it hardly tells apart are similar. `--by likelihood` ranks by log p(x|z) in nats and prints
+    these numbers instead. With FILE, each line begins with the index of the sentence, from 0.
 
     `generate --near` draws samples as they come: with repetitions, the sentence itself among them.
 
