@@ -109,8 +109,7 @@ def augment(
     for each. The draws depend on (seed, copy, sentence), so the variations of fewer copies are the
     first of those of more copies.
 
-    In a study with 10 to 50 labels a class, the variations brought nothing reliable: measure them
-    on held-out sentences, see docs/latent.md.
+    The variations can lower the accuracy: measure them on held-out sentences, see docs/latent.md.
 
     >>> extra = vae.augment("train.tsv", copies=2)  # doctest: +SKIP
     >>> [(one.text, one.label) for one in extra]  # doctest: +SKIP

@@ -76,9 +76,9 @@ def augment(
     it another label. Up to 5 points are tried for each. Without --out, --json prints the
     variations.
 
-    Measure before you rely on them. In a study with 10 to 50 labels a class, the variations brought
-    nothing reliable on TREC and lowered the accuracy of TF-IDF on SST-2 by 2 to 4 points: see
-    docs/latent.md.
+    Measure before you rely on them. With 10 labels a class, the variations raised the accuracy of
+    TF-IDF on data/everyday from 58 % to 69 %, brought nothing reliable on TREC, and lowered it by 3
+    points on SST-2 and CLINC150, whose models write and know less: see docs/latent.md.
     """
     if out is None and not as_json:
         raise UsageError("--out X is missing: name a file for the sentences, or pass --json")
