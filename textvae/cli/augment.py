@@ -77,8 +77,8 @@ def augment(
     variations.
 
     Measure before you rely on them. With 10 labels a class, the variations raised the accuracy of
-    TF-IDF on data/everyday from 58 % to 69 %, brought nothing reliable on TREC, and lowered it by 3
-    points on SST-2 and CLINC150, whose models write and know less: see docs/latent.md.
+    TF-IDF on data/everyday from 58 % to 69 %, brought nothing reliable on TREC, and lowered the
+    accuracy by 3 points on SST-2 and CLINC150, whose models know less: see docs/latent.md.
     """
     if out is None and not as_json:
         raise UsageError("--out X is missing: name a file for the sentences, or pass --json")
