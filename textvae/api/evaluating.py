@@ -8,6 +8,7 @@ from typing import Any
 
 from textvae.api.protocol import TextModel
 from textvae.api.scorers import (
+    check_encoder,
     check_judged,
     check_scorer,
     negated,
@@ -77,6 +78,7 @@ def evaluate(
     quality: int | None = None,
     decoding: Mapping[str, Any] | None = None,
     scorer: TextModel | None = None,
+    divergence_encoder: TextModel | None = None,
     interpolations: int | None = None,
     refine: int | None = None,
     text_column: str | None = None,
@@ -98,6 +100,8 @@ def evaluate(
         decoding: how these samples are decoded, e.g. `{"temperature": 1}`; None: as `generate`
             does without options.
         scorer: a language model of the training set, to judge samples and paths.
+        divergence_encoder: the model whose vectors compare samples with real sentences; None: this
+            model, if it has a latent.
         interpolations: judge the paths between so many random pairs of the sentences too.
         refine: improve each posterior by so many gradient steps too.
         text_column: column of the text; None: as in training.
@@ -106,7 +110,7 @@ def evaluate(
 
     Raises:
         UsageError: figures that the model cannot have; a scorer that is no language model, or
-            has nothing to judge.
+            has nothing to judge; a divergence encoder that is a language model.
         DataError: no sentence with a text, or sentences beyond the limit unless `truncate`.
     """
     seed = seed_of(seed)
@@ -124,6 +128,11 @@ def evaluate(
         raise UsageError(f"{names}: there are no samples to decode; add {needed}")
     if scorer is not None:
         check_scorer(scorer)
+    if divergence_encoder is not None:
+        check_encoder(divergence_encoder)
+        if quality is None:
+            needed = worded("--quality N", "quality=N")
+            raise UsageError(f"{flag('divergence_encoder')} has no samples; add {needed}")
     # Here and not above: sacrebleu, which not every user of a model needs.
     from textvae.evaluation.interpolations import Interpolations
     from textvae.evaluation.report import evaluate as measure
@@ -136,7 +145,16 @@ def evaluate(
         if scorer is not None:
             trainer = scorer_trainer(scorer, type(scorer).train, watcher.note)
         settings = vae.decoding(**(decoding or {}))
-        judged = quality_of(vae, quality, scorer, trainer, watcher.warn, decoding=settings)
+        own = None if vae.model.encoder is None else vae
+        judged = quality_of(
+            vae,
+            quality,
+            scorer,
+            trainer,
+            watcher.warn,
+            decoding=settings,
+            encoder=divergence_encoder or own,
+        )
     if interpolations is not None:
         paths = Interpolations(interpolations, scorer=None if scorer is None else negated(scorer))
     rows = prepared_rows(

@@ -38,6 +38,16 @@ def check_scorer(lm: TextModel, name: object = None) -> None:
         )
 
 
+def check_encoder(encoder: TextModel, name: object = None) -> None:
+    """Raise UsageError where a model has no vectors to compare samples and sentences by."""
+    if encoder.model.encoder is None:
+        name = name or encoder.folder or "given"
+        raise UsageError(
+            f"{worded('--divergence-encoder', 'the divergence encoder')} {name} is a language "
+            "model, which has no vectors; use a vae or an ae"
+        )
+
+
 def quality_of(
     vae: TextModel,
     samples: int,
@@ -46,18 +56,23 @@ def quality_of(
     warn: Say,
     *,
     decoding: Sampling | None = None,
+    encoder: TextModel | None = None,
 ) -> Quality:
     """The settings for judging `samples` samples: training texts and, with an lm, its scores.
 
     Args:
         train_scorer: that of `scorer_trainer`, which several models can share.
         decoding: how samples are decoded; None: by the model's default.
+        encoder: makes the vectors for `divergence_area`; None: the figure is left out.
     """
-    from textvae.evaluation.samples import Quality  # and sacrebleu with it
+    from textvae.evaluation.samples import Quality, SentenceEncoder  # and sacrebleu with them
 
     texts = training_texts(vae.config.data, warn)
+    vectors = None
+    if encoder is not None:
+        vectors = SentenceEncoder(str(encoder.folder or "given"), encoder.encode)
     if lm is None:
-        return Quality(samples, decoding, training_texts=texts)
+        return Quality(samples, decoding, training_texts=texts, encoder=vectors)
     return Quality(
         samples,
         decoding,
@@ -65,6 +80,7 @@ def quality_of(
         scorer=negated(lm),
         train_scorer=train_scorer,
         real_texts=texts,
+        encoder=vectors,
     )
 
 

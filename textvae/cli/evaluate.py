@@ -35,6 +35,14 @@ def evaluate(
     beams: options.Beams = None,
     greedy: options.Greedy = False,
     scorer: options.ScorerModel = None,
+    divergence_encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--divergence-encoder",
+            metavar="MODEL",
+            help="Model whose vectors compare samples with sentences; none: MODEL itself.",
+        ),
+    ] = None,
     interpolations: Annotated[
         int | None,
         typer.Option(
@@ -73,7 +81,7 @@ def evaluate(
         check_folder(out, file)
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import TextVAE
-    from textvae.api.scorers import check_judged, check_scorer
+    from textvae.api.scorers import check_encoder, check_judged, check_scorer
     from textvae.cli.progress import watching
     from textvae.models.device import reuse_freed_memory
 
@@ -86,6 +94,10 @@ def evaluate(
     lm = None if scorer is None else TextVAE.from_pretrained(scorer, device=device)
     if lm is not None:
         check_scorer(lm, scorer)
+    encoder = None
+    if divergence_encoder is not None:
+        encoder = TextVAE.from_pretrained(divergence_encoder, device=device)
+        check_encoder(encoder, divergence_encoder)
     output.note_typing(file)
     with watching(output) as watcher:
         evaluation = vae.evaluate(
@@ -98,6 +110,7 @@ def evaluate(
             quality=quality,
             decoding=decoding,
             scorer=lm,
+            divergence_encoder=encoder,
             interpolations=interpolations,
             refine=refine,
             text_column=text_column,
