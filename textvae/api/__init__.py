@@ -4,6 +4,7 @@ from textvae.api.analogies import Candidate
 from textvae.api.classifying import Prediction
 from textvae.api.clustering import Clustering
 from textvae.api.comparing import Comparison, compare
+from textvae.api.compressing import RateDistortion
 from textvae.api.directions import Shifted
 from textvae.api.evaluating import Evaluation
 from textvae.api.kl_units import UnitKL
@@ -34,6 +35,7 @@ __all__ = [
     "PathOnMap",
     "Prediction",
     "Probe",
+    "RateDistortion",
     "Row",
     "Scores",
     "SentenceMap",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from textvae.api.compressing import compression_of
 from textvae.api.protocol import TextModel
 from textvae.api.scorers import (
     check_encoder,
@@ -17,7 +18,7 @@ from textvae.api.scorers import (
 )
 from textvae.arguments import seed_of, whole_number
 from textvae.data.input_rows import Sentences, name_of, prepared_rows, require_text
-from textvae.errors import UsageError, flag, worded
+from textvae.errors import UsageError, flag, option, worded
 from textvae.progress import Say, Watcher
 from textvae.progress.bars import shows_progress
 
@@ -81,6 +82,8 @@ def evaluate(
     divergence_encoder: TextModel | None = None,
     interpolations: int | None = None,
     refine: int | None = None,
+    compression: bool = False,
+    fit: Sentences | None = None,
     text_column: str | None = None,
     seed: int | None = 0,
     watcher: Watcher | None = None,
@@ -104,6 +107,9 @@ def evaluate(
             model, if it has a latent.
         interpolations: judge the paths between so many random pairs of the sentences too.
         refine: improve each posterior by so many gradient steps too.
+        compression: compare the bits of quantized latents with what is decoded, and the bound of
+            the model with general compressors: the figures `rate_distortion` and `lossless`.
+        fit: the text that `compression` fits codes and a dictionary to; None: the training text.
         text_column: column of the text; None: as in training.
         seed: None takes a fresh one.
         watcher: receives notes, warnings and progress.
@@ -133,6 +139,8 @@ def evaluate(
         if quality is None:
             needed = worded("--quality N", "quality=N")
             raise UsageError(f"{flag('divergence_encoder')} has no samples; add {needed}")
+    if fit is not None and not compression:
+        raise UsageError(f"{flag('fit')} has nothing to fit; add {option('compression', True)}")
     # Here and not above: sacrebleu, which not every user of a model needs.
     from textvae.evaluation.interpolations import Interpolations
     from textvae.evaluation.report import evaluate as measure
@@ -157,6 +165,9 @@ def evaluate(
         )
     if interpolations is not None:
         paths = Interpolations(interpolations, scorer=None if scorer is None else negated(scorer))
+    codes = None
+    if compression:
+        codes = compression_of(vae, fit, watcher, text_column=text_column, seed=seed)
     rows = prepared_rows(
         sentences, vae.config.data, text_column=text_column, remarks=watcher.remarks
     )
@@ -172,6 +183,7 @@ def evaluate(
         refine_steps=refine or 0,
         interpolations=paths,
         quality=judged,
+        compression=codes,
         per_sentence=per_sentence,
         encoder_tokenizer=vae.encoder_tokenizer,
         progress=watcher.progress,

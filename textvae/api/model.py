@@ -18,6 +18,7 @@ from textvae.api import (
     analogies,
     classifying,
     clustering,
+    compressing,
     directions,
     evaluating,
     interpolating,
@@ -600,6 +601,7 @@ class TextVAE:
     sentence_map = mapping.sentence_map
     path_on_map = mapping.path_on_map
     unit_kl = kl_units.unit_kl
+    rate_distortion = compressing.rate_distortion
 
     # copies
 

@@ -110,19 +110,28 @@ def negated(lm: TextModel) -> Scorer:
 def training_texts(data: DataConfig, warn: Say) -> list[str] | None:
     """The texts that a model was trained on; None, with a warning, if they are not there."""
     try:
-        if not data.train or "-" in data.train:
-            raise NotFoundError("the model does not say which file it was trained on")
-        rows = open_rows(
-            data.train,
-            text_column=data.text_column,
-            lowercase=data.lowercase,
-            normalization=data.normalization,
-        )
-        held_out = 0.0 if data.valid else data.valid_fraction
-        return [row.text for row in rows if hash_fraction(row.text) >= held_out]
+        return read_training_texts(data)
     except NotFoundError as error:
         warn(f"{error}; figures that need the training text are left out")
         return None
+
+
+def read_training_texts(data: DataConfig) -> list[str]:
+    """The texts that a model was trained on.
+
+    Raises:
+        NotFoundError: they are not there.
+    """
+    if not data.train or "-" in data.train:
+        raise NotFoundError("the model does not say which file it was trained on")
+    rows = open_rows(
+        data.train,
+        text_column=data.text_column,
+        lowercase=data.lowercase,
+        normalization=data.normalization,
+    )
+    held_out = 0.0 if data.valid else data.valid_fraction
+    return [row.text for row in rows if hash_fraction(row.text) >= held_out]
 
 
 def configuration_like(lm: TextModel) -> Config:

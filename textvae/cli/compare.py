@@ -11,7 +11,7 @@ from textvae.cli import options
 from textvae.cli.output import Output
 from textvae.cli.reports import whatever_happens, write_json
 from textvae.files.destination import check_folder
-from textvae.number_format import human
+from textvae.number_format import short, with_error
 
 EXAMPLES = (
     "textvae compare runs/lm runs/vae runs/ae --on test.txt",
@@ -101,14 +101,3 @@ def table_of(
     shown = {key: cells for key, cells in columns.items() if set(cells) != {"-"}}
     names = [report["model"] for report in reports]
     return [["model", *shown], *map(list, zip(names, *shown.values(), strict=True))]
-
-
-def with_error(report: dict[str, Any], key: str) -> str:
-    """A figure and its standard error, or a dash."""
-    error = report.get(f"{key}_se")
-    return short(report.get(key)) + ("" if error is None else f" ± {short(error)}")
-
-
-def short(value: Any) -> str:
-    """A figure with three decimals, for a narrow table."""
-    return f"{value:.3f}" if isinstance(value, float) and abs(value) < 1000 else human(value)

@@ -10,7 +10,7 @@ from textvae.cli import options
 from textvae.cli.output import Output
 from textvae.cli.reports import whatever_happens, write_json
 from textvae.files.destination import check_folder
-from textvae.number_format import human
+from textvae.number_format import human, with_error
 
 EXAMPLES = (
     "textvae evaluate runs/mine test.txt",
@@ -59,6 +59,21 @@ def evaluate(
             min=1,
             metavar="STEPS",
             help="Refine each posterior by gradient steps too: the amortization gap.",
+        ),
+    ] = None,
+    compression: Annotated[
+        bool,
+        typer.Option(
+            "--compression",
+            help="Compare bits of quantized latents with what is decoded, and with xz and zstd.",
+        ),
+    ] = False,
+    fit: Annotated[
+        str | None,
+        typer.Option(
+            "--fit",
+            metavar="FILE",
+            help="Text to fit the codes of --compression to; none: the training text of MODEL.",
         ),
     ] = None,
     out: options.ReportFile = None,
@@ -113,6 +128,8 @@ def evaluate(
             divergence_encoder=encoder,
             interpolations=interpolations,
             refine=refine,
+            compression=compression,
+            fit=fit,
             text_column=text_column,
             seed=seed,
             watcher=watcher,
@@ -125,11 +142,22 @@ def evaluate(
 
 
 def print_report(report: dict[str, Any], output: Output) -> None:
-    """Print the report as JSON, or as a table with a line for each sentence below."""
-    if output.as_json or "sentences" not in report:
+    """Print the report as JSON, or as tables with a line for each sentence below."""
+    if output.as_json:
         output.report(report)
         return
-    output.report({key: value for key, value in report.items() if key != "sentences"})
-    for sentence in report["sentences"]:
+    parts = ("rate_distortion", "lossless", "sentences")
+    output.report({key: value for key, value in report.items() if key not in parts})
+    for part, column in (("rate_distortion", "code"), ("lossless", "coder")):
+        if part in report:
+            output.text(f"\n{part}")
+            output.table(rows_of(report[part], column))
+    for sentence in report.get("sentences", ()):
         nats = sentence.get("nll_iw", sentence.get("rec"))
         output.row(sentence, f"{sentence['index']}  {human(nats)}  {sentence['text']}")
+
+
+def rows_of(records: list[dict[str, Any]], first: str) -> list[list[str]]:
+    """A heading and a row for each record, with `first` as the first column."""
+    columns = [first, *(key for key in records[0] if key != first and not key.endswith("_se"))]
+    return [columns, *([with_error(record, key) for key in columns] for record in records)]
