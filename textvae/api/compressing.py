@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from textvae.api.encoding import encode_all, require_latent
 from textvae.api.protocol import TextModel
 from textvae.api.scorers import read_training_texts
 from textvae.arguments import seed_of
-from textvae.data.input_rows import Sentences, name_of, prepared_rows, require_text
+from textvae.data.input_rows import (
+    Sentences,
+    name_of,
+    prepared_rows,
+    read_stdin_once,
+    require_text,
+    rows_from,
+)
+from textvae.data.rows import Row
 from textvae.errors import DataError, NotFoundError, flag
 from textvae.latent.codes import fitted_codes
 from textvae.progress import Watcher
@@ -96,6 +105,49 @@ def rate_distortion(
     )
     model = str(vae.folder or "") if name is None else name
     return RateDistortion(model, name_of(sentences), n_sentences, tuple(points))
+
+
+def rate_distortions(
+    models: Mapping[str, TextModel],
+    sentences: Sentences,
+    *,
+    fit: Sentences | None = None,
+    limit: int | None = None,
+    truncate: bool = False,
+    text_column: str | None = None,
+    seed: int | None = 0,
+    watcher: Watcher | None = None,
+) -> list[RateDistortion]:
+    """`rate_distortion` of several models, by their names, on the same sentences.
+
+    The sentences and `fit` are read once, so each may be standard input or an iterator. The column
+    of the text is that of the first model's training, where none is given.
+    """
+    watcher, data = watcher or Watcher(), next(iter(models.values())).config.data
+
+    def rows(source: Sentences) -> list[Row]:
+        column = text_column or data.text_column
+        return list(rows_from(source, text_column=column, remarks=watcher.remarks))
+
+    read_stdin_once(sentences, fit)
+    lines = list(require_text(iter(rows(sentences)), name_of(sentences)))
+    fitted = None if fit is None else rows(fit)
+    return [
+        replace(
+            rate_distortion(
+                vae,
+                lines,
+                fit=fitted,
+                name=name,
+                limit=limit,
+                truncate=truncate,
+                seed=seed,
+                watcher=watcher,
+            ),
+            source=name_of(sentences),
+        )
+        for name, vae in models.items()
+    ]
 
 
 def compression_of(

@@ -17,7 +17,13 @@ from textvae.api.scorers import (
     scorer_trainer,
 )
 from textvae.arguments import seed_of, whole_number
-from textvae.data.input_rows import Sentences, name_of, prepared_rows, require_text
+from textvae.data.input_rows import (
+    Sentences,
+    name_of,
+    prepared_rows,
+    read_stdin_once,
+    require_text,
+)
 from textvae.errors import UsageError, flag, option, worded
 from textvae.progress import Say, Watcher
 from textvae.progress.bars import shows_progress
@@ -139,9 +145,11 @@ def evaluate(
         if quality is None:
             needed = worded("--quality N", "quality=N")
             raise UsageError(f"{flag('divergence_encoder')} has no samples; add {needed}")
+    read_stdin_once(sentences, fit)
     if fit is not None and not compression:
         raise UsageError(f"{flag('fit')} has nothing to fit; add {option('compression', True)}")
     # Here and not above: sacrebleu, which not every user of a model needs.
+    from textvae.evaluation.byte_coders import has_zstandard
     from textvae.evaluation.interpolations import Interpolations
     from textvae.evaluation.report import evaluate as measure
     from textvae.evaluation.why_no_likelihood import why_no_likelihood
@@ -168,6 +176,8 @@ def evaluate(
     codes = None
     if compression:
         codes = compression_of(vae, fit, watcher, text_column=text_column, seed=seed)
+        if not has_zstandard():
+            watcher.note("sizes by zstd are left out; `pip install 'textvae[zstd]'` adds them")
     rows = prepared_rows(
         sentences, vae.config.data, text_column=text_column, remarks=watcher.remarks
     )

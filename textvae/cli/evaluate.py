@@ -16,6 +16,7 @@ EXAMPLES = (
     "textvae evaluate runs/mine test.txt",
     "textvae evaluate runs/mine test.txt --quality 1000 --scorer runs/lm --json",
     "textvae evaluate runs/mine test.txt --limit 500 --interpolations 200 --refine 10",
+    "textvae evaluate runs/mine test.txt --compression",
 )
 
 
@@ -68,14 +69,7 @@ def evaluate(
             help="Compare bits of quantized latents with what is decoded, and with xz and zstd.",
         ),
     ] = False,
-    fit: Annotated[
-        str | None,
-        typer.Option(
-            "--fit",
-            metavar="FILE",
-            help="Text to fit the codes of --compression to; none: the training text of MODEL.",
-        ),
-    ] = None,
+    fit: options.Fit = None,
     out: options.ReportFile = None,
     text_column: options.TextColumn = None,
     seed: options.Seed = 0,

@@ -168,6 +168,14 @@ ScorerModel = Annotated[
         help="Language model of the training set, to judge samples and paths.",
     ),
 ]
+Fit = Annotated[
+    str | None,
+    typer.Option(
+        "--fit",
+        metavar="FILE",
+        help="Text to fit the codes of the latent to; none: the training text of MODEL.",
+    ),
+]
 ReportFile = Annotated[
     Path | None,
     typer.Option(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import lzma
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from textvae.evaluation.sentences import lowest_hashes
 
@@ -75,11 +76,21 @@ def zstd_coders(training: Sequence[str]) -> tuple[Coder, Coder | None] | None:
         return None
     import zstandard
 
+    # Without what a text of a few bytes does not need: magic number, size and dictionary number.
+    settings = zstandard.ZstdCompressionParameters.from_level(
+        _ZSTD_LEVEL,
+        format=zstandard.FORMAT_ZSTD1_MAGICLESS,
+        write_content_size=False,
+        write_dict_id=False,
+    )
+
     def coder(dictionary: zstandard.ZstdCompressionDict | None) -> Coder:
-        compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, dict_data=dictionary)
+        compressor = zstandard.ZstdCompressor(compression_params=settings, dict_data=dictionary)
         return lambda content: len(compressor.compress(content))
 
-    samples = [file_of([training[i]]) for i in lowest_hashes(training, DICTIONARY_SENTENCES)]
+    samples: list[Any] = [
+        file_of([training[i]]) for i in lowest_hashes(training, DICTIONARY_SENTENCES)
+    ]
     try:
         dictionary = zstandard.train_dictionary(DICTIONARY_BYTES, samples)
     except zstandard.ZstdError:

@@ -150,7 +150,7 @@ class ProductCode:
 def sign_code(vectors: Vectors) -> SignCode:
     """The signs of vectors (N, D), with the means of both; 0 for a sign that never occurs."""
     positive = vectors > 0
-    return SignCode(*(_mean_where(vectors, where) for where in (~positive, positive)))
+    return SignCode(_mean_where(vectors, ~positive), _mean_where(vectors, positive))
 
 
 def product_code(vectors: Vectors, parts: int, *, seed: int = 0) -> ProductCode:
