@@ -8,6 +8,7 @@ from textvae.api.compressing import RateDistortion
 from textvae.api.directions import Shifted
 from textvae.api.evaluating import Evaluation
 from textvae.api.kl_units import UnitKL
+from textvae.api.lossless import Compressed
 from textvae.api.mapping import PathOnMap, SentenceMap
 from textvae.api.model import LAYERS, Embeddings, TextVAE
 from textvae.api.neighbors import Neighbor, Neighbors
@@ -27,6 +28,7 @@ __all__ = [
     "Candidate",
     "Clustering",
     "Comparison",
+    "Compressed",
     "Direction",
     "Embeddings",
     "Evaluation",

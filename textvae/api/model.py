@@ -23,6 +23,7 @@ from textvae.api import (
     evaluating,
     interpolating,
     kl_units,
+    lossless,
     mapping,
     probing,
     scoring,
@@ -602,6 +603,8 @@ class TextVAE:
     path_on_map = mapping.path_on_map
     unit_kl = kl_units.unit_kl
     rate_distortion = compressing.rate_distortion
+    compress = lossless.compress
+    decompress = lossless.decompress
 
     # copies
 

@@ -19,7 +19,9 @@ from textvae.cli import (
     classify,
     cluster,
     compare,
+    compress,
     config,
+    decompress,
     embed,
     evaluate,
     generate,
@@ -98,7 +100,8 @@ def textvae(
 
 COMMANDS = (
     train, generate, interpolate, reconstruct, analogy, attribute, traverse, summarize, neighbors,
-    score, embed, probe, classify, cluster, evaluate, compare, info,
+    score, embed, probe, classify, cluster, evaluate, compare, compress,
+    decompress, info,
 )  # fmt: skip
 for module in COMMANDS:
     name = module.__name__.rpartition(".")[2]
