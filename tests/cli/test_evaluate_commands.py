@@ -148,7 +148,15 @@ def test_compare_judges_samples_too(textvae, tiny_vae, tiny_ae, corpus) -> None:
     common = ("--on", corpus, "--samples", 1, "--limit", 5, "--quality", 4, "--json")
     (report,) = textvae("compare", tiny_vae, tiny_ae, *common).rows
     assert all({"self_bleu", "distinct_2", "copied"} <= one.keys() for one in report["models"])
+    assert "divergence_area" not in report["models"][0]  # no vectors that both models share
     assert textvae("compare", tiny_vae, *common, "--scorer", tiny_ae).code == 2
+    more = ("--on", corpus, "--samples", 1, "--limit", 40, "--quality", 20, "--json")
+    (report,) = textvae("compare", tiny_vae, tiny_ae, *more, "--divergence-encoder", tiny_ae).rows
+    first, second = report["models"]
+    assert first["divergence_encoder"] == second["divergence_encoder"] == str(tiny_ae)
+    assert first["divergence_area_real"] == second["divergence_area_real"]
+    alone = textvae("compare", tiny_vae, "--on", corpus, "--divergence-encoder", tiny_ae)
+    assert (alone.code, "add --quality N" in alone.err) == (2, True)
 
 
 def test_compare_finds_out_what_is_missing_before_it_measures(

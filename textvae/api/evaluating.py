@@ -134,6 +134,7 @@ def evaluate(
         refine=refine or None,
     )
     check_judged(scorer, {"quality": quality, "interpolations": interpolations})
+    check_judged(divergence_encoder, {"quality": quality}, judge="divergence_encoder")
     if decoding and quality is None:
         names = ", ".join(sorted(decoding))
         needed = worded("--quality N", "quality=N")
@@ -142,9 +143,6 @@ def evaluate(
         check_scorer(scorer)
     if divergence_encoder is not None:
         check_encoder(divergence_encoder)
-        if quality is None:
-            needed = worded("--quality N", "quality=N")
-            raise UsageError(f"{flag('divergence_encoder')} has no samples; add {needed}")
     read_stdin_once(sentences, fit)
     if fit is not None and not compression:
         raise UsageError(f"{flag('fit')} has nothing to fit; add {option('compression', True)}")

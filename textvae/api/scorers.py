@@ -21,11 +21,17 @@ if TYPE_CHECKING:
 Trainer = Callable[..., TextModel]  # of texts, with config=..., as `TextVAE.train`
 
 
-def check_judged(scorer: object, judged: Mapping[str, int | None]) -> None:
-    """Raise UsageError where a scorer has nothing to judge; `judged` has numbers by option."""
+def check_judged(
+    scorer: object, judged: Mapping[str, int | None], *, judge: str = "scorer"
+) -> None:
+    """Raise UsageError where a scorer has nothing to judge; `judged` has numbers by option.
+
+    Args:
+        judge: the option that names the scorer.
+    """
     if scorer is not None and all(number is None for number in judged.values()):
         options = " or ".join(worded(f"--{name} N", f"{name}=N") for name in judged)
-        raise UsageError(f"{flag('scorer')} has nothing to judge; add {options}")
+        raise UsageError(f"{flag(judge)} has nothing to judge; add {options}")
 
 
 def check_scorer(lm: TextModel, name: object = None) -> None:

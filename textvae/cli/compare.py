@@ -21,7 +21,8 @@ EXAMPLES = (
 # The columns after nll_iw and its difference, if at least one model defines them.
 FIGURES = (
     "gap", "ppl_word", "ppl_word_unk", "ppl_char", "rec", "kl", "mi", "z_gain", "active_units",
-    "bleu", "token_accuracy", "self_bleu", "distinct_2", "copied", "ppl_forward", "ppl_reverse",
+    "bleu", "token_accuracy", "self_bleu", "distinct_2", "copied", "divergence_area", "ppl_forward",
+    "ppl_reverse",
 )  # fmt: skip
 
 
@@ -36,6 +37,7 @@ def compare(
     truncate: options.Truncate = False,
     quality: options.QualitySamples = None,
     scorer: options.ScorerModel = None,
+    divergence_encoder: options.DivergenceEncoder = None,
     out: options.ReportFile = None,
     text_column: options.TextColumn = None,
     seed: options.Seed = 0,
@@ -67,6 +69,7 @@ def compare(
             truncate=truncate,
             quality=quality,
             scorer=scorer,
+            divergence_encoder=divergence_encoder,
             text_column=text_column,
             seed=seed,
             device=device,

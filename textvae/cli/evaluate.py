@@ -36,14 +36,7 @@ def evaluate(
     beams: options.Beams = None,
     greedy: options.Greedy = False,
     scorer: options.ScorerModel = None,
-    divergence_encoder: Annotated[
-        str | None,
-        typer.Option(
-            "--divergence-encoder",
-            metavar="MODEL",
-            help="Model whose vectors compare samples with sentences; none: MODEL itself.",
-        ),
-    ] = None,
+    divergence_encoder: options.DivergenceEncoder = None,
     interpolations: Annotated[
         int | None,
         typer.Option(
@@ -84,7 +77,8 @@ def evaluate(
 
     --quality judges samples as `generate` draws them; --temperature and the like change how. With
     --scorer, compare `ppl_forward` of the samples with `ppl_forward_real` of real sentences: the
-    closer, the more the samples read like the training text.
+    closer, the more the samples read like the training text. `divergence_area` compares the vectors
+    of samples and real sentences: those of MODEL, or of --divergence-encoder.
     """
     if out is not None:
         check_folder(out, file)
@@ -95,6 +89,7 @@ def evaluate(
     from textvae.models.device import reuse_freed_memory
 
     check_judged(scorer, {"quality": quality, "interpolations": interpolations})
+    check_judged(divergence_encoder, {"quality": quality}, judge="divergence_encoder")
     asked = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "beams": beams}
     asked |= {"greedy": greedy or None}
     decoding = {name: value for name, value in asked.items() if value is not None}

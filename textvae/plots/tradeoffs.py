@@ -69,7 +69,8 @@ def compression(found: Sequence[RateDistortion], *, title: str = "Rate and disto
                 continue
             name = _curve(one.model, point.code, several=len(found) > 1)
             bits.setdefault(name, []).append(point.bits)
-            codes.setdefault(name, []).append(point.code)
+            named = point.code if point.code != "sample" else ""  # its curve has that name
+            codes.setdefault(name, []).append(named)
             for label, key in _DISTORTIONS.items():
                 figures[label].setdefault(name, []).append(getattr(point, key))
     return rate_distortion(bits, figures, codes=codes, title=title)
