@@ -15,8 +15,8 @@ from textvae.errors import DataError
 from textvae.latent.clusters import cluster
 
 FEWEST = 20  # vectors of a set
-VECTORS_A_CLUSTER = 10  # of each set; Pillutla 2021, section 4
-SCALE = 5.0  # c in Pillutla 2021, eq. 3
+VECTORS_A_CLUSTER = 10  # of each set, as in the experiments of Pillutla 2021
+SCALE = 5.0  # the constant c of Pillutla 2021
 _MIXTURES = 200
 _RESAMPLES = 200
 
@@ -75,8 +75,8 @@ def curve_area(p: Shares, q: Shares, *, scale: float = SCALE) -> Shares:
     """The area under the divergence curve of shares p and q (..., K), shape (...).
 
     The curve has the points exp(-c KL(q || r)), exp(-c KL(p || r)) for all mixtures
-    r = m p + (1 - m) q with m between 0 and 1, and the corners (0, 1) and (1, 0). Pillutla 2021,
-    eq. 3. It is the same for (q, p).
+    r = m p + (1 - m) q with m between 0 and 1, and the corners (0, 1) and (1, 0). It is
+    the same for (q, p). Pillutla 2021.
 
     >>> p = np.array([0.5, 0.5])
     >>> float(curve_area(p, p))
