@@ -3,7 +3,7 @@
     python scripts/figures.py
     python scripts/figures.py --model runs/demo/vae --out docs/images --ae runs/ae
 
-`scripts/demo` trains the model. With an autoencoder, the picture of rate and distortion is drawn too.
+`scripts/demo` trains the model. With an autoencoder, rate and distortion are drawn too.
 """
 
 from __future__ import annotations
