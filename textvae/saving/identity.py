@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -28,11 +29,7 @@ def fingerprint(model: SentenceModel, encoder_tokenizer: Tokenizer, data: DataCo
     """
     reader = model.encoder if model.encoder is not None else model.decoder
     described = {
-        # Without defaults, so that a setting added later does not change the digest. Shared
-        # embeddings are among the tensors.
-        "architecture": model.config.model_dump(
-            mode="json", exclude_defaults=True, exclude={"tie_embeddings"}
-        ),
+        "architecture": _architecture(model),
         "lowercase": data.lowercase,
         "normalization": data.normalization,
         "max_tokens": reader.max_tokens,
@@ -50,13 +47,19 @@ def writer_fingerprint(model: SentenceModel, tokenizer: Tokenizer) -> str:
     Models with the same fingerprint give a text the same probability.
     """
     described = {
-        "architecture": model.config.model_dump(mode="json", exclude_defaults=True),
+        "architecture": _architecture(model),
         "max_tokens": model.decoder.max_tokens,
         "tokenizer": tokenizer.fingerprint,
     }
     digest = hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=16)
     _add_tensors(digest, model.decoder.state_dict())
     return digest.hexdigest()
+
+
+def _architecture(model: SentenceModel) -> dict[str, Any]:
+    # Without defaults, so that a setting added later does not change the digest. Shared embeddings
+    # are among the tensors.
+    return model.config.model_dump(mode="json", exclude_defaults=True, exclude={"tie_embeddings"})
 
 
 def _add_tensors(digest: hashlib.blake2b, tensors: Mapping[str, Tensor]) -> None:
