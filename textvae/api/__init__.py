@@ -5,9 +5,11 @@ from textvae.api.augmenting import Augmentation, Variation
 from textvae.api.classifying import Prediction
 from textvae.api.clustering import Clustering
 from textvae.api.comparing import Comparison, compare
+from textvae.api.compressing import RateDistortion
 from textvae.api.directions import Shifted
 from textvae.api.evaluating import Evaluation
 from textvae.api.kl_units import UnitKL
+from textvae.api.lossless import Compressed
 from textvae.api.mapping import PathOnMap, SentenceMap
 from textvae.api.model import LAYERS, Embeddings, TextVAE
 from textvae.api.neighbors import Neighbor, Neighbors
@@ -29,6 +31,7 @@ __all__ = [
     "Candidate",
     "Clustering",
     "Comparison",
+    "Compressed",
     "Direction",
     "Embeddings",
     "Evaluation",
@@ -38,6 +41,7 @@ __all__ = [
     "PathOnMap",
     "Prediction",
     "Probe",
+    "RateDistortion",
     "Row",
     "Scores",
     "SentenceMap",

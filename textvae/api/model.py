@@ -19,10 +19,12 @@ from textvae.api import (
     augmenting,
     classifying,
     clustering,
+    compressing,
     directions,
     evaluating,
     interpolating,
     kl_units,
+    lossless,
     mapping,
     paraphrasing,
     probing,
@@ -606,6 +608,9 @@ class TextVAE:
     sentence_map = mapping.sentence_map
     path_on_map = mapping.path_on_map
     unit_kl = kl_units.unit_kl
+    rate_distortion = compressing.rate_distortion
+    compress = lossless.compress
+    decompress = lossless.decompress
 
     # copies
 

@@ -168,6 +168,22 @@ ScorerModel = Annotated[
         help="Language model of the training set, to judge samples and paths.",
     ),
 ]
+DivergenceEncoder = Annotated[
+    str | None,
+    typer.Option(
+        "--divergence-encoder",
+        metavar="MODEL",
+        help="Model whose vectors compare samples with real sentences.",
+    ),
+]
+Fit = Annotated[
+    str | None,
+    typer.Option(
+        "--fit",
+        metavar="FILE",
+        help="Text to fit the codes of the latent to; none: the training text of MODEL.",
+    ),
+]
 ReportFile = Annotated[
     Path | None,
     typer.Option(

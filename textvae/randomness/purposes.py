@@ -26,3 +26,4 @@ DECODER = "decoder"  # the model whose decoder replaces the pretrained one
 AUXILIARIES = "auxiliaries"  # what the loss has of its own
 VARIATION = "variation"  # of sentences: derived_seed(seed, VARIATION, number of the draw)
 STEP = "step"  # the noise of a step: derived_seed(seed, STEP, step)
+DIVERGENCE = "divergence"  # halves of real sentences, clusters and resamples

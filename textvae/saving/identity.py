@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from textvae.config import DataConfig
 from textvae.data.tokenizers import Tokenizer
@@ -25,11 +29,7 @@ def fingerprint(model: SentenceModel, encoder_tokenizer: Tokenizer, data: DataCo
     """
     reader = model.encoder if model.encoder is not None else model.decoder
     described = {
-        # Without defaults, so that a setting added later does not change the digest. Shared
-        # embeddings are among the tensors.
-        "architecture": model.config.model_dump(
-            mode="json", exclude_defaults=True, exclude={"tie_embeddings"}
-        ),
+        "architecture": _architecture(model),
         "lowercase": data.lowercase,
         "normalization": data.normalization,
         "max_tokens": reader.max_tokens,
@@ -37,11 +37,35 @@ def fingerprint(model: SentenceModel, encoder_tokenizer: Tokenizer, data: DataCo
     }
     digest = hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=16)
     if model.encoder is not None and model.posterior is not None:
-        tensors = {**model.encoder.state_dict(), **model.posterior.state_dict()}
-        for name, value in sorted(tensors.items()):
-            digest.update(f"{name} {tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        _add_tensors(digest, {**model.encoder.state_dict(), **model.posterior.state_dict()})
     return digest.hexdigest()
+
+
+def writer_fingerprint(model: SentenceModel, tokenizer: Tokenizer) -> str:
+    """A digest of the decoder's architecture, weights and tokenizer; 32 hex digits.
+
+    Models with the same fingerprint give a text the same probability.
+    """
+    described = {
+        "architecture": _architecture(model),
+        "max_tokens": model.decoder.max_tokens,
+        "tokenizer": tokenizer.fingerprint,
+    }
+    digest = hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=16)
+    _add_tensors(digest, model.decoder.state_dict())
+    return digest.hexdigest()
+
+
+def _architecture(model: SentenceModel) -> dict[str, Any]:
+    # Without defaults, so that a setting added later does not change the digest. Shared embeddings
+    # are among the tensors.
+    return model.config.model_dump(mode="json", exclude_defaults=True, exclude={"tie_embeddings"})
+
+
+def _add_tensors(digest: hashlib.blake2b, tensors: Mapping[str, Tensor]) -> None:
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
 
 
 def folder_digests(folder: Path) -> list[str]:
