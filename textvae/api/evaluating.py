@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from textvae.api.priors import GivenPrior, checked_prior
 from textvae.api.protocol import TextModel
 from textvae.api.scorers import (
     check_judged,
@@ -17,6 +18,7 @@ from textvae.api.scorers import (
 from textvae.arguments import seed_of, whole_number
 from textvae.data.input_rows import Sentences, name_of, prepared_rows, require_text
 from textvae.errors import UsageError, flag, worded
+from textvae.latent.prior_file import FittedPrior
 from textvae.progress import Say, Watcher
 from textvae.progress.bars import shows_progress
 
@@ -79,6 +81,7 @@ def evaluate(
     scorer: TextModel | None = None,
     interpolations: int | None = None,
     refine: int | None = None,
+    prior: GivenPrior = False,
     text_column: str | None = None,
     seed: int | None = 0,
     watcher: Watcher | None = None,
@@ -100,6 +103,8 @@ def evaluate(
         scorer: a language model of the training set, to judge samples and paths.
         interpolations: judge the paths between so many random pairs of the sentences too.
         refine: improve each posterior by so many gradient steps too.
+        prior: evaluate with this prior of `fit_prior` in place of the model's own; True: with the
+            one in the model's folder.
         text_column: column of the text; None: as in training.
         seed: None takes a fresh one.
         watcher: receives notes, warnings and progress.
@@ -124,6 +129,7 @@ def evaluate(
         raise UsageError(f"{names}: there are no samples to decode; add {needed}")
     if scorer is not None:
         check_scorer(scorer)
+    fitted = None if prior is False else _fitted(vae, prior, quality, name)
     # Here and not above: sacrebleu, which not every user of a model needs.
     from textvae.evaluation.interpolations import Interpolations
     from textvae.evaluation.report import evaluate as measure
@@ -143,7 +149,7 @@ def evaluate(
         sentences, vae.config.data, text_column=text_column, remarks=watcher.remarks
     )
     report = measure(
-        vae.model,
+        vae.model if fitted is None else vae.model.with_prior(fitted.prior),
         vae.tokenizer,
         require_text(rows, name_of(sentences)),
         name=str(vae.folder or "") if name is None else name,
@@ -158,9 +164,33 @@ def evaluate(
         encoder_tokenizer=vae.encoder_tokenizer,
         progress=watcher.progress,
     )
+    if fitted is not None:
+        report = {"model": report["model"], "prior": str(fitted), **report}
     reason = why_no_likelihood(vae.model, vae.config.objective)
     evaluation = Evaluation.from_report(report, reason)
     if reason is not None:
         watcher.note(reason)
     evaluation.warn(watcher.warn)
     return evaluation
+
+
+def _fitted(
+    vae: TextModel, prior: GivenPrior, quality: int | None, name: str | None
+) -> FittedPrior:
+    """The fitted prior to evaluate with.
+
+    Raises:
+        UsageError: the prior has no density, or changes no figure.
+    """
+    found = checked_prior(vae, prior, name)
+    if vae.model.has_density and not found.prior.has_density:
+        raise UsageError(
+            f"{flag('prior')}: a {found.kind} prior has no density, so kl, nll_elbo and nll_iw are "
+            "undefined; evaluate with a gaussian or a mixture"
+        )
+    if not vae.model.has_density and quality is None:
+        needed = worded("--quality N", "quality=N")
+        raise UsageError(
+            f"{flag('prior')}: only the samples of an autoencoder depend on its prior; add {needed}"
+        )
+    return found

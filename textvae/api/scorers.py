@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from textvae.api.protocol import TextModel
 from textvae.config import Config, DataConfig
 from textvae.data.opening import hash_fraction, open_rows
+from textvae.data.rows import Row
 from textvae.decoding.settings import Sampling
 from textvae.errors import NotFoundError, UsageError, flag, option, worded
 from textvae.evaluation.perplexity import Scorer
@@ -94,19 +95,28 @@ def negated(lm: TextModel) -> Scorer:
 def training_texts(data: DataConfig, warn: Say) -> list[str] | None:
     """The texts that a model was trained on; None, with a warning, if they are not there."""
     try:
-        if not data.train or "-" in data.train:
-            raise NotFoundError("the model does not say which file it was trained on")
-        rows = open_rows(
-            data.train,
-            text_column=data.text_column,
-            lowercase=data.lowercase,
-            normalization=data.normalization,
-        )
-        held_out = 0.0 if data.valid else data.valid_fraction
-        return [row.text for row in rows if hash_fraction(row.text) >= held_out]
+        return [row.text for row in training_rows(data)]
     except NotFoundError as error:
         warn(f"{error}; figures that need the training text are left out")
         return None
+
+
+def training_rows(data: DataConfig) -> Iterator[Row]:
+    """The rows that a model was trained on, without those that were held out for validation.
+
+    Raises:
+        NotFoundError: the text is not there, or the model does not say which it was.
+    """
+    if not data.train or "-" in data.train:
+        raise NotFoundError("the model does not say which file it was trained on")
+    rows = open_rows(
+        data.train,
+        text_column=data.text_column,
+        lowercase=data.lowercase,
+        normalization=data.normalization,
+    )
+    held_out = 0.0 if data.valid else data.valid_fraction
+    return (row for row in rows if hash_fraction(row.text) >= held_out)
 
 
 def configuration_like(lm: TextModel) -> Config:

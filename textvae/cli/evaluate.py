@@ -53,6 +53,7 @@ def evaluate(
             help="Refine each posterior by gradient steps too: the amortization gap.",
         ),
     ] = None,
+    prior: options.FittedPrior = False,
     out: options.ReportFile = None,
     text_column: options.TextColumn = None,
     seed: options.Seed = 0,
@@ -67,7 +68,8 @@ def evaluate(
 
     --quality judges samples as `generate` draws them; --temperature and the like change how. With
     --scorer, compare `ppl_forward` of the samples with `ppl_forward_real` of real sentences: the
-    closer, the more the samples read like the training text.
+    closer, the more the samples read like the training text. With --prior, the KL, the likelihood
+    and the samples are those of the prior that `textvae prior` fitted.
     """
     if out is not None:
         check_folder(out, file)
@@ -100,6 +102,7 @@ def evaluate(
             scorer=lm,
             interpolations=interpolations,
             refine=refine,
+            prior=prior,
             text_column=text_column,
             seed=seed,
             watcher=watcher,

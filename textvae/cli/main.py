@@ -30,6 +30,7 @@ from textvae.cli import (
     options,
     paraphrase,
     plot,
+    prior,
     probe,
     reconstruct,
     score,
@@ -100,7 +101,7 @@ def textvae(
 
 COMMANDS = (
     train, generate, interpolate, reconstruct, analogy, attribute, traverse, summarize, neighbors,
-    paraphrase, augment, score, embed, probe, classify, cluster, evaluate, compare, info,
+    paraphrase, augment, score, embed, probe, classify, cluster, prior, evaluate, compare, info,
 )  # fmt: skip
 for module in COMMANDS:
     name = module.__name__.rpartition(".")[2]
