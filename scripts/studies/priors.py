@@ -68,10 +68,11 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("models", nargs="+", type=Path, metavar="MODEL")
     parser.add_argument("--scorer", required=True, metavar="LM")
-    parser.add_argument("--samples", type=int, default=1000, metavar="N")
-    parser.add_argument("--reverse", type=int, default=5000, metavar="N")
-    parser.add_argument("--limit", type=int, default=500, metavar="N", help="test sentences")
-    parser.add_argument("--importance", type=int, default=50, metavar="K", help="of a sentence")
+    parser.add_argument("--samples", type=int, default=500, metavar="N")
+    parser.add_argument("--fit", type=int, default=10_000, metavar="N", help="training sentences")
+    parser.add_argument("--reverse", type=int, default=2000, metavar="N")
+    parser.add_argument("--limit", type=int, default=200, metavar="N", help="test sentences")
+    parser.add_argument("--importance", type=int, default=30, metavar="K", help="of a sentence")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--table", type=Path, metavar="FILE.json")
     return parser.parse_args(arguments)
@@ -98,7 +99,9 @@ class Judge:
             yield name | {"prior": "own"} | self.figures(vae, None)
             for kind in PRIOR_KINDS:
                 start = time.process_time()
-                found = vae.fit_prior(kind, DATA / "train.jsonl", seed=self.options.seed)
+                found = vae.fit_prior(
+                    kind, DATA / "train.jsonl", limit=self.options.fit, seed=self.options.seed
+                )
                 spent = {"cpu_seconds_of_fit": time.process_time() - start}
                 row = name | {"prior": str(found)} | found.to_dict() | {"prior": str(found)}
                 yield row | spent | self.figures(vae, found)

@@ -98,30 +98,23 @@ def fit_prior(
     texts = _chosen(with_text(rows, source, watcher.warn), limit, source)
     q = _posteriors(vae, texts, watcher)
     apart = torch.tensor([hash_fraction(text, purpose="prior") < HELD_OUT for text in texts])
-    held_out = q[apart]
+    sets = q[~apart], q[apart]
+    prior: Prior
     if kind == "gaussian":
-        prior: Prior = fit_gaussian(q[~apart])
+        prior = fit_gaussian(sets[0])
     elif kind == "mixture":
-        found = fit_mixture(
-            q[~apart], held_out, components=components, seed=seed, progress=watcher.progress
-        )
-        prior = found.prior
+        progress = watcher.progress
+        prior = fit_mixture(*sets, components=components, seed=seed, progress=progress).prior
     else:
-        prior = fit_flow(
-            q[~apart],
-            held_out,
-            steps=steps or TRAINING_STEPS,
-            seed=seed,
-            device=vae.model.device,
-            progress=watcher.progress,
-        )
+        steps, device = steps or TRAINING_STEPS, vae.model.device
+        prior = fit_flow(*sets, steps=steps, seed=seed, device=device, progress=watcher.progress)
     return FittedPrior(
         kind=kind,
         prior=prior.eval(),
-        n_sentences=int((~apart).sum()),
-        n_held_out=int(apart.sum()),
+        n_sentences=len(sets[0].mean),
+        n_held_out=len(sets[1].mean),
         seed=seed,
-        figures=_figures(vae, prior, held_out, seed),
+        figures=_figures(vae, prior, sets[1], seed),
         fingerprint=fingerprint_of(vae),
     )
 

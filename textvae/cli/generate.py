@@ -89,8 +89,8 @@ def generate(
     vae = TextVAE.from_pretrained(model, device=device)
     if vae.latent_size and not vae.model.has_density and near is None and not prior:
         output.note(
-            "an autoencoder has no prior: z comes from a Gaussian fitted to its codes; "
-            "for samples of a prior, train with --model vae"
+            "an autoencoder has no prior: z comes from a Gaussian fitted to its codes; for a "
+            "closer fit, see textvae prior --help; for samples of a prior, train with --model vae"
             if vae.prior_is_fitted
             else "z comes from N(0, I), which training matched the codes of this autoencoder to"
         )

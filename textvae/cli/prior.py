@@ -13,7 +13,7 @@ from textvae.errors import NotFoundError, UsageError
 from textvae.files.home import home_path
 
 if TYPE_CHECKING:
-    from textvae.api import FittedPrior
+    from textvae.api import FittedPrior, TextVAE
 
 EXAMPLES = (
     "textvae prior runs/mine --fit mixture",
@@ -78,17 +78,8 @@ def prior(
     from textvae.cli.progress import watching
 
     vae = load_encoder(model, device, "fit a prior")
-    command = shlex.join(["textvae", "prior", model])
     if fit is None:
-        found = None if remove else vae.stored_prior(model)
-        if not (vae.remove_prior() if remove else found):
-            raise NotFoundError(
-                f"{model} has no fitted prior; fit one with {command} --fit mixture"
-            )
-        if found is not None:
-            print_prior(found, model, output)
-        else:
-            output.note(f"removed the fitted prior of {model}")
+        show_or_remove(vae, model, remove, output)
         return
     if not home_path(model).is_dir():
         raise UsageError(
@@ -112,6 +103,22 @@ def prior(
     print_prior(found, model, output)
     output.note(f"prior in {stored_in}")
     output.note(f"try: {shlex.join(['textvae', 'generate', model, '--prior'])}")
+
+
+def show_or_remove(vae: TextVAE, model: str, remove: bool, output: Output) -> None:
+    """Describe the stored prior, or remove it.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    found = None if remove else vae.stored_prior(model)
+    if not (vae.remove_prior() if remove else found):
+        command = shlex.join(["textvae", "prior", model, "--fit", "mixture"])
+        raise NotFoundError(f"{model} has no fitted prior; fit one with {command}")
+    if found is None:
+        output.note(f"removed the fitted prior of {model}")
+    else:
+        print_prior(found, model, output)
 
 
 def print_prior(found: FittedPrior, model: str, output: Output) -> None:
