@@ -119,9 +119,12 @@ def expectation_maximization(
 
 
 def posterior_samples(q: DiagonalGaussian, seed: int, least: int = SAMPLES) -> Tensor:
-    """As many samples of each posterior as make `least` in total, float64 on the CPU, (S N, Z)."""
+    """Samples of each posterior, about `least` in total, float64 on the CPU, (S N, Z).
+
+    Codes, which have no spread, are taken once.
+    """
     N, Z = q.mean.shape
-    rows = -(-least // N)
+    rows = max(1, round(least / N)) if bool(q.log_variance.isfinite().any()) else 1
     noise = generator(seed, 0, Purpose.PRIOR_FIT).standard_normal((rows, N, Z))
     own = DiagonalGaussian(q.mean.cpu().double(), q.log_variance.cpu().double())
     return own.sample(torch.from_numpy(noise)).reshape(-1, Z)
