@@ -23,7 +23,7 @@ from textvae.randomness.purposes import Purpose
 from textvae.randomness.streams import generator
 
 SAMPLES = 20_000  # of posteriors for a mixture: the more samples a sentence, the fewer sentences
-MOST_COMPONENTS = 32  # that are tried
+MOST_COMPONENTS = 128  # that are tried
 _ITERATIONS = 30  # of EM
 _TOLERANCE = 1e-2  # nats a sample, below which EM ends
 _FLOOR = 1e-3  # least variance, as a share of the mean variance
