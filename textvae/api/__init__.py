@@ -23,6 +23,7 @@ from textvae.api.traversing import Traversal
 from textvae.api.units import UnitReport
 from textvae.data.rows import Row
 from textvae.latent.direction_file import Direction
+from textvae.latent.prior_file import FittedPrior
 from textvae.progress import Watcher
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Direction",
     "Embeddings",
     "Evaluation",
+    "FittedPrior",
     "Neighbor",
     "Neighbors",
     "Paraphrase",

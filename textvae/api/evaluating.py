@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from textvae.api.compressing import compression_of
+from textvae.api.priors import GivenPrior, checked_prior
 from textvae.api.protocol import TextModel
 from textvae.api.scorers import (
     check_encoder,
@@ -25,6 +26,7 @@ from textvae.data.input_rows import (
     require_text,
 )
 from textvae.errors import UsageError, flag, option, worded
+from textvae.latent.prior_file import FittedPrior
 from textvae.progress import Say, Watcher
 from textvae.progress.bars import shows_progress
 
@@ -90,6 +92,7 @@ def evaluate(
     refine: int | None = None,
     compression: bool = False,
     fit: Sentences | None = None,
+    prior: GivenPrior = False,
     text_column: str | None = None,
     seed: int | None = 0,
     watcher: Watcher | None = None,
@@ -116,6 +119,8 @@ def evaluate(
         compression: compare the bits of quantized latents with what is decoded, and the bound of
             the model with general compressors: the figures `rate_distortion` and `lossless`.
         fit: the text that `compression` fits codes and a dictionary to; None: the training text.
+        prior: evaluate with this prior of `fit_prior` in place of the model's own; True: with the
+            one in the model's folder.
         text_column: column of the text; None: as in training.
         seed: None takes a fresh one.
         watcher: receives notes, warnings and progress.
@@ -146,6 +151,7 @@ def evaluate(
     read_stdin_once(sentences, fit)
     if fit is not None and not compression:
         raise UsageError(f"{flag('fit')} has nothing to fit; add {option('compression', True)}")
+    fitted = None if prior is False else _fitted(vae, prior, quality, name)
     # Here and not above: sacrebleu, which not every user of a model needs.
     from textvae.evaluation.byte_coders import has_zstandard
     from textvae.evaluation.interpolations import Interpolations
@@ -180,7 +186,7 @@ def evaluate(
         sentences, vae.config.data, text_column=text_column, remarks=watcher.remarks
     )
     report = measure(
-        vae.model,
+        vae.model if fitted is None else vae.model.with_prior(fitted.prior),
         vae.tokenizer,
         require_text(rows, name_of(sentences)),
         name=str(vae.folder or "") if name is None else name,
@@ -196,9 +202,33 @@ def evaluate(
         encoder_tokenizer=vae.encoder_tokenizer,
         progress=watcher.progress,
     )
+    if fitted is not None:
+        report = {"model": report["model"], "prior": str(fitted), **report}
     reason = why_no_likelihood(vae.model, vae.config.objective)
     evaluation = Evaluation.from_report(report, reason)
     if reason is not None:
         watcher.note(reason)
     evaluation.warn(watcher.warn)
     return evaluation
+
+
+def _fitted(
+    vae: TextModel, prior: GivenPrior, quality: int | None, name: str | None
+) -> FittedPrior:
+    """The fitted prior to evaluate with.
+
+    Raises:
+        UsageError: the prior has no density, or changes no figure.
+    """
+    found = checked_prior(vae, prior, name)
+    if vae.model.has_density and not found.prior.has_density:
+        raise UsageError(
+            f"{flag('prior')}: a {found.kind} prior has no density, so kl, nll_elbo and nll_iw are "
+            "undefined; evaluate with a gaussian or a mixture"
+        )
+    if not vae.model.has_density and quality is None:
+        needed = worded("--quality N", "quality=N")
+        raise UsageError(
+            f"{flag('prior')}: only the samples of an autoencoder depend on its prior; add {needed}"
+        )
+    return found

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from textvae.api.protocol import TextModel
 from textvae.config import Config, DataConfig
 from textvae.data.opening import hash_fraction, open_rows
+from textvae.data.rows import Row
 from textvae.decoding.settings import Sampling
 from textvae.errors import NotFoundError, UsageError, flag, option, worded
 from textvae.evaluation.perplexity import Scorer
@@ -128,6 +129,15 @@ def read_training_texts(data: DataConfig) -> list[str]:
     Raises:
         NotFoundError: they are not there.
     """
+    return [row.text for row in training_rows(data)]
+
+
+def training_rows(data: DataConfig) -> Iterator[Row]:
+    """The rows that a model was trained on, without those that were held out for validation.
+
+    Raises:
+        NotFoundError: the text is not there, or the model does not say which it was.
+    """
     if not data.train or "-" in data.train:
         raise NotFoundError("the model does not say which file it was trained on")
     rows = open_rows(
@@ -137,7 +147,7 @@ def read_training_texts(data: DataConfig) -> list[str]:
         normalization=data.normalization,
     )
     held_out = 0.0 if data.valid else data.valid_fraction
-    return [row.text for row in rows if hash_fraction(row.text) >= held_out]
+    return (row for row in rows if hash_fraction(row.text) >= held_out)
 
 
 def configuration_like(lm: TextModel) -> Config:

@@ -63,6 +63,7 @@ def evaluate(
         ),
     ] = False,
     fit: options.Fit = None,
+    prior: options.FittedPrior = False,
     out: options.ReportFile = None,
     text_column: options.TextColumn = None,
     seed: options.Seed = 0,
@@ -78,7 +79,8 @@ def evaluate(
     --quality judges samples as `generate` draws them; --temperature and the like change how. With
     --scorer, compare `ppl_forward` of the samples with `ppl_forward_real` of real sentences: the
     closer, the more the samples read like the training text. `divergence_area` compares the vectors
-    of samples and real sentences: those of MODEL, or of --divergence-encoder.
+    of samples and real sentences: those of MODEL, or of --divergence-encoder. With --prior, the KL,
+    the likelihood and the samples are those of the prior that `textvae prior` fitted.
     """
     if out is not None:
         check_folder(out, file)
@@ -119,6 +121,7 @@ def evaluate(
             refine=refine,
             compression=compression,
             fit=fit,
+            prior=prior,
             text_column=text_column,
             seed=seed,
             watcher=watcher,

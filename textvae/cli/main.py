@@ -32,6 +32,7 @@ from textvae.cli import (
     options,
     paraphrase,
     plot,
+    prior,
     probe,
     reconstruct,
     score,
@@ -102,7 +103,7 @@ def textvae(
 
 COMMANDS = (
     train, generate, interpolate, reconstruct, analogy, attribute, traverse, summarize, neighbors,
-    paraphrase, augment, score, embed, probe, classify, cluster, evaluate, compare, compress,
+    paraphrase, augment, score, embed, probe, classify, cluster, prior, evaluate, compare, compress,
     decompress, info,
 )  # fmt: skip
 for module in COMMANDS:

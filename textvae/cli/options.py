@@ -141,6 +141,9 @@ Towards = Annotated[
         help="Direction of an attribute, from textvae attribute --save.",
     ),
 ]
+FittedPrior = Annotated[
+    bool, typer.Option("--prior", help="Use the fitted prior, from textvae prior --fit.")
+]
 ImportanceSamples = Annotated[
     int, typer.Option("--samples", min=1, metavar="K", help="Importance samples per sentence.")
 ]
