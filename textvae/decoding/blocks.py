@@ -1,7 +1,7 @@
 """Rows of a vocabulary in blocks: a figure of each block first, then the inside of one block.
 
-Neither step copies a row. Over 10,000 words this takes a fourth of the time of `argmax`, and a tenth
-of one cumulative sum.
+Neither step copies a row. Over 10,000 words this takes a fourth of the time of `argmax`, and a
+tenth of one cumulative sum.
 """
 
 from __future__ import annotations

@@ -239,8 +239,8 @@ def importance_weighted(
     columns: list[tuple[Tensor, ...]] = []
     done, total = 0, sum(len(chunk.places) for chunk in chunks)
     with inference(model):
-        for chunk in (few for chunk in chunks for few in _few_at_a_time(chunk, model, samples)):
-            drawn = _importance_samples(model, chunk, q[chunk.places], samples, seed, first)
+        for few in (few for chunk in chunks for few in _few_at_a_time(chunk, model, samples)):
+            drawn = _importance_samples(model, few, q[few.places], samples, seed, first)
             found = (
                 drawn.rec,
                 drawn.kl,
@@ -249,7 +249,7 @@ def importance_weighted(
                 drawn.nll_half,
             )
             columns.append(tuple(column for column in found if column is not None))
-            done += len(chunk.places)
+            done += len(few.places)
             if progress is not None:
                 progress(phase, done, total)
     order = restoring(chunks)

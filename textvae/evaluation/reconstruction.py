@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from textvae.decoding.blocks import largest_id
 from textvae.evaluation.likelihood import Chunk, inference
 from textvae.models.sentence import SentenceModel
 
