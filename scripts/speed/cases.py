@@ -25,17 +25,7 @@ COMMANDS = {  # name of a case -> the path that it belongs to
 }
 
 VOCABULARY = 10_000
-HIDDEN = 256  # and the width of the embeddings; weights are not tied
-LATENT = 32
 LENGTH = 24  # tokens of a sentence of fixed shape, without the end token
-MODEL = {
-    "hidden_size": HIDDEN,
-    "embedding_size": HIDDEN,
-    "latent_size": LATENT,
-    "tie_weights": False,
-}
-
-
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
@@ -53,6 +43,10 @@ class Case:
     samples: int = 100  # of nll_iw
     seconds: float = 2.0  # of a measurement
     clock: str = "wall"  # or cpu: processor seconds of all threads
+    hidden: int = 256  # also the width of the embeddings; weights are not tied
+    latent: int = 32
+    vocabulary: int = VOCABULARY  # words
+    length: int = LENGTH  # of written sentences
 
     @property
     def name(self) -> str:
@@ -108,14 +102,12 @@ def cases(
     return found
 
 
-def random_sentences(count: int, lengths: np.ndarray | None = None) -> list[str]:
-    """Random words, the frequent ones first; all of VOCABULARY occur. Lengths: (count,) words."""
+def random_sentences(lengths: np.ndarray, vocabulary: int = VOCABULARY) -> list[str]:
+    """Sentences of so many random words, the frequent ones first; all of the vocabulary occur."""
     random = np.random.default_rng(0)
-    if lengths is None:
-        lengths = np.full(count, LENGTH)
     total = int(lengths.sum())
-    ranks = np.exp(random.uniform(0, np.log(VOCABULARY), total)).astype(int)
-    ranks[: min(total, VOCABULARY)] = random.permutation(VOCABULARY)[:total]
+    ranks = np.exp(random.uniform(0, np.log(vocabulary), total)).astype(int)
+    ranks[: min(total, vocabulary)] = random.permutation(vocabulary)[:total]
     words = [f"w{rank}" for rank in ranks]
     ends = np.cumsum(lengths)
     return [" ".join(words[end - n : end]) for end, n in zip(ends, lengths, strict=True)]

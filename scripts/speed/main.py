@@ -25,9 +25,20 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from commands import provenance
-from speed.cases import CLOCKS, NETWORKS, PATHS, Case, cases, random_sentences, written_lengths
+from speed.cases import (
+    CLOCKS,
+    LENGTH,
+    NETWORKS,
+    PATHS,
+    Case,
+    cases,
+    random_sentences,
+    written_lengths,
+)
 from speed.results import Row, compared, summary, table
 
 SENTENCES = 20_000  # of each of the two files
@@ -89,10 +100,11 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
 def texts(folder: Path, file: str | None) -> dict[str, str]:
     """The files of the two kinds of text: sentences of a fixed length, and a file."""
     fixed = folder / "fixed.txt"
-    fixed.write_text("\n".join(random_sentences(SENTENCES)) + "\n", encoding="utf-8")
+    fixed.write_text(
+        "\n".join(random_sentences(np.full(SENTENCES, LENGTH))) + "\n", encoding="utf-8"
+    )
     if file is None:
-        lengths = written_lengths(SENTENCES)
-        lines = "\n".join(random_sentences(SENTENCES, lengths))
+        lines = "\n".join(random_sentences(written_lengths(SENTENCES)))
         file = str(folder / "file.txt")
         Path(file).write_text(lines + "\n", encoding="utf-8")
     return {"fixed": str(fixed), "file": str(Path(file).resolve())}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from speed.cases import HIDDEN, LATENT, LENGTH, MODEL, VOCABULARY, Case, read_lines
+from speed.cases import Case, read_lines
 from speed.limits import Shape, Work, decoder_work, encoder_work, writing_work
 
 from textvae import TextVAE
@@ -27,7 +27,7 @@ from textvae.training.loop import train_step
 from textvae.training.reporting import LoggingReporter
 from textvae.training.run import TrainingRun
 
-MAX_TOKENS = 128
+LEAST_TOKENS = 128  # that a model reads and writes
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,15 @@ def options(case: Case) -> dict[str, Any]:
     """The model of the benchmark; a Transformer has two layers."""
     layers = 2 if case.network == "transformer" else 1
     networks = {"encoder": case.network, "decoder": case.network, "layers": layers}
-    return {**MODEL, **networks, "max_tokens": MAX_TOKENS}
+    widths = {"hidden_size": case.hidden, "embedding_size": case.hidden, "tie_weights": False}
+    limits = {"latent_size": case.latent, "max_tokens": max(LEAST_TOKENS, case.length + 2)}
+    return {**networks, **widths, **limits}
 
 
 @contextmanager
 def _training(case: Case) -> Iterator[Prepared]:
     with tempfile.TemporaryDirectory() as folder:
-        fixed = {"tokenizer": "word", "vocab_size": VOCABULARY + 4, "cache_dir": folder}
+        fixed = {"tokenizer": "word", "vocab_size": case.vocabulary + 4, "cache_dir": folder}
         chosen = {"device": case.device, "precision": case.precision, "max_steps": 10**6}
         size = {"batch_size": case.sentences}
         config = Config.resolve(options={**options(case), **fixed, **chosen, **size})
@@ -98,7 +100,7 @@ def _training(case: Case) -> Iterator[Prepared]:
             T = max(1, round(sum(lengths) / sentences))
             B = round(sentences / len(batches))
             V = corpora.tokenizer.vocabulary.size
-            shape = Shape(case.network, B, T, HIDDEN, LATENT, V)
+            shape = Shape(case.network, B, T, case.hidden, case.latent, V)
             work = encoder_work(shape, trained=True) + decoder_work(shape, trained=True)
             yield Prepared(step, work, lambda: synchronize(run.device))
 
@@ -106,19 +108,19 @@ def _training(case: Case) -> Iterator[Prepared]:
 def model_for(case: Case) -> TextVAE:
     """A model of all words of the file, with random weights large enough to be told apart."""
     lines = read_lines(case.file)
-    tokenizer = Tokenizer.train(lines, kind="word", vocab_size=VOCABULARY + 4)
+    tokenizer = Tokenizer.train(lines, kind="word", vocab_size=case.vocabulary + 4)
     config = Config.resolve(options=options(case))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = build_model(config.model, tokenizer.vocabulary, MAX_TOKENS)
+        model = build_model(config.model, tokenizer.vocabulary, config.data.max_tokens)
     return TextVAE(model.to(case.device), tokenizer, config)
 
 
 def _writing(case: Case) -> Prepared:
-    """Sentences of LENGTH tokens: neither shorter nor longer."""
+    """Sentences of a fixed length: neither shorter nor longer."""
     vae = model_for(case)
     strategy = "greedy" if case.path == "greedy" else "sample"
-    settings = Sampling(strategy, min_tokens=LENGTH, max_tokens=LENGTH + 1)
+    settings = Sampling(strategy, min_tokens=case.length, max_tokens=case.length + 1)
     seeds = iter(range(10**9))
 
     def write() -> int:
@@ -128,7 +130,7 @@ def _writing(case: Case) -> Prepared:
         return sum(len(ids) + 1 for ids in found)
 
     V = vae.tokenizer.vocabulary.size
-    shape = Shape(case.network, case.sentences, LENGTH + 1, HIDDEN, LATENT, V)
+    shape = Shape(case.network, case.sentences, case.length + 1, case.hidden, case.latent, V)
     work = writing_work(shape, softmax=case.path == "sample")
     return Prepared(write, work, lambda: synchronize(vae.device))
 
@@ -143,9 +145,9 @@ def _likelihood(case: Case) -> Prepared:
 
     B, T = len(texts), round(tokens / len(texts))
     V = vae.tokenizer.vocabulary.size
-    work = encoder_work(Shape(case.network, B, T, HIDDEN, LATENT, V), trained=False)
+    work = encoder_work(Shape(case.network, B, T, case.hidden, case.latent, V), trained=False)
     at_once = max(1, 2**22 // (T * V)) if case.device == "cpu" else B * case.samples
-    call = decoder_work(Shape(case.network, at_once, T, HIDDEN, LATENT, V), trained=False)
+    call = decoder_work(Shape(case.network, at_once, T, case.hidden, case.latent, V), trained=False)
     calls = round(B * case.samples / at_once)
     return Prepared(
         estimate,
@@ -164,7 +166,7 @@ def _embedding(case: Case) -> Prepared:
 
     B, T = 256, round(tokens / len(texts))
     V = vae.tokenizer.vocabulary.size
-    batch = encoder_work(Shape(case.network, B, T, HIDDEN, LATENT, V), trained=False)
+    batch = encoder_work(Shape(case.network, B, T, case.hidden, case.latent, V), trained=False)
     batches = len(texts) / B
     work = Work({item: max(1, round(batches * times)) for item, times in batch.items()})
     return Prepared(embed, work, lambda: synchronize(vae.device))

@@ -111,11 +111,11 @@ def test_old_figures_stand_beside_the_same_case() -> None:
 
 
 def test_the_text_has_the_lengths_and_all_words() -> None:
-    fixed = [text.split() for text in random_sentences(1000)]
+    fixed = [text.split() for text in random_sentences(np.full(1000, LENGTH))]
     assert {len(words) for words in fixed} == {LENGTH}
     assert len({word for words in fixed for word in words}) == VOCABULARY
     lengths = written_lengths(500)
-    assert [len(text.split()) for text in random_sentences(500, lengths)] == lengths.tolist()
+    assert [len(text.split()) for text in random_sentences(lengths)] == lengths.tolist()
     assert np.mean(lengths) == pytest.approx(20, abs=2)
 
 
