@@ -136,7 +136,7 @@ def packed(vae: TextVAE, folder: Path) -> None:
 def fitted(vae: TextVAE, folder: Path) -> None:
     vae.save_pretrained(folder / "copy")
     copy = TextVAE.from_pretrained(folder / "copy")
-    copy.store_prior(copy.fit_prior("flow", TEXTS * 30, steps=2))
+    copy.store_prior(copy.fit_prior("flow", [f"us {n}" for n in range(120)], steps=2))
     copy.generate(2, prior=True)
     copy.stored_prior()
     copy.remove_prior()

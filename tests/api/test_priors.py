@@ -168,8 +168,10 @@ def test_mistakes_are_told(vae: TextVAE, tiny_lm: Path, sentences: list[str]) ->
         vae.fit_prior("flow", components=3)
     with pytest.raises(UsageError, match="steps 0 must be a whole number"):
         vae.fit_prior("flow", steps=0)
-    with pytest.raises(DataError, match="99 sentences with text; a prior needs 100"):
+    with pytest.raises(DataError, match="99 different sentences with text; a prior needs 100"):
         vae.fit_prior("gaussian", [*sentences[:99], " "])
+    with pytest.raises(DataError, match="4 different sentences"):
+        vae.fit_prior("flow", sentences[:4] * 50)
     with pytest.raises(UsageError, match="no latent"):
         TextVAE.from_pretrained(tiny_lm).fit_prior("gaussian", sentences)
     with pytest.raises(UsageError, match="prior has no effect near a sentence"):

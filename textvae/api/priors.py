@@ -139,9 +139,10 @@ def _chosen(rows: Iterator[Row], limit: int, source: str) -> list[str]:
         DataError: too few for a fit.
     """
     kept, _ = lowest_hashed_rows(rows, limit)
-    if len(kept) < LEAST_SENTENCES:
+    different = len({row.text for _, row in kept})
+    if different < LEAST_SENTENCES:
         raise DataError(
-            f"{source}: {counted(len(kept), 'sentence')} with text; a prior needs "
+            f"{source}: {counted(different, 'different sentence')} with text; a prior needs "
             f"{LEAST_SENTENCES} or more"
         )
     return [row.text for _, row in kept]
