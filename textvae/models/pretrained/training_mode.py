@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from textvae.errors import UsageError
+from textvae.errors import ConfigError, UsageError
 
 TrainingMode = Literal["frozen", "full", "lora"]
 ADAPTER = "lora_"  # in the names of adapter tensors
@@ -21,6 +21,7 @@ def prepare_training(network: nn.Module, mode: TrainingMode, rank: int) -> None:
 
     Raises:
         UsageError: LoRA is asked for, but the package peft is missing.
+        ConfigError: LoRA is asked for, but the network has no linear layer.
     """
     network.requires_grad_(mode == "full")
     if mode != "lora":
@@ -32,6 +33,8 @@ def prepare_training(network: nn.Module, mode: TrainingMode, rank: int) -> None:
             "LoRA needs the package peft; install it with `pip install 'textvae[pretrained]'`"
         ) from None
     linear = [name for name, module in network.named_modules() if _is_linear(module)]
+    if not linear:
+        raise ConfigError("LoRA needs a network with linear layers; choose frozen or full training")
     settings = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=linear)
     inject_adapter_in_model(settings, network)
     for name, parameter in network.named_parameters():
@@ -43,22 +46,24 @@ def _is_linear(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
 
 
-def trained_parameters(part: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The parameters of a part that are trained, by name."""
-    return ((name, p) for name, p in part.named_parameters() if p.requires_grad)
+def changes(name: str, network: str, mode: TrainingMode) -> bool:
+    """True if training changes the tensor `name` of a part.
+
+    Args:
+        network: the attribute of the part that holds the pretrained network.
+    """
+    pretrained = name.startswith(f"{network}.")
+    return not pretrained or mode == "full" or (mode == "lora" and ADAPTER in name)
+
+
+def trained_parameters(
+    part: nn.Module, network: str, mode: TrainingMode
+) -> Iterator[tuple[str, nn.Parameter]]:
+    """The parameters of a part that are trained, by name; see `changes`."""
+    return ((name, p) for name, p in part.named_parameters() if changes(name, network, mode))
 
 
 def saved_tensors(part: nn.Module, network: str, mode: TrainingMode) -> dict[str, Tensor]:
-    """The tensors of a part that its REF does not hold: its own, and what training changes.
-
-    Args:
-        network: the attribute of `part` that holds the pretrained network.
-    """
+    """The tensors of a part that its REF does not hold, by name; see `changes`."""
     tensors: dict[str, Tensor] = part.state_dict()
-    if mode == "full":
-        return tensors
-    return {
-        name: value
-        for name, value in tensors.items()
-        if not name.startswith(f"{network}.") or (mode == "lora" and ADAPTER in name)
-    }
+    return {name: value for name, value in tensors.items() if changes(name, network, mode)}
