@@ -238,14 +238,21 @@ class TextVAE:
         )
         write_atomically(folder / EXPERIMENT_FILE, self.config.to_toml())
 
-    def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
-        """Upload the model to the Hugging Face hub; its address."""
+    def push_to_hub(
+        self, repo_id: str, *, private: bool = False, embed_backbones: bool = False
+    ) -> str:
+        """Upload the model to the Hugging Face hub; its address.
+
+        Args:
+            embed_backbones: as in `save_pretrained`; others need the copies of a pretrained model
+                that you named by a local folder.
+        """
         from huggingface_hub import HfApi
 
         hub = HfApi()
         hub.create_repo(repo_id, exist_ok=True, private=private)
         with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
+            self.save_pretrained(folder, embed_backbones=embed_backbones)
             # Not a link to a file of yours: the card becomes public.
             if self.folder is not None and own_file(self.folder, CARD_FILE).is_file():
                 card = (self.folder / CARD_FILE).read_text(encoding="utf-8")
