@@ -16,6 +16,7 @@ from torch import Tensor
 
 from textvae.api import (
     analogies,
+    augmenting,
     classifying,
     clustering,
     directions,
@@ -23,6 +24,7 @@ from textvae.api import (
     interpolating,
     kl_units,
     mapping,
+    paraphrasing,
     probing,
     scoring,
     summarizing,
@@ -603,6 +605,10 @@ class TextVAE:
     attribute = directions.attribute
     iter_attribute = directions.iter_attribute
     analogy = analogies.analogy
+    augment = augmenting.augment
+    iter_augment = augmenting.iter_augment
+    paraphrase = paraphrasing.paraphrase
+    iter_paraphrase = paraphrasing.iter_paraphrase
     traverse = traversing.traverse
     units = units.units
     summarize = summarizing.summarize

@@ -259,5 +259,5 @@ def encoder_parameters(model: SentenceModel) -> list[nn.Parameter]:
 def default_learning_rate(model: ModelConfig) -> float:
     """Default peak learning rate of Adam, by kind of network and width."""
     slow = "transformer" in (model.encoder, model.decoder)
-    at_256 = 1e-3 if slow else 1.2e-2
-    return at_256 * min(1.0, (256 / model.hidden_size) ** (0.5 if slow else 0.9))
+    at_256 = 1e-3 if slow else 1e-2
+    return at_256 * min(1.0, (256 / model.hidden_size) ** (0.5 if slow else 0.75))
