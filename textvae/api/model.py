@@ -230,8 +230,12 @@ class TextVAE:
             folder=folder,
         )
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path, *, embed_backbones: bool = False) -> None:
         """Write the model, and its fitted prior if there is one, into a folder.
+
+        Args:
+            embed_backbones: copy the pretrained models behind the encoder and the decoder, too, so
+                that loading needs nothing else. Without the copies, the folder names them.
 
         Raises:
             UsageError: `folder` is a file.
@@ -247,6 +251,7 @@ class TextVAE:
             self.tokenizer,
             self.config.data,
             encoder_tokenizer=self.encoder_tokenizer,
+            with_backbones=embed_backbones,
         )
         write_atomically(folder / EXPERIMENT_FILE, self.config.to_toml())
         if prior is None:
@@ -254,14 +259,21 @@ class TextVAE:
         else:
             prior.save(folder / PRIOR_FILE, follow=False)
 
-    def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
-        """Upload the model to the Hugging Face hub; its address."""
+    def push_to_hub(
+        self, repo_id: str, *, private: bool = False, embed_backbones: bool = False
+    ) -> str:
+        """Upload the model to the Hugging Face hub; its address.
+
+        Args:
+            embed_backbones: as in `save_pretrained`; others need the copies of a pretrained model
+                that you named by a local folder.
+        """
         from huggingface_hub import HfApi
 
         hub = HfApi()
         hub.create_repo(repo_id, exist_ok=True, private=private)
         with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
+            self.save_pretrained(folder, embed_backbones=embed_backbones)
             # Not a link to a file of yours: the card becomes public.
             if self.folder is not None and own_file(self.folder, CARD_FILE).is_file():
                 card = (self.folder / CARD_FILE).read_text(encoding="utf-8")

@@ -18,7 +18,9 @@ from textvae.files.names import (
     TOKENIZER_FILE,
     WEIGHTS_FILE,
 )
+from textvae.models.encoder import Encoder
 from textvae.models.sentence import SentenceModel
+from textvae.saving.backbones import references_of
 
 
 def fingerprint(model: SentenceModel, encoder_tokenizer: Tokenizer, data: DataConfig) -> str:
@@ -37,7 +39,7 @@ def fingerprint(model: SentenceModel, encoder_tokenizer: Tokenizer, data: DataCo
     }
     digest = hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=16)
     if model.encoder is not None and model.posterior is not None:
-        _add_tensors(digest, {**model.encoder.state_dict(), **model.posterior.state_dict()})
+        _add_tensors(digest, {**_own_tensors(model.encoder), **model.posterior.state_dict()})
     return digest.hexdigest()
 
 
@@ -59,7 +61,17 @@ def writer_fingerprint(model: SentenceModel, tokenizer: Tokenizer) -> str:
 def _architecture(model: SentenceModel) -> dict[str, Any]:
     # Without defaults, so that a setting added later does not change the digest. Shared embeddings
     # are among the tensors.
-    return model.config.model_dump(mode="json", exclude_defaults=True, exclude={"tie_embeddings"})
+    described = model.config.model_dump(
+        mode="json", exclude_defaults=True, exclude={"tie_embeddings"}
+    )
+    for part, reference in references_of(model).items():
+        described[part] = reference.digest  # the same weights, wherever they are stored
+    return described
+
+
+def _own_tensors(encoder: Encoder) -> dict[str, Tensor]:
+    """The tensors of an encoder that the digest of its pretrained model does not cover."""
+    return encoder.state_dict() if encoder.reference is None else encoder.saved()
 
 
 def _add_tensors(digest: hashlib.blake2b, tensors: Mapping[str, Tensor]) -> None:
