@@ -40,7 +40,14 @@ from textvae.data.texts import kind_of, one_text, texts_of
 from textvae.data.tokenizers import Tokenizer
 from textvae.decoding.generation import decode_batches, default_strategy, generate
 from textvae.decoding.settings import Sampling
-from textvae.errors import DataError, InterruptedRun, ModelFormatError, NotFoundError, UsageError
+from textvae.errors import (
+    DataError,
+    InterruptedRun,
+    ModelFormatError,
+    NotFoundError,
+    UsageError,
+    option,
+)
 from textvae.evaluation.likelihood import (
     chunks_by_length,
     importance_weighted,
@@ -53,6 +60,7 @@ from textvae.gaussian import DiagonalGaussian
 from textvae.latent.direction_file import Direction
 from textvae.models.device import choose_device, exact_float32
 from textvae.models.sentence import Layer, SentenceModel
+from textvae.number_format import counted
 from textvae.progress import counted_off
 from textvae.progress.bars import python_progress
 from textvae.randomness.streams import SampleStreams
@@ -273,6 +281,12 @@ class TextVAE:
         return self.model.latent_size
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of the head on labels; empty for a model that was trained without one."""
+        head = self.model.label_head
+        return () if head is None else head.classes
+
+    @property
     def max_tokens(self) -> int:
         """Longest sentence that is read and written, in tokens, the end token included."""
         return self.model.decoder.max_tokens
@@ -302,6 +316,7 @@ class TextVAE:
         *,
         layer: Layer = "latent",
         normalize: bool = False,
+        dimensions: int | None = None,
         batch_size: int = 256,
     ) -> NDArray[np.float32]:
         """The vector of each sentence, (N, D): the posterior mean, or the autoencoder's code.
@@ -313,11 +328,15 @@ class TextVAE:
                 column; never a table or one string.
             layer: `latent` (D = Z), or `encoder`: the state before the bottleneck.
             normalize: give each vector the length 1.
+            dimensions: keep the first dimensions only, of a model that was trained with `nested`
+                sizes; before `normalize`.
 
         Raises:
-            UsageError: the model is a language model, or an unknown layer.
+            UsageError: the model is a language model, an unknown layer, or too many dimensions.
         """
-        found = self.embed(texts, layer=layer, normalize=normalize, batch_size=batch_size)
+        found = self.embed(
+            texts, layer=layer, normalize=normalize, dimensions=dimensions, batch_size=batch_size
+        )
         return found.vectors
 
     def embed(
@@ -326,6 +345,7 @@ class TextVAE:
         *,
         layer: Layer = "latent",
         normalize: bool = False,
+        dimensions: int | None = None,
         with_variance: bool = False,
         sample_seed: int | None = None,
         first: int = 0,
@@ -334,7 +354,7 @@ class TextVAE:
         """The vectors of `encode` and what goes with them, from one pass over the texts.
 
         Args:
-            layer, normalize: as in `encode`.
+            layer, normalize, dimensions: as in `encode`.
             with_variance: give the posterior's variances beside its means.
             sample_seed: a sample of each posterior in place of its mean, that of the stream
                 (sample_seed, index), whatever the calls.
@@ -362,6 +382,16 @@ class TextVAE:
                 variances = q.log_variance.exp().cpu().numpy()
         else:
             vectors = self._encoded(ids, batch_size, encoder)
+        if dimensions is not None:
+            size = vectors.size(1)
+            dimensions = whole_number("dimensions", dimensions, least=1, example=min(8, size))
+            if dimensions > size:
+                raise UsageError(
+                    f"{option('dimensions', dimensions)}: the vectors of this model have "
+                    f"{counted(size, 'dimension')}; use fewer"
+                )
+            vectors = vectors[:, :dimensions]
+            variances = None if variances is None else variances[:, :dimensions]
         if normalize:
             vectors = torch.nn.functional.normalize(vectors, dim=-1)
         return Embeddings(vectors.cpu().numpy(), variances, len(cut))
@@ -584,6 +614,7 @@ class TextVAE:
     evaluate = evaluating.evaluate
     probe = probing.probe
     classify = classifying.classify
+    label_probabilities = classifying.label_probabilities
     iter_classify = classifying.iter_classify
     cluster = clustering.cluster
     direction = directions.direction

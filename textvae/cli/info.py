@@ -24,6 +24,7 @@ def info(model: options.Model, as_json: options.Json = False, quiet: options.Qui
         "latent_size": vae.latent_size or None,
         "vocab_size": vae.tokenizer.vocab_size,
         "max_tokens": vae.max_tokens,
+        "labels": list(vae.labels) or None,
         "metrics": vae.metrics,
         "config": vae.config.model_dump(mode="json", exclude_none=True),
     }

@@ -71,6 +71,16 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _nested_sizes_are_within_the_latent(self) -> Config:
+        nested, size = self.objective.nested, self.model.latent_size
+        if nested and nested[-1] >= size:
+            raise ValueError(
+                f"objective.nested = {list(nested)}: expected sizes below latent_size {size}; the "
+                "losses always apply to all dimensions"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _two_readings_differ(self) -> Config:
         varied = [self.model.embedding_dropout, self.model.variational_dropout]
         varied += [getattr(self.objective, name) for name in NEEDS_READER]

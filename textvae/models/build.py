@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textvae.config import ModelConfig
 from textvae.data.vocabulary import Vocabulary
 from textvae.models.decoder import NetworkDecoder
 from textvae.models.encoder import NetworkEncoder
+from textvae.models.label_head import LabelHead
 from textvae.models.posterior import GaussianPosterior, PointPosterior, Posterior
 from textvae.models.prior import PRIORS, CodeGaussian, Prior
 from textvae.models.sentence import SentenceModel
@@ -18,6 +21,7 @@ def build_model(
     *,
     encoder_vocabulary: Vocabulary | None = None,
     encoder_max_tokens: int | None = None,
+    classes: Sequence[str] = (),
 ) -> SentenceModel:
     """A model with new weights, drawn from torch's global generator.
 
@@ -27,6 +31,7 @@ def build_model(
         vocabulary: the vocabulary of the decoder's tokenizer.
         max_tokens: the longest sentence in tokens, end token included.
         encoder_vocabulary, encoder_max_tokens: the same for the encoder; default: as the decoder.
+        classes: the labels that the head on labels predicts; empty: the model has no such head.
     """
     if config.model == "lm":
         return SentenceModel(config, NetworkDecoder(config, vocabulary, max_tokens, 0))
@@ -44,4 +49,12 @@ def build_model(
         prior = PRIORS[config.prior](config.latent_size)
     else:
         prior = CodeGaussian(config.latent_size)
-    return SentenceModel(config, decoder, encoder=encoder, posterior=posterior, prior=prior)
+    label_head = LabelHead(config.latent_size, classes) if classes else None
+    return SentenceModel(
+        config,
+        decoder,
+        encoder=encoder,
+        posterior=posterior,
+        prior=prior,
+        label_head=label_head,
+    )

@@ -29,6 +29,11 @@ class Encoder(Part):
         self.max_tokens = max_tokens
         self.output_size = output_size
 
+    @property
+    def is_frozen(self) -> bool:
+        """True if training does not change the encoder."""
+        return next(self.trained(), None) is None
+
     def forward(self, source: Tokens, noise: StepNoise | None = None) -> Tensor:
         """The vector of each sentence, shape (B, H)."""
         raise NotImplementedError

@@ -93,6 +93,8 @@ def save_model(
         "encoder": None if model.encoder is None else described(model.encoder, read_from),
         "decoder": described(model.decoder, TOKENIZER_FILE),
     }
+    if model.label_head is not None:
+        description["labels"] = list(model.label_head.classes)
     content = json.dumps(description).encode() + b"".join(files.values())
     mark = hashlib.blake2b(content, digest_size=16).hexdigest()
     description[SAVE_ID] = mark
@@ -231,6 +233,7 @@ def read_model(folder: Path, device: torch.device | str) -> LoadedModel:
             manifest.decoder.max_tokens,
             encoder_vocabulary=encoder_tokenizer.vocabulary,
             encoder_max_tokens=None if encoder is None else encoder.max_tokens,
+            classes=manifest.labels,
         )
     weights = read_weights(
         folder / WEIGHTS_FILE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 
 from textvae.config import Config
-from textvae.data.batches import Batch, BatchPlan
+from textvae.data.batches import NO_LABEL, Batch, BatchPlan
 from textvae.data.corpus import DeviceCorpus, EncodedCorpus, fits_on_device
 from textvae.data.prepare import Corpora
 from textvae.files.names import EXPERIMENT_FILE, WEIGHTS_FILE
@@ -24,6 +24,7 @@ from textvae.saving.folder import save_model, write_atomically
 from textvae.training.accelerator import StopSignal
 from textvae.training.checkpoints import copy_weights, load_checkpoint, save_checkpoint
 from textvae.training.cuda_graphs import rounded
+from textvae.training.labels import read_labels
 from textvae.training.limits import Clock, Limits
 from textvae.training.metrics_log import MetricsLog
 from textvae.training.optimizer import ModelOptimizer, default_learning_rate
@@ -36,8 +37,10 @@ from textvae.training.state import TrainingState
 from textvae.training.validation import (
     CollapseWatch,
     monitored_chunks,
+    monitored_rows,
     prior_fit_seconds,
     training_codes,
+    training_vectors,
 )
 
 
@@ -53,6 +56,7 @@ class TrainingRun:
         reporter: Reporter,
         *,
         in_memory: Collection[str] = (),
+        own_classes: Sequence[str] | None = None,
     ) -> None:
         self.config, self.corpora, self.out = config, corpora, out
         self.in_memory = in_memory  # fields of `config.data` that sentences in memory replace
@@ -60,7 +64,8 @@ class TrainingRun:
         self.device: torch.device = accelerator.device
         self.processes = Processes(accelerator)
         training = config.training
-        self.model = fresh_model(config, corpora, purposes.WEIGHTS).to(self.device)
+        self.labels = read_labels(config, corpora, reporter, own_classes)
+        self.model = self._fresh_model(purposes.WEIGHTS).to(self.device)
         self.peak_learning_rate = training.learning_rate or default_learning_rate(config.model)
         self.optimizer = ModelOptimizer(
             self.model,
@@ -81,7 +86,13 @@ class TrainingRun:
         self.target = None  # the same sentences for a decoder with its own tokenizer
         if corpora.source.train is not corpora.train:
             self.target = resident(corpora.train, self.device)
-        self.valid = monitored_chunks(corpora, self.device)
+        self.train_labels = self.valid_labels = None
+        rows = monitored_rows(corpora)
+        self.valid = monitored_chunks(corpora, rows, self.device)
+        if self.labels is not None:
+            known = self.labels.train.clamp(min=NO_LABEL)  # a label of no class trains nothing
+            self.train_labels = known.to(self.device)
+            self.valid_labels = self.labels.valid[rows]
         self.limits = Limits.of(training, self.plan.steps_per_epoch)
         self.state = TrainingState(tokenizer=corpora.tokenizer_fingerprint)
         self.clock = self._clock()
@@ -118,6 +129,9 @@ class TrainingRun:
             self.log = MetricsLog(self.out, self.config, self.reporter, self.state.metrics_bytes)
         self.clock = self._clock()
         if not resume:
+            if self.optimizer.semantic is not None:
+                vectors = training_vectors(self.model, self.corpora.source.train)
+                self.optimizer.semantic.standardise(vectors)
             self.save_checkpoint()  # so that there is one to go back to
         self.reporter.start(self._facts())
         if resume and self.is_complete():
@@ -127,7 +141,9 @@ class TrainingRun:
     def rest_of_epoch(self) -> Iterator[Batch]:
         """The batches of the epoch that are still to come."""
         epoch, done = divmod(self.state.step, self.plan.steps_per_epoch)
-        for batch in self.plan.batches(self.source, epoch, done, target=self.target):
+        for batch in self.plan.batches(
+            self.source, epoch, done, target=self.target, labels=self.train_labels
+        ):
             local = batch if batch.target.ids.device == self.device else batch.to(self.device)
             yield local if self.device.type != "cuda" else self._rounded(local)
 
@@ -140,7 +156,7 @@ class TrainingRun:
         """Turn the autoencoder that was trained so far into the beginning of a VAE."""
         self.state.pretraining_ended()
         if self.config.objective.reset_decoder:
-            self.optimizer.reset_decoder(fresh_model(self.config, self.corpora, purposes.DECODER))
+            self.optimizer.reset_decoder(self._fresh_model(purposes.DECODER))
         self.reporter.message(f"pretraining as an autoencoder ends at step {self.state.step}")
 
     def is_over(self, stop: StopSignal) -> bool:
@@ -290,6 +306,19 @@ class TrainingRun:
         self.processes.wait()
         self.checkpoint_seconds = self.clock.seconds() - before
 
+    def _fresh_model(self, name: str) -> SentenceModel:
+        """A model with random weights, by the seed of the run and `name`."""
+        config, corpora = self.config, self.corpora
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(derived_seed(config.training.seed, name))
+            return build_model(
+                config.model,
+                corpora.tokenizer.vocabulary,
+                config.data.max_tokens,
+                encoder_vocabulary=corpora.source.tokenizer.vocabulary,
+                classes=() if self.labels is None else self.labels.classes,
+            )
+
     # time, and facts for the log
 
     def _clock(self) -> Clock:
@@ -336,18 +365,6 @@ class TrainingRun:
             "threads": torch.get_num_threads(),
             "processes": self.processes.count,
         }
-
-
-def fresh_model(config: Config, corpora: Corpora, name: str) -> SentenceModel:
-    """A model with random weights, by the seed of the run and `name`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(derived_seed(config.training.seed, name))
-        return build_model(
-            config.model,
-            corpora.tokenizer.vocabulary,
-            config.data.max_tokens,
-            encoder_vocabulary=corpora.source.tokenizer.vocabulary,
-        )
 
 
 def resident(corpus: EncodedCorpus, device: torch.device) -> EncodedCorpus | DeviceCorpus:

@@ -19,7 +19,7 @@ from textvae.training.card import model_card
 from textvae.training.loop import training_loop
 from textvae.training.processes import Processes
 from textvae.training.reporting import LoggingReporter, Reporter
-from textvae.training.resume_checks import check_unchanged, own_tokenizers
+from textvae.training.resume_checks import check_unchanged, own_classes, own_tokenizers
 from textvae.training.run import TrainingRun
 from textvae.training.run_folder import cached_in, check_folder, prepare_folder
 from textvae.training.sources import Texts, check_not_moved, name_sources
@@ -81,7 +81,15 @@ def train_model(
                 mine = config.data.cache_dir
                 check_folder(out, resume=resume, overwrite=overwrite, but=cached_in(out, mine))
             # Its parts are built before an earlier model is deleted: not all settings fit them.
-            run = TrainingRun(config, corpora, out, accelerator, reporter, in_memory=in_memory)
+            run = TrainingRun(
+                config,
+                corpora,
+                out,
+                accelerator,
+                reporter,
+                in_memory=in_memory,
+                own_classes=own_classes(out) if resume else None,
+            )
             if main:
                 prepare_folder(out, resume=resume)
             state = training_loop(run, resume=resume)
