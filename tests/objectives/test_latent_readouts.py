@@ -149,7 +149,7 @@ def test_the_target_is_the_clean_sentence_and_gets_no_gradient() -> None:
     assert loss.semantic is not None
     assert loss.semantic.linear.weight.grad.any()
     draws = noise()
-    q, z = loss._encode(batch(), draws, sampled=True)
+    _, z = loss._encode(batch(), draws, sampled=True)
     clean = model.encoder(batch().source)
     expected = loss.semantic(z, clean, (Z,), "squared").sum()
     torch.testing.assert_close(sums["semantic"], expected.detach())

@@ -83,10 +83,11 @@ def train_classifier(
     normalize: bool,
     fingerprint: str,
     seed: int = 0,
+    strength: float | None = None,
 ) -> SentenceClassifier:
     """The classifier trained on vectors (N, D); `labels` (N,) are indices into `classes`."""
     mean, scale = moments(vectors)
-    linear = fit((vectors - mean) / scale, labels, seed=seed)
+    linear = fit((vectors - mean) / scale, labels, seed=seed, strength=strength)
     known = tuple(classes[place] for place in linear.classes)
     return SentenceClassifier(
         known, linear.weights, linear.bias, mean, scale, layer, normalize, fingerprint
