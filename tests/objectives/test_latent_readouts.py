@@ -171,6 +171,12 @@ def test_vectors_of_a_trained_encoder_are_no_target() -> None:
         ({"nested": (4,)}, "set label_weight or semantic_weight"),
         ({"nested": (32,), "label_weight": 1.0}, "below latent_size 32"),
         ({"label_weight": 1.0, "model": "lm"}, "does not apply to model=lm"),
+        ({"semantic_weight": 1.0, "model": "lm"}, "does not apply to model=lm"),
+        ({"semantic_weight": 1.0}, "the encoder gru changes in training"),
+        (
+            {"semantic_weight": 1.0, "encoder": "a/b", "encoder_training": "lora"},
+            "the encoder a/b with encoder_training lora changes in training",
+        ),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:

@@ -12,7 +12,8 @@ from textvae.config.layers import (
     recipe_names,
     toml_value,
 )
-from textvae.config.messages import all_fields, describe_validation, section_of, suggestion
+from textvae.config.messages import all_fields, describe_validation, section_of
+from textvae.config.references import OWN_NETWORKS, is_own
 from textvae.config.resolved import Config
 from textvae.config.schema import (
     SECTIONS,
@@ -23,8 +24,10 @@ from textvae.config.schema import (
     TokenizerConfig,
     TrainingConfig,
 )
+from textvae.config.spelling import suggestion
 
 __all__ = [
+    "OWN_NETWORKS",
     "SECTIONS",
     "WITHOUT_TARGET",
     "Config",
@@ -35,6 +38,7 @@ __all__ = [
     "TrainingConfig",
     "all_fields",
     "describe_validation",
+    "is_own",
     "lay_over",
     "parse_assignment",
     "read_recipe",

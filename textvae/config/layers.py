@@ -10,8 +10,9 @@ from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textvae.config.messages import all_fields, section_of, suggestion
+from textvae.config.messages import all_fields, section_of
 from textvae.config.schema import SECTIONS, WITHOUT_TARGET
+from textvae.config.spelling import suggestion
 from textvae.errors import ConfigError, NotFoundError, shown, worded
 from textvae.files.home import home_path
 from textvae.files.untrusted import parse_toml, read_text, reason, shown_name

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from textvae.config.schema import SECTIONS
+from textvae.config.spelling import suggestion
 from textvae.errors import ConfigError, shown
-from textvae.files.untrusted import LONGEST_NAME, shown_name
+from textvae.files.untrusted import shown_name
 
 MOST_SAID = 10  # problems listed in one message
 
@@ -86,12 +86,6 @@ KINDS = {
     "string": "text",
     "array": "a list of strings",
 }
-
-
-def suggestion(name: str, known: list[str]) -> str:
-    """`, did you mean 'x'?` with the closest known name, or an empty string."""
-    near = difflib.get_close_matches(name[:LONGEST_NAME], known, n=1)
-    return f", did you mean {near[0]!r}?" if near else ""
 
 
 def section_of(option: str) -> str:

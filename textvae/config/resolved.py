@@ -10,6 +10,7 @@ from pydantic import ValidationError, model_validator
 
 from textvae.config.layers import lay_over, parse_assignment, read_recipe, read_toml, toml_value
 from textvae.config.messages import describe_validation, section_of
+from textvae.config.references import is_own
 from textvae.config.schema import (
     NEEDS_LATENT,
     NEEDS_POSTERIOR,
@@ -71,6 +72,23 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _the_semantic_loss_has_a_frozen_target(self) -> Config:
+        model, weight = self.model, self.objective.semantic_weight
+        if (
+            weight
+            and model.model != "lm"
+            and (is_own(model.encoder) or model.encoder_training != "frozen")
+        ):
+            how = f" with encoder_training {model.encoder_training}"
+            training = "" if is_own(model.encoder) else how
+            raise ValueError(
+                f"objective.semantic_weight = {weight:g}: the encoder {model.encoder}{training} "
+                "changes in training, so its vectors are no target; use a frozen pretrained "
+                "encoder, or leave semantic_weight out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _nested_sizes_are_within_the_latent(self) -> Config:
         nested, size = self.objective.nested, self.model.latent_size
         if nested and nested[-1] >= size:
@@ -78,6 +96,25 @@ class Config(Section):
                 f"objective.nested = {list(nested)}: expected sizes below latent_size {size}; the "
                 "losses always apply to all dimensions"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _a_pretrained_part_has_its_own_tokenizer(self) -> Config:
+        model, given = self.model, self.tokenizer
+        settings = {
+            "encoder": (given.encoder_tokenizer, given.encoder_vocab_size),
+            "decoder": (given.tokenizer if given.tokenizer != "bpe" else None, given.vocab_size),
+        }
+        if model.model == "lm":
+            del settings["encoder"]
+        for part, (tokenizer, size) in settings.items():
+            prefix = "encoder_" if part == "encoder" else ""
+            name = f"{prefix}tokenizer" if tokenizer is not None else f"{prefix}vocab_size"
+            if not is_own(getattr(model, part)) and (tokenizer is not None or size is not None):
+                raise ValueError(
+                    f"tokenizer.{name} does not apply to {part} {getattr(model, part)}, which has "
+                    "a tokenizer of its own; leave it out"
+                )
         return self
 
     @model_validator(mode="after")

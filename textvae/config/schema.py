@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from textvae.config.references import check_name, is_own
 from textvae.errors import is_utf8, shown
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -142,26 +143,48 @@ class ModelConfig(Section):
     model: Fixed[Literal["vae", "ae", "lm"]] = Field(
         "vae", description="Kind of model: VAE, autoencoder (ae) or language model (lm)."
     )
-    encoder: Fixed[Literal["gru", "lstm", "transformer"]] = Field(
-        "gru", description="Network of the encoder."
+    encoder: Fixed[str] = Field(
+        "gru",
+        description="Encoder: gru, lstm, transformer, or REF, a hub id (owner/name[@REVISION]) or "
+        "a local folder of a pretrained model.",
     )
-    decoder: Fixed[Literal["gru", "lstm", "transformer"]] = Field(
-        "gru", description="Network of the decoder."
+    decoder: Fixed[str] = Field(
+        "gru",
+        description="Decoder: gru, lstm, transformer, or REF, a hub id or a local folder of a "
+        "pretrained language model.",
+    )
+    encoder_training: Fixed[Literal["frozen", "full", "lora"]] = Field(
+        "frozen", description="Training of a pretrained encoder: none, all weights, or LoRA."
+    )
+    decoder_training: Fixed[Literal["frozen", "full", "lora"]] = Field(
+        "frozen", description="Training of a pretrained decoder: none, all weights, or LoRA."
+    )
+    lora_rank: Fixed[Annotated[int, Field(ge=1, le=1024)]] = Field(
+        8, description="Rank of the LoRA adapters (Hu 2022)."
+    )
+    latent_injection: Fixed[Literal["prefix", "cache", "embedding"]] = Field(
+        "prefix",
+        description="How a pretrained decoder reads z: as soft prefix tokens, as keys and values "
+        "of every layer (cache; Li 2020), or added to the embeddings.",
     )
     latent_size: Fixed[Width] = Field(32, description="Number of latent dimensions (Z).")
     hidden_size: Fixed[Width] = Field(256, description="Hidden size of encoder and decoder (H).")
     embedding_size: Fixed[Width] = Field(128, description="Size of the token embeddings (E).")
     layers: Fixed[Depth] = Field(1, description="Number of layers in encoder and decoder each.")
     bidirectional: Fixed[bool] = Field(False, description="Make a recurrent encoder bidirectional.")
-    pooling: Fixed[Literal["last", "mean", "max", "attention"]] = Field(
-        "max", description="Pooling of the encoder states into one vector."
+    pooling: Fixed[Literal["last", "mean", "max", "attention", "pretrained"]] = Field(
+        "max",
+        description="Pooling of the encoder states into one vector; pretrained, the default with "
+        "a REF: the pooling and normalization of its modules.json, or the mean without one.",
     )
     heads: Fixed[Width] = Field(4, description="Number of attention heads in a Transformer.")
     positions: Fixed[Literal["rotary", "learned"]] = Field(
         "rotary", description="Position encoding of a Transformer."
     )
     memory_tokens: Fixed[Width] = Field(
-        4, description="Number of prefix tokens through which a Transformer decoder reads z."
+        4,
+        description="Number of prefix tokens through which a Transformer or pretrained decoder "
+        "reads z.",
     )
     tie_weights: Fixed[bool] = Field(
         True, description="Share the decoder's embeddings with its output layer."
@@ -191,6 +214,40 @@ class ModelConfig(Section):
     skip_z: Fixed[bool] = Field(
         False, description="Also add z to the decoder's output states (Dieng 2019)."
     )
+
+    @field_validator("encoder", "decoder")
+    @classmethod
+    def _the_network_is_known(cls, name: str) -> str:
+        check_name(name)
+        return name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_pretrained_encoder_pools_as_it_did(cls, values: Any) -> Any:
+        encoder = values.get("encoder") if isinstance(values, dict) else None
+        if isinstance(encoder, str) and not is_own(encoder) and values.get("model") != "lm":
+            return {"pooling": "pretrained", **values}
+        return values
+
+    @model_validator(mode="after")
+    def _settings_of_pretrained_parts_have_one(self) -> ModelConfig:
+        if self.pooling == "pretrained" and is_own(self.encoder):
+            raise ValueError(
+                f"pooling pretrained does not apply to encoder {self.encoder}; choose last, mean, "
+                "max or attention"
+            )
+        for name, part in (
+            ("encoder_training", self.encoder),
+            ("decoder_training", self.decoder),
+            ("latent_injection", self.decoder),
+        ):
+            value = getattr(self, name)
+            if value != type(self).model_fields[name].default and is_own(part):
+                raise ValueError(
+                    f"{name} {value} does not apply to {part}, which has no pretrained weights; "
+                    "leave it out, or name a pretrained model"
+                )
+        return self
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelConfig:
@@ -416,6 +473,11 @@ class TrainingConfig(Section):
     )
     threads: Positive | None = Field(
         None, description="Number of CPU threads; by default, torch decides."
+    )
+    embed_backbones: bool = Field(
+        False,
+        description="Copy the pretrained weights into the model's folder, so that loading needs "
+        "nothing else.",
     )
     track: tuple[str, ...] = Field(
         (), description="Experiment trackers to log to: tensorboard, wandb, ..."

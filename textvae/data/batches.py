@@ -20,10 +20,15 @@ _POOL_BATCHES = 64  # sentences are sorted by length within pools of this many b
 
 @dataclass(frozen=True)
 class Tokens:
-    """Sentences as padded token ids."""
+    """Sentences as padded token ids.
+
+    `vectors` are the encodings of the same sentences by a frozen encoder, computed before; an
+    encoder that finds them does not read the ids.
+    """
 
     ids: Tensor  # (B, T) int64: tokens, end token, padding
     lengths: Tensor  # (B,) int64, end token included, at least 1; same device as `ids`
+    vectors: Tensor | None = None  # (B, H) float32; same device as `ids`
 
     @property
     def mask(self) -> Tensor:
@@ -33,17 +38,20 @@ class Tokens:
 
     def to(self, device: torch.device | str) -> Tokens:
         """The same sentences on another device."""
-        return Tokens(
-            self.ids.to(device, non_blocking=True), self.lengths.to(device, non_blocking=True)
-        )
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def rows(self, index: Tensor | slice) -> Tokens:
         """The sentences at these indices, with the same padding."""
-        return Tokens(self.ids[index], self.lengths[index])
+        return self._each(lambda tensor: tensor[index])
 
     def repeat(self, times: int) -> Tokens:
         """The whole batch repeated `times` times, shape (times * B, T)."""
-        return Tokens(self.ids.repeat(times, 1), self.lengths.repeat(times))
+        return self._each(lambda tensor: tensor.repeat(times, *[1] * (tensor.dim() - 1)))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Tokens:
+        """The sentences with each of their tensors changed along the axis of sentences."""
+        vectors = None if self.vectors is None else change(self.vectors)
+        return Tokens(change(self.ids), change(self.lengths), vectors)
 
     def __len__(self) -> int:
         return self.ids.shape[0]

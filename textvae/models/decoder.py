@@ -14,6 +14,7 @@ from textvae.data.vocabulary import Vocabulary
 from textvae.models.dropout import drop_words, dropout, regularised_embedding
 from textvae.models.networks import DECODER_NETWORKS
 from textvae.models.part import Part
+from textvae.models.pretrained.reference import Reference
 from textvae.models.softmax import linear_nll
 from textvae.models.state import State
 from textvae.randomness.noise import StepNoise
@@ -27,6 +28,8 @@ class Decoder(Part):
         max_tokens: the longest sentence in tokens, end token included.
         latent_size: Z; 0 without a latent.
     """
+
+    reference: Reference | None = None  # to the pretrained model that the part is built on
 
     def __init__(self, vocabulary: Vocabulary, max_tokens: int, latent_size: int) -> None:
         super().__init__()

@@ -11,6 +11,7 @@ from textvae.models.dropout import regularised_embedding
 from textvae.models.networks import ENCODER_NETWORKS
 from textvae.models.part import Part
 from textvae.models.pooling import Pooling
+from textvae.models.pretrained.reference import Reference
 from textvae.randomness.noise import StepNoise
 
 
@@ -23,6 +24,8 @@ class Encoder(Part):
         output_size: H, the width of the vectors.
     """
 
+    reference: Reference | None = None  # to the pretrained model that the part is built on
+
     def __init__(self, vocabulary: Vocabulary, max_tokens: int, output_size: int) -> None:
         super().__init__()
         self.vocabulary = vocabulary
@@ -33,6 +36,14 @@ class Encoder(Part):
     def is_frozen(self) -> bool:
         """True if training does not change the encoder."""
         return next(self.trained(), None) is None
+
+    @property
+    def fixed_by(self) -> str | None:
+        """A name for all that the vectors depend on if training never changes them, else None.
+
+        Vectors of one name can be stored, and used in other trainings.
+        """
+        return None
 
     def forward(self, source: Tokens, noise: StepNoise | None = None) -> Tensor:
         """The vector of each sentence, shape (B, H)."""

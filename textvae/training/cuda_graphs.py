@@ -168,7 +168,7 @@ def padded(tokens: Tokens, pad_id: int) -> Tokens:
     """Tokens (B, T) with T rounded up."""
     missing = up(tokens.ids.size(1)) - tokens.ids.size(1)
     ids = torch.nn.functional.pad(tokens.ids, (0, missing), value=pad_id)
-    return Tokens(ids, tokens.lengths)
+    return replace(tokens, ids=ids)
 
 
 def up(length: int) -> int:
@@ -182,10 +182,13 @@ def up(length: int) -> int:
 
 def cloned(tokens: Tokens) -> Tokens:
     """A copy with tensors of its own."""
-    return Tokens(tokens.ids.clone(), tokens.lengths.clone())
+    vectors = None if tokens.vectors is None else tokens.vectors.clone()
+    return Tokens(tokens.ids.clone(), tokens.lengths.clone(), vectors)
 
 
 def copy_tokens(tokens: Tokens, into: Tokens) -> None:
     """Write tokens into tensors of the same shape."""
     into.ids.copy_(tokens.ids)
     into.lengths.copy_(tokens.lengths)
+    if into.vectors is not None and tokens.vectors is not None:
+        into.vectors.copy_(tokens.vectors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from textvae.data.batches import NO_LABEL, Batch, BatchPlan
 from textvae.data.corpus import DeviceCorpus, EncodedCorpus, fits_on_device
 from textvae.data.prepare import Corpora
 from textvae.files.names import EXPERIMENT_FILE, WEIGHTS_FILE
-from textvae.models.build import build_model
+from textvae.models.build import build_model, find_references, load_backbones
+from textvae.models.pretrained.reference import Reference
 from textvae.models.prior import CodeGaussian
 from textvae.models.sentence import SentenceModel
 from textvae.randomness import purposes
@@ -34,6 +35,7 @@ from textvae.training.reporting import Reporter
 from textvae.training.resume_checks import check_text
 from textvae.training.schedule import Schedule
 from textvae.training.state import TrainingState
+from textvae.training.stored_vectors import with_stored_vectors, without_vectors_yet
 from textvae.training.validation import (
     CollapseWatch,
     monitored_chunks,
@@ -56,6 +58,8 @@ class TrainingRun:
         reporter: Reporter,
         *,
         in_memory: Collection[str] = (),
+        references: Mapping[str, Reference] | None = None,
+        is_rehearsal: bool = False,
         own_classes: Sequence[str] | None = None,
     ) -> None:
         self.config, self.corpora, self.out = config, corpora, out
@@ -65,7 +69,14 @@ class TrainingRun:
         self.processes = Processes(accelerator)
         training = config.training
         self.labels = read_labels(config, corpora, reporter, own_classes)
+        self.references = find_references(config.model) if references is None else references
         self.model = self._fresh_model(purposes.WEIGHTS).to(self.device)
+        if is_rehearsal:
+            self.corpora = corpora = without_vectors_yet(corpora, self.model, config)
+        else:
+            with self.processes.main_first():  # the others find the vectors in the cache
+                corpora = with_stored_vectors(corpora, self.model, config, reporter)
+            self.corpora = corpora
         self.peak_learning_rate = training.learning_rate or default_learning_rate(config.model)
         self.optimizer = ModelOptimizer(
             self.model,
@@ -242,6 +253,7 @@ class TrainingRun:
             self.corpora.tokenizer,
             self.config.data,
             encoder_tokenizer=self.corpora.source.tokenizer,
+            with_backbones=self.config.training.embed_backbones,
         )
 
     def fit_prior_of_best(self) -> None:
@@ -307,8 +319,9 @@ class TrainingRun:
         self.checkpoint_seconds = self.clock.seconds() - before
 
     def _fresh_model(self, name: str) -> SentenceModel:
-        """A model with random weights, by the seed of the run and `name`."""
+        """A model with random weights, by the seed of the run and `name`, and pretrained ones."""
         config, corpora = self.config, self.corpora
+        backbones = load_backbones(self.references)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derived_seed(config.training.seed, name))
             return build_model(
@@ -316,6 +329,7 @@ class TrainingRun:
                 corpora.tokenizer.vocabulary,
                 config.data.max_tokens,
                 encoder_vocabulary=corpora.source.tokenizer.vocabulary,
+                backbones=backbones,
                 classes=() if self.labels is None else self.labels.classes,
             )
 
@@ -351,6 +365,7 @@ class TrainingRun:
         return {
             "model": self.model.kind,
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "trained": sum(parameter.numel() for _, parameter in self.model.trained()),
             "sentences": len(corpora.train),
             "validation_sentences": len(corpora.valid),
             "tokens": int(corpora.train.lengths.sum(dtype=np.int64)),

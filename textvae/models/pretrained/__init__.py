@@ -1,0 +1,1 @@
+"""Parts that start from pretrained weights; transformers is imported when one is built."""

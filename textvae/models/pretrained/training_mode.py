@@ -1,0 +1,69 @@
+"""How pretrained weights are trained: not at all, all of them, or by LoRA adapters beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from torch import Tensor, nn
+
+from textvae.errors import ConfigError, UsageError
+
+TrainingMode = Literal["frozen", "full", "lora"]
+ADAPTER = "lora_"  # in the names of adapter tensors
+
+
+def prepare_training(network: nn.Module, mode: TrainingMode, rank: int) -> None:
+    """Freeze the weights of `network`, release them, or add LoRA adapters, in place.
+
+    LoRA: Hu 2022, eq. 3, on all linear layers, with alpha = 2 * rank and without dropout. New
+    adapters leave the outputs as they are, because their second matrix is zero.
+
+    Raises:
+        UsageError: LoRA is asked for, but the package peft is missing.
+        ConfigError: LoRA is asked for, but the network has no linear layer.
+    """
+    network.requires_grad_(mode == "full")
+    if mode != "lora":
+        return
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError:
+        raise UsageError(
+            "LoRA needs the package peft; install it with `pip install 'textvae[pretrained]'`"
+        ) from None
+    linear = [name for name, module in network.named_modules() if _is_linear(module)]
+    if not linear:
+        raise ConfigError("LoRA needs a network with linear layers; choose frozen or full training")
+    settings = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=linear)
+    inject_adapter_in_model(settings, network)
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(ADAPTER in name)
+
+
+def _is_linear(module: nn.Module) -> bool:
+    # GPT-2's own linear layer is transposed; it has this name.
+    return isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
+
+
+def changes(name: str, network: str, mode: TrainingMode) -> bool:
+    """True if training changes the tensor `name` of a part.
+
+    Args:
+        network: the attribute of the part that holds the pretrained network.
+    """
+    pretrained = name.startswith(f"{network}.")
+    return not pretrained or mode == "full" or (mode == "lora" and ADAPTER in name)
+
+
+def trained_parameters(
+    part: nn.Module, network: str, mode: TrainingMode
+) -> Iterator[tuple[str, nn.Parameter]]:
+    """The parameters of a part that are trained, by name; see `changes`."""
+    return ((name, p) for name, p in part.named_parameters() if changes(name, network, mode))
+
+
+def saved_tensors(part: nn.Module, network: str, mode: TrainingMode) -> dict[str, Tensor]:
+    """The tensors of a part that its REF does not hold, by name; see `changes`."""
+    tensors: dict[str, Tensor] = part.state_dict()
+    return {name: value for name, value in tensors.items() if changes(name, network, mode)}
