@@ -140,18 +140,19 @@ def test_the_semantic_loss_is_what_loops_give(kind: Any) -> None:
         assert found[b].item() == pytest.approx(sum(losses) / 2, rel=1e-4)
 
 
-def test_the_target_is_the_clean_sentence_and_gets_no_gradient() -> None:
+@pytest.mark.parametrize("code", ["mean", "sample"])
+def test_the_target_is_the_clean_sentence_and_gets_no_gradient(code: str) -> None:
     model = model_with(frozen=True)
-    loss, value, sums = loss_of(model, semantic_weight=2.0, noise_blank=0.5)
+    loss, value, sums = loss_of(model, semantic_weight=2.0, noise_blank=0.5, semantic_code=code)
     value.backward()
     assert model.encoder is not None
     assert all(parameter.grad is None for parameter in model.encoder.parameters())
     assert loss.semantic is not None
     assert loss.semantic.linear.weight.grad.any()
     draws = noise()
-    _, z = loss._encode(batch(), draws, sampled=True)
-    clean = model.encoder(batch().source)
-    expected = loss.semantic(z, clean, (Z,), "squared").sum()
+    q, z = loss._encode(batch(), draws, sampled=True)
+    clean, read = model.encoder(batch().source), q.mean if code == "mean" else z
+    expected = loss.semantic(read, clean, (Z,), "squared").sum()
     torch.testing.assert_close(sums["semantic"], expected.detach())
 
 

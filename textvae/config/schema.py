@@ -371,6 +371,11 @@ class ObjectiveConfig(Section):
     semantic_loss: Literal["cosine", "squared"] = Field(
         "squared", description="Distance of the semantic loss: cosine, or squared error."
     )
+    semantic_code: Literal["mean", "sample"] = Field(
+        "mean",
+        description="What predicts the frozen encoder's vectors: the posterior mean, at hardly any "
+        "KL, or the sample of z that the decoder reads.",
+    )
     nested: tuple[Positive, ...] = Field(
         (),
         description="Sizes K: the label and semantic losses also apply to the first K latent "

@@ -1,4 +1,9 @@
-"""The semantic loss: z must predict the vector that a frozen encoder gives the sentence."""
+"""The semantic loss: the latent must predict the vector that a frozen encoder gives a sentence.
+
+A sample of z that predicts the vector pays for each nat that the prediction needs. A posterior mean
+pays hardly anything: a linear layer reads it however small it is beside the noise of the posterior.
+Its information serves whoever reads means, such as a classifier, but may not reach the decoder.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +20,10 @@ SemanticLoss = Literal["cosine", "squared"]
 
 
 class SemanticReadout(nn.Module):
-    """A linear layer from z to the standardised encoder vector; belongs to the loss.
+    """A linear layer from the latent to the standardised encoder vector; belongs to the loss.
 
-    A decoder that only rebuilds words spends the rate of z on words. This term spends part of the
-    rate on what the encoder knows; the same principle is in COSMOS 2025 and TextLDM 2026.
+    A decoder that only rebuilds words fills the latent with words. This term keeps what the encoder
+    knows in it, too; the same principle is in COSMOS 2025 and TextLDM 2026.
 
     Vectors are standardised as (v - mean) / scale, with `scale` the root mean squared distance from
     the mean, so that the losses do not depend on the encoder's scale or on a direction that all its
@@ -58,7 +63,7 @@ class SemanticReadout(nn.Module):
           does not explain, 1 for a prediction that is always the mean.
 
         Args:
-            z: (B, Z).
+            z: posterior means or samples, (B, Z).
             vectors: (B, H).
             sizes: the loss is the mean over the first k dimensions of z, for each k here.
         """

@@ -238,9 +238,9 @@ class TrainingLoss(nn.Module):
             told = label_nll(self.model.label_head, z, batch.labels, self._sizes)
             yield "label", objective.label_weight, told
         if self.semantic is not None:
-            meaning = self.semantic(
-                z, self._frozen_vectors(batch), self._sizes, objective.semantic_loss
-            )
+            code = mean if objective.semantic_code == "mean" else z
+            vectors = self._frozen_vectors(batch)
+            meaning = self.semantic(code, vectors, self._sizes, objective.semantic_loss)
             yield "semantic", objective.semantic_weight, meaning
         if objective.mmd_weight > 0 and regular:
             distance = mmd(z, self._prior_samples(noise))
