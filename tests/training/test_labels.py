@@ -20,6 +20,7 @@ from small_runs import (
 )
 
 from textvae import TextVAE
+from textvae.api import Row
 from textvae.config import Config
 from textvae.errors import DataError, InterruptedRun, ModelFormatError
 from textvae.training.train import train_model
@@ -84,6 +85,13 @@ def test_the_head_learns_and_is_loaded_with_the_model(tmp_path: Path) -> None:
     assert "Labels: cat, dog, other." in (out / "README.md").read_text(encoding="utf-8")
     vae.save_pretrained(tmp_path / "copy")
     assert TextVAE.from_pretrained(tmp_path / "copy").labels == vae.labels
+
+
+def test_rows_in_memory_train_as_their_file_does(labelled: Path, tmp_path: Path) -> None:
+    rows = [Row(text, None if n % 5 == 4 else who(text)) for n, text in enumerate(TEXTS)]
+    train_model(config_of(labelled), tmp_path / "file")
+    train_model(tiny_config(**OPTIONS), tmp_path / "memory", texts=rows)
+    assert all_tensors(tmp_path / "memory") == all_tensors(tmp_path / "file")
 
 
 def test_a_resumed_run_keeps_its_classes_when_the_text_changes(

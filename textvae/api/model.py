@@ -35,7 +35,7 @@ from textvae.arguments import batch_size as checked_batch_size
 from textvae.arguments import distance, number, seed_of, whole_number
 from textvae.config import Config
 from textvae.data.batches import Tokens, by_length, collate, cut_to_limit
-from textvae.data.rows import text_cleaner
+from textvae.data.rows import Row, text_cleaner
 from textvae.data.texts import kind_of, one_text, texts_of
 from textvae.data.tokenizers import Tokenizer
 from textvae.decoding.generation import decode_batches, default_strategy, generate
@@ -119,9 +119,9 @@ class TextVAE:
     @classmethod
     def train(
         cls,
-        texts: Iterable[str | Path] | str | Path | None = None,
+        texts: Iterable[str | Path | Row] | str | Path | None = None,
         *,
-        valid: Iterable[str | Path] | str | Path | None = None,
+        valid: Iterable[str | Path | Row] | str | Path | None = None,
         out: str | Path | None = None,
         recipe: str | None = None,
         config: Config | None = None,
@@ -134,9 +134,10 @@ class TextVAE:
         """The best model, by validation, of a training on `texts`.
 
         Args:
-            texts: sentences, or the name of a file, glob or `hf:` data set, or a list of names. A
-                list is one of names if each item is a `Path`, an existing file, a glob that
-                matches, or one word with the ending of a data file.
+            texts: sentences, rows with labels (`textvae.api.Row`), or the name of a file, glob or
+                `hf:` data set, or a list of names. A list is one of names if each item is a
+                `Path`, an existing file, a glob that matches, or one word with the ending of a
+                data file.
             valid: the same for validation; none: a share held out by a hash of the text.
             out: folder of the run; none: a temporary one, gone with the model that is returned.
             recipe: settings that come with textvae, e.g. `small`; see `textvae config show`.

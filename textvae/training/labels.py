@@ -60,7 +60,8 @@ def read_labels(
     if not counts:
         raise DataError(
             f"no training sentence has a label in column {shown(column)}; name another column with "
-            f"{flag('label_column')}, or leave out {worded('objective.', '')}label_weight"
+            f"{flag('label_column')}{worded('', ', give rows: Row(text, label) of textvae.api')}, or "
+            f"leave out {worded('objective.', '')}label_weight"
         )
     classes = tuple(own_classes or sorted(counts))
     _check_number(classes, column)
