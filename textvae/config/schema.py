@@ -438,6 +438,11 @@ class TrainingConfig(Section):
         description="Peak learning rate; default 0.007 for recurrent models and 0.001 for "
         "Transformers, less for wide ones.",
     )
+    pretrained_learning_rate: Annotated[float, Field(gt=0.0)] | None = Field(
+        None,
+        description="Peak learning rate of pretrained weights; default 0.00003 with full training "
+        "and 0.0003 with LoRA.",
+    )
     learning_rate_schedule: Literal["constant", "linear", "cosine"] = Field(
         "cosine", description="Schedule of the learning rate after warmup."
     )

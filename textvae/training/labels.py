@@ -60,7 +60,7 @@ def read_labels(
     if not counts:
         raise DataError(
             f"no training sentence has a label in column {shown(column)}; name another column with "
-            f"{flag('label_column')}{worded('', ', give rows: Row(text, label) of textvae.api')}, or "
+            f"{flag('label_column')}{worded('', ', give rows Row(text, label) of textvae.api')} or "
             f"leave out {worded('objective.', '')}label_weight"
         )
     classes = tuple(own_classes or sorted(counts))

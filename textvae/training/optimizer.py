@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
@@ -25,6 +25,8 @@ from textvae.training.processes import Processes
 
 Part = Literal["model", "encoder", "decoder"]
 ADVERSARY_BETAS = (0.5, 0.999)  # Shen 2020: little momentum, for two that chase each other
+
+PRETRAINED_LEARNING_RATES = {"full": 3e-5, "lora": 3e-4}
 
 
 class ModelOptimizer:
@@ -65,7 +67,7 @@ class ModelOptimizer:
         for auxiliary in (self._bag, self.semantic):
             self._trained += [] if auxiliary is None else list(auxiliary.parameters())
         self.adam = torch.optim.AdamW(
-            self._trained,
+            parameter_groups(model, self._trained, config, learning_rate),
             lr=learning_rate,
             weight_decay=training.weight_decay,
             fused=fused,
@@ -129,7 +131,8 @@ class ModelOptimizer:
         for parameter in self._resting(part):
             parameter.grad = None  # which Adam leaves alone, its moments too
         for group in self.adam.param_groups:
-            group["lr"] = learning_rate
+            scale = group["scale"]
+            group["lr"] = learning_rate if scale == 1.0 else scale * learning_rate
         step_if(finite, self.adam)
         if self._adversary is not None and part != "encoder":
             step_if(finite, self._adversary)
@@ -213,6 +216,27 @@ class ModelOptimizer:
             if optimizer is self._adversary:
                 optimizer.state.clear()
             restore_optimizer(own, module, optimizer)
+
+
+def parameter_groups(
+    model: SentenceModel, trained: Sequence[nn.Parameter], config: Config, learning_rate: float
+) -> list[dict[str, Any]]:
+    """The trained parameters by their share of the learning rate: new ones 1, pretrained ones less.
+
+    Args:
+        learning_rate: the peak of new parameters.
+    """
+    groups: list[dict[str, Any]] = []
+    pretrained: set[int] = set()
+    for name, part in model.parts():
+        parameters = list(part.pretrained())
+        if parameters:
+            mode = getattr(config.model, f"{name}_training")
+            rate = config.training.pretrained_learning_rate or PRETRAINED_LEARNING_RATES[mode]
+            groups.append({"params": parameters, "scale": rate / learning_rate})
+            pretrained |= {id(parameter) for parameter in parameters}
+    own = [parameter for parameter in trained if id(parameter) not in pretrained]
+    return [{"params": own, "scale": 1.0}, *groups]
 
 
 def step_if(finite: Tensor, optimizer: torch.optim.Optimizer) -> None:
