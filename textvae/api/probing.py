@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from textvae.api.encoding import average_all, encode_all, require_latent
+from textvae.api.encoding import average_all, require_latent
+from textvae.api.probe_vectors import (
+    Kind,
+    LayerVectors,
+    ProbeLayer,
+    checked_layers,
+    kinds_of_vectors,
+    representations,
+    row_name,
+    vectors_of,
+)
 from textvae.api.protocol import TextModel
 from textvae.arguments import distance, seed_of, whole_number
 from textvae.data.input_rows import Sentences
@@ -22,17 +32,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textvae.classification.classifier import SentenceClassifier
-    from textvae.classification.probes import Representation, Run
+    from textvae.classification.probes import Run
     from textvae.classification.task import Task
 
 ALL: Literal["all"] = "all"
 Size: TypeAlias = int | Literal["all"]  # how many labelled sentences
-ProbeLayer: TypeAlias = Layer | Literal["both"]  # both: latent and encoder side by side
-PROBE_LAYERS: tuple[ProbeLayer, ...] = (*get_args(Layer), "both")
 SIZES: tuple[Size, ...] = (50, 250, 500, 1000, 5000, ALL)
 SEEDS = 5
-_Vectors: TypeAlias = "Mapping[ProbeLayer, NDArray[np.float32]]"  # (N, D) in each layer
-MAJORITY, TFIDF, WORDS = "majority class", "TF-IDF", "word average"
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class ProbeResult:
     @property
     def name(self) -> str:
         """Vectors, layer and length: unique, even for a model named like a baseline."""
-        return _row_name(self.vectors, self.layer, self.normalize)
+        return row_name(self.vectors, self.layer, self.normalize)
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -182,7 +188,7 @@ def probe(
         if number is not None:
             whole_number(argument, number, least=least, example=5)
     check_design(train, test, folds, seeds)
-    layers = _checked_layers(layer)
+    layers = checked_layers(layer)
     strength = None if strength is None else _checked_strength(strength)
     watcher = watcher or Watcher()
     name = str(vae.folder or "model") if name is None else name
@@ -207,10 +213,10 @@ def probe(
         task = dropped(task)
     words = average_all(vae, task.texts, watcher.progress)
     vectors = {
-        own: _vectors_of(model, own, task.texts, layers, normalize, dimensions, watcher)
+        own: vectors_of(model, own, task.texts, layers, normalize, dimensions, watcher)
         for own, model in models.items()
     }
-    kinds = _kinds_of_vectors(list(models), layers, normalize)
+    kinds = kinds_of_vectors(list(models), layers, normalize)
     draws = range(seed, seed + (1 if folds is not None else seeds or SEEDS))
     results = _results(kinds, task, words, vectors, sizes, draws, strength, watcher.progress)
 
@@ -243,53 +249,10 @@ def probe(
     )
 
 
-def _checked_layers(layer: ProbeLayer | Sequence[ProbeLayer]) -> tuple[ProbeLayer, ...]:
-    """The layers, each once, in their order.
-
-    Raises:
-        UsageError: an unknown layer, or none.
-    """
-    layers = (layer,) if isinstance(layer, str) else tuple(dict.fromkeys(layer))
-    unknown = next((one for one in layers if one not in PROBE_LAYERS), None)
-    if unknown is not None or not layers:
-        raise UsageError(f"layer {shown(unknown)} is unknown; try {', '.join(PROBE_LAYERS)}")
-    return layers
-
-
 def _checked_strength(strength: float) -> float:
     if distance("strength", strength) == 0:
         raise UsageError(f"{option('strength', 0)}: expected C, a number above 0; try 0.1")
     return float(strength)
-
-
-def _vectors_of(
-    model: TextModel,
-    name: str,
-    texts: Sequence[str],
-    layers: Sequence[ProbeLayer],
-    normalize: bool,
-    dimensions: int | None,
-    watcher: Watcher,
-) -> dict[ProbeLayer, NDArray[np.float32]]:
-    """The vectors of all texts in each layer, (N, D)."""
-    import numpy as np
-
-    read = get_args(Layer) if "both" in layers else layers
-    found: dict[ProbeLayer, NDArray[np.float32]] = {
-        one: encode_all(
-            model,
-            texts,
-            watcher,
-            layer=one,
-            normalize=normalize,
-            dimensions=dimensions,
-            phase=name if len(read) == 1 else f"{name}, {one}",
-        )
-        for one in read
-    }
-    if "both" in layers:
-        found["both"] = np.concatenate([found[one] for one in get_args(Layer)], axis=1)
-    return found
 
 
 def _shown(source: Sentences) -> str:
@@ -350,23 +313,11 @@ def _note_duplicates(task: Task, dropped: bool, watcher: Watcher) -> None:
         watcher.note(f"{n} of {texts} also {occur} in training: {what}")
 
 
-_Kind: TypeAlias = tuple[str, ProbeLayer | None, bool | None]  # vectors, layer, normalize
-
-
-def _kinds_of_vectors(
-    models: Sequence[str], layers: Sequence[ProbeLayer], normalize: bool
-) -> dict[str, _Kind]:
-    """The kinds of vectors by their names in the table: the baselines, then the models."""
-    kinds: list[_Kind] = [(name, None, None) for name in (MAJORITY, TFIDF, WORDS)]
-    kinds += [(name, layer, normalize) for name in models for layer in layers]
-    return {_row_name(*kind): kind for kind in kinds}
-
-
 def _results(
-    kinds: Mapping[str, _Kind],
+    kinds: Mapping[str, Kind],
     task: Task,
     words: NDArray[np.float32],
-    vectors: Mapping[str, _Vectors],
+    vectors: Mapping[str, LayerVectors],
     sizes: Sequence[int | None],
     draws: Sequence[int],
     strength: float | None,
@@ -375,38 +326,13 @@ def _results(
     """The result of each kind of vectors at each number of labelled sentences."""
     from textvae.classification import probes
 
-    features = _representations(kinds, task, words, vectors)
+    features = representations(kinds, task, words, vectors)
     fixed = {} if strength is None else {row: strength for row, kind in kinds.items() if kind[1]}
     runs = probes.probe(features, task.codes, task.splits, sizes, draws, progress, strengths=fixed)
     return tuple(
         ProbeResult(*kinds[row], labels=ALL if size is None else size, runs=tuple(found))
         for (row, size), found in runs.items()
     )
-
-
-def _row_name(vectors: str, layer: ProbeLayer | None, normalize: bool | None) -> str:
-    of = "latent and encoder" if layer == "both" else layer
-    return f"{vectors}{f', {of}' if of else ''}{', length 1' if normalize else ''}"
-
-
-def _representations(
-    kinds: Mapping[str, _Kind],
-    task: Task,
-    words: NDArray[np.float32],
-    vectors: Mapping[str, _Vectors],
-) -> dict[str, Representation]:
-    """The features of each kind of vectors."""
-    from textvae.classification import probes
-
-    baselines = {
-        MAJORITY: probes.majority,
-        TFIDF: probes.tfidf(task.texts),
-        WORDS: probes.standardised(words),
-    }
-    return {
-        row: baselines[row] if layer is None else probes.standardised(vectors[name][layer])
-        for row, (name, layer, _) in kinds.items()
-    }
 
 
 def _classifier_of(

@@ -18,7 +18,8 @@ from textvae.files.home import home_path
 from textvae.number_format import counted, human
 
 if TYPE_CHECKING:
-    from textvae.api.probing import Probe, ProbeLayer, ProbeResult, Size
+    from textvae.api.probe_vectors import ProbeLayer
+    from textvae.api.probing import Probe, ProbeResult, Size
 
 EXAMPLES = (
     "textvae probe runs/mine train.tsv test.tsv --labels 100,1000,all",
