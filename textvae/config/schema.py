@@ -137,6 +137,10 @@ class TokenizerConfig(Section):
         return self
 
 
+# Values of fields that config.json and experiment.toml of earlier versions do not have.
+FORMER_ARCHITECTURE = {"tie_embeddings": False}
+
+
 class ModelConfig(Section):
     """The architecture."""
 
@@ -188,6 +192,10 @@ class ModelConfig(Section):
     )
     tie_weights: Fixed[bool] = Field(
         True, description="Share the decoder's embeddings with its output layer."
+    )
+    tie_embeddings: Fixed[bool] = Field(
+        True,
+        description="Share the token embeddings of encoder and decoder, if they share a tokenizer.",
     )
     embedding_dropout: DropoutRate = Field(
         0.0, description="Dropout rate on the token embeddings, independent for each element."

@@ -320,7 +320,7 @@ class TrainingRun:
 
     def _fresh_model(self, name: str) -> SentenceModel:
         """A model with random weights, by the seed of the run and `name`, and pretrained ones."""
-        config, corpora = self.config, self.corpora
+        config, corpora, own = self.config, self.corpora, self.corpora.of_encoder
         backbones = load_backbones(self.references)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derived_seed(config.training.seed, name))
@@ -328,7 +328,7 @@ class TrainingRun:
                 config.model,
                 corpora.tokenizer.vocabulary,
                 config.data.max_tokens,
-                encoder_vocabulary=corpora.source.tokenizer.vocabulary,
+                encoder_vocabulary=own and own.tokenizer.vocabulary,
                 backbones=backbones,
                 classes=() if self.labels is None else self.labels.classes,
             )
