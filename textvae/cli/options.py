@@ -193,6 +193,7 @@ RECIPES = (
     "large",
     "gpu",
     "vectors",
+    "pretrained",
     "bowman2016",
     "fu2019-cyclical",
     "he2019-yahoo",
