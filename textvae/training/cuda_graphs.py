@@ -98,7 +98,7 @@ class CapturedSteps:
         copy_tokens(batch.source, found.batch.source)
         if found.batch.target is not found.batch.source:
             copy_tokens(batch.target, found.batch.target)
-        if found.batch.labels is not None:
+        if found.batch.labels is not None and batch.labels is not None:
             found.batch.labels.copy_(batch.labels)
         if isinstance(kl_weight, Tensor):
             found.kl_weight.copy_(kl_weight)
