@@ -52,7 +52,7 @@ def vectors_of(
     Args:
         normalize, dimensions: as in `TextVAE.encode`; of each layer before both are put together.
     """
-    read = get_args(Layer) if "both" in layers else layers
+    read: list[Layer] = [one for one in get_args(Layer) if one in layers or "both" in layers]
     found: dict[ProbeLayer, NDArray[np.float32]] = {
         one: encode_all(
             model,
