@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from textvae.api import Row, TextVAE, Watcher
 from textvae.classification import linear
@@ -63,6 +66,42 @@ def test_a_classifier_predicts_what_the_command_prints(
     assert [one.label for one in vae.classify(texts, file)] == [row["label"] for row in printed]
 
 
+def test_layers_and_strength_give_what_scikit_learn_gives(tiny_vae: Path, rows: list[Row]) -> None:
+    vae = TextVAE.from_pretrained(tiny_vae, device="cpu")
+    layers = ("latent", "encoder", "both")
+    found = vae.probe(rows[:40], rows[40:], labels="all", layer=layers, dimensions=3, strength=0.1)
+    texts, labels = [row.text for row in rows], [row.label for row in rows]
+    parts = [vae.encode(texts, layer=layer, dimensions=3) for layer in ("latent", "encoder")]
+    assert [part.shape[1] for part in parts] == [3, 3]
+    for layer, vectors in zip(layers, (*parts, np.concatenate(parts, axis=1)), strict=True):
+        scaler = StandardScaler().fit(vectors[:40].astype(np.float64))
+        classifier = LogisticRegression(C=0.1, max_iter=1000)
+        classifier.fit(scaler.transform(vectors[:40]), labels[:40])
+        expected = classifier.score(scaler.transform(vectors[40:]), labels[40:])
+        (result,) = (one for one in found.results if one.layer == layer)
+        assert result.figures["accuracy"] == pytest.approx(expected)
+        assert result.runs[0].strength == 0.1
+    baselines = [one for one in found.results if one.layer is None]
+    assert len(baselines) == 3  # once, whatever the number of layers
+    assert found.layer == "latent"
+    assert found.fit_classifier().weights.shape[1] == 3
+
+
+def test_a_classifier_of_the_first_dimensions_reads_no_others(
+    tiny_vae: Path, rows: list[Row], tmp_path: Path
+) -> None:
+    vae = TextVAE.from_pretrained(tiny_vae, device="cpu")
+    classifier = vae.probe(rows, folds=2, dimensions=2).fit_classifier()
+    classifier.save(tmp_path / "c.safetensors")
+    texts = [row.text for row in rows]
+    expected = classifier.probabilities(vae.encode(texts)[:, :2])
+    found = vae.classify(texts, tmp_path / "c.safetensors")
+    assert [one.probability for one in found] == pytest.approx(expected.max(1).tolist())
+    np.testing.assert_array_equal(vae.encode(texts, dimensions=2), vae.encode(texts)[:, :2])
+    short = vae.encode(texts, dimensions=2, normalize=True)
+    np.testing.assert_allclose(np.linalg.norm(short, axis=1), 1, rtol=1e-5)
+
+
 def test_a_classifier_of_another_model_is_refused(
     tiny_vae: Path, tiny_ae: Path, rows: list[Row]
 ) -> None:
@@ -80,6 +119,10 @@ def test_contradictions_are_typed_errors(tiny_vae: Path, tiny_lm: Path, rows: li
         (UsageError, vae, rows, {"labels": [10_000]}),
         (UsageError, vae, rows, {"against": {str(tiny_vae): vae}}),
         (UsageError, vae, rows, {"against": {"lm": lm}}),
+        (UsageError, vae, rows, {"layer": "middle"}),
+        (UsageError, vae, rows, {"layer": []}),
+        (UsageError, vae, rows, {"dimensions": 5}),
+        (UsageError, vae, rows, {"strength": 0}),
         (UsageError, lm, rows, {}),
         (DataError, vae, [Row("us !")], {}),
     ):

@@ -15,9 +15,11 @@ import pytest
 from running import ONE_LINE_ERROR
 
 from textvae import TextVAE
+from textvae.api.probe_vectors import PROBE_LAYERS
 from textvae.classification import linear
 from textvae.classification.classifier import read_classifier
 from textvae.cli.output import Output
+from textvae.cli.probe import LAYERS
 from textvae.data.opening import Row
 from textvae.data.tokenizers import Tokenizer
 
@@ -190,6 +192,28 @@ def test_layers_and_lengths_are_those_asked_for(textvae, tiny_vae, files, tmp_pa
     expected = found.probabilities(vectors)
     for row, probabilities in zip(ran.rows, expected, strict=True):
         np.testing.assert_allclose(list(row["probabilities"].values()), probabilities, atol=1e-6)
+
+
+def test_layers_stand_side_by_side_in_one_table(textvae, tiny_vae, files, tmp_path) -> None:
+    train, test = files
+    layers = ("--layer", "latent,encoder,both", "--strength", 0.1, "--labels", "all")
+    ran = textvae("probe", tiny_vae, train, test, *layers)
+    assert ran.code == 0
+    for name in ("latent", "encoder", "latent and encoder"):
+        assert f"{tiny_vae}, {name} " in ran.out
+    report = textvae("probe", tiny_vae, train, test, *layers, "--json").rows[0]
+    assert (report["layers"], report["strength"]) == (["latent", "encoder", "both"], 0.1)
+    assert tuple(LAYERS) == PROBE_LAYERS
+    for wrong, said in (
+        (("--layer", "middle"), "--layer 'middle': expected latent, encoder, both"),
+        (("--layer", "both", "--save", tmp_path / "c.safetensors"), "--save keeps a classifier of"),
+        (("--strength", 0), "--strength 0: expected C, a number above 0"),
+        (("--dimensions", 5), "--dimensions 5: the vectors of this model have 4 dimensions"),
+    ):
+        ran = textvae("probe", tiny_vae, train, test, *wrong)
+        assert ran.code == 2
+        assert said in ran.err
+        assert ONE_LINE_ERROR.search(ran.err)
 
 
 def test_what_has_no_classes_is_refused(textvae, tiny_vae, files, corpus, tmp_path) -> None:

@@ -87,6 +87,7 @@ OF_NO_MATTER = {
     "prior", "heads", "positions", "memory_tokens", "kl_warmup", "kl_cycles", "kl_ratio",
     "free_bits_mode", "encoder_training", "decoder_training", "lora_rank", "latent_injection",
     "reset_decoder", "importance_samples", "adversary_learning_rate", "contrastive_temperature",
+    "semantic_loss", "semantic_code", "nested",
 }  # fmt: skip
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from textvae.api.encoding import require_latent, warn_of_cut
 from textvae.api.protocol import TextModel
 from textvae.data import input_rows
 from textvae.data.input_rows import Sentences, name_of
 from textvae.data.rows import Row
-from textvae.errors import DataError, worded
+from textvae.errors import DataError, UsageError, worded
 from textvae.files.home import home_path
 from textvae.models.sentence import Layer
 from textvae.progress import Watcher
@@ -35,6 +39,27 @@ class Prediction:
     def to_dict(self) -> dict[str, Any]:
         """The prediction as `textvae classify --json` prints it."""
         return dict(vars(self))
+
+
+def label_probabilities(vae: TextModel, texts: Iterable[str]) -> NDArray[np.float32]:
+    """p(label given sentence) by the head on labels, (N, C), in the order of `vae.labels`.
+
+    Of the posterior mean, or of the autoencoder's code. The head belongs to a model that was
+    trained with `label_weight`.
+
+    Raises:
+        UsageError: the model has no head on labels.
+    """
+    head = vae.model.label_head
+    if head is None:
+        raise UsageError(
+            f"{vae.folder or 'this model'} was trained without labels; train a model with "
+            f"{worded('--set objective.label_weight=1', 'label_weight=1')}, or fit a classifier of "
+            f"its vectors with {worded('textvae probe', 'probe')}"
+        )
+    z = torch.from_numpy(vae.encode(texts)).to(head.linear.weight.device)
+    with torch.no_grad():
+        return torch.softmax(head(z), dim=-1).cpu().numpy()
 
 
 def classify(
@@ -98,7 +123,12 @@ def _predictions(
     n_cut = 0
     for start, chunk in chunks:
         texts = [row.text for row in chunk]
-        found = vae.embed(texts, layer=linear.layer, normalize=linear.normalize)
+        found = vae.embed(
+            texts,
+            layer=linear.layer,
+            normalize=linear.normalize,
+            dimensions=linear.weights.shape[1],
+        )
         n_cut += found.cut
         probabilities = linear.probabilities(found.vectors).tolist()
         for index, (text, row) in enumerate(zip(texts, probabilities, strict=True), start):

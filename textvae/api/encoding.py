@@ -95,6 +95,7 @@ def encode_all(
     *,
     layer: Layer = "latent",
     normalize: bool = False,
+    dimensions: int | None = None,
     phase: str = "encoding",
 ) -> NDArray[np.float32]:
     """The vectors of all texts, (N, D); warns of the texts that exceed the model's limit."""
@@ -102,7 +103,7 @@ def encode_all(
 
     def encode(chunk: Sequence[str]) -> NDArray[np.float32]:
         nonlocal n_cut
-        found = vae.embed(chunk, layer=layer, normalize=normalize)
+        found = vae.embed(chunk, layer=layer, normalize=normalize, dimensions=dimensions)
         n_cut += found.cut
         return found.vectors
 

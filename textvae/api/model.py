@@ -40,7 +40,7 @@ from textvae.arguments import batch_size as checked_batch_size
 from textvae.arguments import distance, number, seed_of, whole_number
 from textvae.config import Config
 from textvae.data.batches import Tokens, by_length, collate, cut_to_limit
-from textvae.data.rows import text_cleaner
+from textvae.data.rows import Row, text_cleaner
 from textvae.data.texts import kind_of, one_text, texts_of
 from textvae.data.tokenizers import Tokenizer
 from textvae.decoding.generation import decode_batches, default_strategy, generate
@@ -52,6 +52,7 @@ from textvae.errors import (
     NotFoundError,
     UsageError,
     flag,
+    option,
 )
 from textvae.evaluation.likelihood import (
     chunks_by_length,
@@ -65,6 +66,7 @@ from textvae.gaussian import DiagonalGaussian
 from textvae.latent.direction_file import Direction
 from textvae.models.device import choose_device, exact_float32
 from textvae.models.sentence import Layer, SentenceModel
+from textvae.number_format import counted
 from textvae.progress import counted_off
 from textvae.progress.bars import python_progress
 from textvae.randomness.streams import SampleStreams
@@ -123,9 +125,9 @@ class TextVAE:
     @classmethod
     def train(
         cls,
-        texts: Iterable[str | Path] | str | Path | None = None,
+        texts: Iterable[str | Path | Row] | str | Path | None = None,
         *,
-        valid: Iterable[str | Path] | str | Path | None = None,
+        valid: Iterable[str | Path | Row] | str | Path | None = None,
         out: str | Path | None = None,
         recipe: str | None = None,
         config: Config | None = None,
@@ -138,9 +140,10 @@ class TextVAE:
         """The best model, by validation, of a training on `texts`.
 
         Args:
-            texts: sentences, or the name of a file, glob or `hf:` data set, or a list of names. A
-                list is one of names if each item is a `Path`, an existing file, a glob that
-                matches, or one word with the ending of a data file.
+            texts: sentences, rows with labels (`textvae.api.Row`), or the name of a file, glob or
+                `hf:` data set, or a list of names. A list is one of names if each item is a
+                `Path`, an existing file, a glob that matches, or one word with the ending of a
+                data file.
             valid: the same for validation; none: a share held out by a hash of the text.
             out: folder of the run; none: a temporary one, gone with the model that is returned.
             recipe: settings that come with textvae, e.g. `small`; see `textvae config show`.
@@ -307,6 +310,12 @@ class TextVAE:
         return self.model.latent_size
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of the head on labels; empty for a model that was trained without one."""
+        head = self.model.label_head
+        return () if head is None else head.classes
+
+    @property
     def max_tokens(self) -> int:
         """Longest sentence that is read and written, in tokens, the end token included."""
         return self.model.decoder.max_tokens
@@ -336,6 +345,7 @@ class TextVAE:
         *,
         layer: Layer = "latent",
         normalize: bool = False,
+        dimensions: int | None = None,
         batch_size: int = 256,
     ) -> NDArray[np.float32]:
         """The vector of each sentence, (N, D): the posterior mean, or the autoencoder's code.
@@ -347,11 +357,15 @@ class TextVAE:
                 column; never a table or one string.
             layer: `latent` (D = Z), or `encoder`: the state before the bottleneck.
             normalize: give each vector the length 1.
+            dimensions: keep the first dimensions only, of a model that was trained with `nested`
+                sizes; before `normalize`.
 
         Raises:
-            UsageError: the model is a language model, or an unknown layer.
+            UsageError: the model is a language model, an unknown layer, or too many dimensions.
         """
-        found = self.embed(texts, layer=layer, normalize=normalize, batch_size=batch_size)
+        found = self.embed(
+            texts, layer=layer, normalize=normalize, dimensions=dimensions, batch_size=batch_size
+        )
         return found.vectors
 
     def embed(
@@ -360,6 +374,7 @@ class TextVAE:
         *,
         layer: Layer = "latent",
         normalize: bool = False,
+        dimensions: int | None = None,
         with_variance: bool = False,
         sample_seed: int | None = None,
         first: int = 0,
@@ -368,7 +383,7 @@ class TextVAE:
         """The vectors of `encode` and what goes with them, from one pass over the texts.
 
         Args:
-            layer, normalize: as in `encode`.
+            layer, normalize, dimensions: as in `encode`.
             with_variance: give the posterior's variances beside its means.
             sample_seed: a sample of each posterior in place of its mean, that of the stream
                 (sample_seed, index), whatever the calls.
@@ -396,6 +411,16 @@ class TextVAE:
                 variances = q.log_variance.exp().cpu().numpy()
         else:
             vectors = self._encoded(ids, batch_size, encoder)
+        if dimensions is not None:
+            size = vectors.size(1)
+            dimensions = whole_number("dimensions", dimensions, least=1, example=min(8, size))
+            if dimensions > size:
+                raise UsageError(
+                    f"{option('dimensions', dimensions)}: the vectors of this model have "
+                    f"{counted(size, 'dimension')}; use fewer"
+                )
+            vectors = vectors[:, :dimensions]
+            variances = None if variances is None else variances[:, :dimensions]
         if normalize:
             vectors = torch.nn.functional.normalize(vectors, dim=-1)
         return Embeddings(vectors.cpu().numpy(), variances, len(cut))
@@ -626,6 +651,7 @@ class TextVAE:
     evaluate = evaluating.evaluate
     probe = probing.probe
     classify = classifying.classify
+    label_probabilities = classifying.label_probabilities
     iter_classify = classifying.iter_classify
     cluster = clustering.cluster
     direction = directions.direction

@@ -7,9 +7,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from textvae.api.encoding import average_all, encode_all, require_latent
+from textvae.api.encoding import average_all, require_latent
+from textvae.api.probe_vectors import (
+    Kind,
+    LayerVectors,
+    ProbeLayer,
+    checked_layers,
+    kinds_of_vectors,
+    representations,
+    row_name,
+    vectors_of,
+)
 from textvae.api.protocol import TextModel
-from textvae.arguments import seed_of, whole_number
+from textvae.arguments import distance, seed_of, whole_number
 from textvae.data.input_rows import Sentences
 from textvae.errors import UsageError, option, shown, worded
 from textvae.models.sentence import Layer
@@ -22,14 +32,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textvae.classification.classifier import SentenceClassifier
-    from textvae.classification.probes import Representation, Run
+    from textvae.classification.probes import Run
     from textvae.classification.task import Task
 
 ALL: Literal["all"] = "all"
 Size: TypeAlias = int | Literal["all"]  # how many labelled sentences
 SIZES: tuple[Size, ...] = (50, 250, 500, 1000, 5000, ALL)
 SEEDS = 5
-MAJORITY, TFIDF, WORDS = "majority class", "TF-IDF", "word average"
 
 
 @dataclass(frozen=True)
@@ -38,13 +47,14 @@ class ProbeResult:
 
     Args:
         vectors: `majority class`, `TF-IDF`, `word average`, or the name of a model.
-        layer, normalize: of a model's vectors; None of a baseline.
+        layer, normalize: of a model's vectors; None of a baseline. The layer `both` has the latent
+            and the encoder's vector side by side.
         labels: how many labelled sentences, or `all`.
         runs: one for each draw of the labelled sentences, or for each fold.
     """
 
     vectors: str
-    layer: Layer | None
+    layer: ProbeLayer | None
     normalize: bool | None
     labels: Size
     runs: tuple[Run, ...]
@@ -52,7 +62,7 @@ class ProbeResult:
     @property
     def name(self) -> str:
         """Vectors, layer and length: unique, even for a model named like a baseline."""
-        return _row_name(self.vectors, self.layer, self.normalize)
+        return row_name(self.vectors, self.layer, self.normalize)
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -76,6 +86,9 @@ class Probe:
 
     Args:
         train, test: names of the sources; `test` is None where `folds` are tested.
+        layers: of the models' vectors; `fit_classifier` reads the first.
+        dimensions: the first dimensions of each vector, where not all were used.
+        strength: the C of the classifiers of vectors, where it was not chosen on held-out folds.
         n_duplicates: test texts that also stand in training, whether they were left out or not.
         fit_classifier: trains the classifier of all training sentences, for `TextVAE.classify`.
     """
@@ -89,11 +102,18 @@ class Probe:
     n_duplicates: int
     without_duplicates: bool
     classes: list[str]
-    layer: Layer
+    layers: tuple[ProbeLayer, ...]
     normalize: bool
+    dimensions: int | None
+    strength: float | None
     seed: int
     results: tuple[ProbeResult, ...]
     fit_classifier: Callable[[], SentenceClassifier] = field(repr=False, compare=False)
+
+    @property
+    def layer(self) -> ProbeLayer:
+        """The first of `layers`."""
+        return self.layers[0]
 
     def to_dict(self) -> dict[str, Any]:
         """The report that `textvae probe --json` prints."""
@@ -107,7 +127,10 @@ class Probe:
             "without_duplicates": self.without_duplicates,
             "classes": self.classes,
             "layer": self.layer,
+            "layers": list(self.layers),
             "normalize": self.normalize,
+            **({} if self.dimensions is None else {"dimensions": self.dimensions}),
+            **({} if self.strength is None else {"strength": self.strength}),
             "seed": self.seed,
             "results": [result.to_dict() for result in self.results],
         }
@@ -124,8 +147,10 @@ def probe(
     labels: Sequence[Size] | None = None,
     seeds: int | None = None,
     folds: int | None = None,
-    layer: Layer = "latent",
+    layer: ProbeLayer | Sequence[ProbeLayer] = "latent",
     normalize: bool = False,
+    dimensions: int | None = None,
+    strength: float | None = None,
     without_duplicates: bool = False,
     text_column: str | None = None,
     label_column: str | None = None,
@@ -144,7 +169,10 @@ def probe(
         labels: numbers of labelled sentences; None: 50 to 5,000 and all, with `folds` all.
         seeds: draws of each number; None: 5.
         folds: cross-validate `train`.
-        layer, normalize: as in `encode`.
+        layer: `latent`, `encoder`, `both` side by side, or a list of these, each with results.
+        normalize, dimensions: as in `encode`, for each layer.
+        strength: C of the logistic regression of vectors; None: chosen on held-out folds. The
+            baselines of words always choose theirs.
         seed: None takes a fresh one, which the result names.
         without_duplicates: leave out test texts that also occur in training.
 
@@ -160,6 +188,8 @@ def probe(
         if number is not None:
             whole_number(argument, number, least=least, example=5)
     check_design(train, test, folds, seeds)
+    layers = checked_layers(layer)
+    strength = None if strength is None else _checked_strength(strength)
     watcher = watcher or Watcher()
     name = str(vae.folder or "model") if name is None else name
     models = _models(vae, name, against or {})
@@ -183,15 +213,21 @@ def probe(
         task = dropped(task)
     words = average_all(vae, task.texts, watcher.progress)
     vectors = {
-        own: encode_all(model, task.texts, watcher, layer=layer, normalize=normalize, phase=own)
+        own: vectors_of(model, own, task.texts, layers, normalize, dimensions, watcher)
         for own, model in models.items()
     }
-    kinds = _kinds_of_vectors(list(models), layer, normalize)
+    kinds = kinds_of_vectors(list(models), layers, normalize)
     draws = range(seed, seed + (1 if folds is not None else seeds or SEEDS))
-    results = _results(kinds, task, words, vectors, sizes, draws, watcher.progress)
+    results = _results(kinds, task, words, vectors, sizes, draws, strength, watcher.progress)
 
     def fit_classifier() -> SentenceClassifier:
-        return _classifier_of(vae, vectors[name], task, layer, normalize, seed)
+        first = layers[0]
+        if first == "both":
+            raise UsageError(
+                "a classifier reads the vectors of one layer; name latent or encoder first"
+            )
+        found = vectors[name][first]
+        return _classifier_of(vae, found, task, first, normalize, strength, seed)
 
     return Probe(
         model=name,
@@ -203,12 +239,20 @@ def probe(
         n_duplicates=task.n_duplicates,
         without_duplicates=without_duplicates,
         classes=task.classes,
-        layer=layer,
+        layers=layers,
         normalize=normalize,
+        dimensions=dimensions,
+        strength=strength,
         seed=seed,
         results=results,
         fit_classifier=fit_classifier,
     )
+
+
+def _checked_strength(strength: float) -> float:
+    if distance("strength", strength) == 0:
+        raise UsageError(f"{option('strength', 0)}: expected C, a number above 0; try 0.1")
+    return float(strength)
 
 
 def _shown(source: Sentences) -> str:
@@ -269,58 +313,26 @@ def _note_duplicates(task: Task, dropped: bool, watcher: Watcher) -> None:
         watcher.note(f"{n} of {texts} also {occur} in training: {what}")
 
 
-_Kind: TypeAlias = tuple[str, Layer | None, bool | None]  # vectors, layer, normalize
-
-
-def _kinds_of_vectors(models: Sequence[str], layer: Layer, normalize: bool) -> dict[str, _Kind]:
-    """The kinds of vectors by their names in the table: the baselines, then the models."""
-    kinds: list[_Kind] = [(name, None, None) for name in (MAJORITY, TFIDF, WORDS)]
-    kinds += [(name, layer, normalize) for name in models]
-    return {_row_name(*kind): kind for kind in kinds}
-
-
 def _results(
-    kinds: Mapping[str, _Kind],
+    kinds: Mapping[str, Kind],
     task: Task,
     words: NDArray[np.float32],
-    vectors: Mapping[str, NDArray[np.float32]],
+    vectors: Mapping[str, LayerVectors],
     sizes: Sequence[int | None],
     draws: Sequence[int],
+    strength: float | None,
     progress: Progress,
 ) -> tuple[ProbeResult, ...]:
     """The result of each kind of vectors at each number of labelled sentences."""
     from textvae.classification import probes
 
-    features = _representations(kinds, task, words, vectors)
-    runs = probes.probe(features, task.codes, task.splits, sizes, draws, progress)
+    features = representations(kinds, task, words, vectors)
+    fixed = {} if strength is None else {row: strength for row, kind in kinds.items() if kind[1]}
+    runs = probes.probe(features, task.codes, task.splits, sizes, draws, progress, strengths=fixed)
     return tuple(
         ProbeResult(*kinds[row], labels=ALL if size is None else size, runs=tuple(found))
         for (row, size), found in runs.items()
     )
-
-
-def _row_name(vectors: str, layer: Layer | None, normalize: bool | None) -> str:
-    return f"{vectors}{f', {layer}' if layer else ''}{', length 1' if normalize else ''}"
-
-
-def _representations(
-    kinds: Mapping[str, _Kind],
-    task: Task,
-    words: NDArray[np.float32],
-    vectors: Mapping[str, NDArray[np.float32]],
-) -> dict[str, Representation]:
-    """The features of each kind of vectors."""
-    from textvae.classification import probes
-
-    baselines = {
-        MAJORITY: probes.majority,
-        TFIDF: probes.tfidf(task.texts),
-        WORDS: probes.standardised(words),
-    }
-    return {
-        row: baselines[row] if layer is None else probes.standardised(vectors[name])
-        for row, (name, layer, _) in kinds.items()
-    }
 
 
 def _classifier_of(
@@ -329,6 +341,7 @@ def _classifier_of(
     task: Task,
     layer: Layer,
     normalize: bool,
+    strength: float | None,
     seed: int,
 ) -> SentenceClassifier:
     """The classifier of all training sentences."""
@@ -343,4 +356,5 @@ def _classifier_of(
         normalize=normalize,
         fingerprint=fingerprint(vae.model, vae.encoder_tokenizer, vae.config.data),
         seed=seed,
+        strength=strength,
     )

@@ -67,6 +67,7 @@ class TextModel(Protocol):
         *,
         layer: Layer = "latent",
         normalize: bool = False,
+        dimensions: int | None = None,
         with_variance: bool = False,
         sample_seed: int | None = None,
         first: int = 0,

@@ -83,10 +83,11 @@ def train_classifier(
     normalize: bool,
     fingerprint: str,
     seed: int = 0,
+    strength: float | None = None,
 ) -> SentenceClassifier:
     """The classifier trained on vectors (N, D); `labels` (N,) are indices into `classes`."""
     mean, scale = moments(vectors)
-    linear = fit((vectors - mean) / scale, labels, seed=seed)
+    linear = fit((vectors - mean) / scale, labels, seed=seed, strength=strength)
     known = tuple(classes[place] for place in linear.classes)
     return SentenceClassifier(
         known, linear.weights, linear.bias, mean, scale, layer, normalize, fingerprint
@@ -97,7 +98,8 @@ def read_classifier(path: Path, *, vector_size: Mapping[Layer, int]) -> Sentence
     """The classifier in a file; its sizes are checked before its numbers are read.
 
     Args:
-        vector_size: D of each layer of the model that it will be used with.
+        vector_size: D of each layer of the model that it will be used with; the classifier may
+            read the first dimensions only.
 
     Raises:
         NotFoundError: no such file.
@@ -109,7 +111,7 @@ def read_classifier(path: Path, *, vector_size: Mapping[Layer, int]) -> Sentence
         facts = _facts(path, described)
         K, D = len(facts["classes"]), (shapes.get("mean") or (0,))[0]
         expected = _shapes(K, max(D, 1))
-        if shapes == expected and (size := vector_size[facts["layer"]]) != D:
+        if shapes == expected and (size := vector_size[facts["layer"]]) < D:
             raise DataError(
                 f"{path}: expects vectors of {D} dimensions, but this model's have {size}: "
                 "it belongs to another model"

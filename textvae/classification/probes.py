@@ -187,6 +187,7 @@ def probe(
     sizes: Sequence[int | None],
     seeds: Sequence[int],
     progress: Progress | None = None,
+    strengths: Mapping[str, float] | None = None,
 ) -> dict[tuple[str, int | None], list[Run]]:
     """The runs of each representation at each number of labels.
 
@@ -197,7 +198,9 @@ def probe(
     Args:
         labels: of all rows, (N,).
         sizes: how many labelled rows; None: all of the split.
+        strengths: C of the representations for which it is not chosen, by name.
     """
+    fixed = strengths or {}
     runs: dict[tuple[str, int | None], list[Run]] = {
         (name, size): [] for size in sizes for name in representations
     }
@@ -209,7 +212,7 @@ def probe(
             train, test = represent(split)
             for size, seed in draws:
                 chosen = orders[seed][:size]
-                run = one_run(train, test, labels, split, chosen, number, seed)
+                run = one_run(train, test, labels, split, chosen, number, seed, fixed.get(name))
                 runs[name, size].append(run)
                 done += 1
                 if progress is not None:
@@ -225,10 +228,11 @@ def one_run(
     chosen: NDArray[np.intp],
     number: int,
     seed: int,
+    strength: float | None = None,
 ) -> Run:
     """The run that trains on the `chosen` training rows and tests on all test rows."""
     train, test = without_unused_columns(train[chosen], test)
-    classifier = fit(train, labels[split.train][chosen], seed=seed)
+    classifier = fit(train, labels[split.train][chosen], seed=seed, strength=strength)
     accuracy, macro_f1 = scores(labels[split.test], classifier.predict(test))
     return Run(number, seed, len(chosen), accuracy, macro_f1, classifier.strength)
 

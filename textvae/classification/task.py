@@ -186,17 +186,24 @@ def check_classes(
     known = {row.label for row in rows}
     if len(known) < 2:
         raise DataError(f"{name}: every label is {shown(rows[0].label)}; a classifier needs two")
-    if len(known) > FEW_CLASSES and (
-        2 * len(known) > len(rows) or (10 * len(known) > len(rows) and is_quantity(known))
-    ):
-        kind = "distinct fractional numbers" if is_quantity(known) else "distinct labels"
-        found = f"{len(known):,} {kind} in {len(rows):,} rows"
+    found = too_many_classes(known, len(rows))
+    if found is not None:
         if column is None:
             raise DataError(f"{name}: {found}; are they classes? Group the values")
         raise DataError(
             f"{name}: column {shown(column)} has {found}; is it a class column? Choose another "
             f"with {option(option_name)}, or group the values"
         )
+
+
+def too_many_classes(known: Collection[str | None], n_rows: int) -> str | None:
+    """How many distinct labels the rows have, where that is too many for classes; else None."""
+    if len(known) > FEW_CLASSES and (
+        2 * len(known) > n_rows or (10 * len(known) > n_rows and is_quantity(known))
+    ):
+        kind = "distinct fractional numbers" if is_quantity(known) else "distinct labels"
+        return f"{len(known):,} {kind} in {n_rows:,} rows"
+    return None
 
 
 def is_quantity(labels: Collection[str | None]) -> bool:

@@ -44,6 +44,7 @@ def embed(
     ] = False,
     layer: options.Layer = "latent",
     normalize: options.Normalize = False,
+    dimensions: options.Dimensions = None,
     quantize: Annotated[
         Literal["int8", "binary"] | None,
         typer.Option("--quantize", help="int8: x = scales * q + offsets; binary: one bit, x > 0."),
@@ -75,7 +76,7 @@ def embed(
     from textvae.export.sharing import check_shareable, is_shared, sharing
     from textvae.export.streaming import check_stream
 
-    settings = Settings(layer, normalize, with_variance, seed if sample else None)
+    settings = Settings(layer, normalize, with_variance, seed if sample else None, dimensions)
     if out is not None:
         check_destination(out, file, scales=quantize == "int8", variances=with_variance)
     else:

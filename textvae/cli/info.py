@@ -33,6 +33,7 @@ def info(model: options.Model, as_json: options.Json = False, quiet: options.Qui
         "vocab_size": vae.tokenizer.vocab_size,
         "max_tokens": vae.max_tokens,
         "fitted_prior": described_prior(vae, model, output),
+        "labels": list(vae.labels) or None,
         "metrics": vae.metrics,
         "config": vae.config.model_dump(mode="json", exclude_none=True),
     }

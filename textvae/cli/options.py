@@ -130,6 +130,12 @@ Layer = Annotated[
     Literal["latent", "encoder"],
     typer.Option("--layer", help="The latent, or the encoder's state before it."),
 ]
+Dimensions = Annotated[
+    int | None,
+    typer.Option(
+        "--dimensions", min=1, metavar="K", help="Keep the first K dimensions of each vector."
+    ),
+]
 Normalize = Annotated[bool, typer.Option("--normalize", help="Give each vector the length 1.")]
 Sentence = Annotated[str, typer.Argument(callback=valid_text, help="A sentence.")]
 Towards = Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -18,17 +18,20 @@ from textvae.files.home import home_path
 from textvae.number_format import counted, human
 
 if TYPE_CHECKING:
+    from textvae.api.probe_vectors import ProbeLayer
     from textvae.api.probing import Probe, ProbeResult, Size
 
 EXAMPLES = (
     "textvae probe runs/mine train.tsv test.tsv --labels 100,1000,all",
     "textvae probe runs/mine all.tsv --folds 10 --against runs/other",
+    "textvae probe runs/mine train.tsv test.tsv --layer latent,encoder,both",
     "textvae probe runs/mine train.tsv test.tsv --save sentiment.safetensors",
 )
 
 SUFFIX = ".safetensors"
 SIZES = "50,250,500,1000,5000,all"
 SEEDS = 5
+LAYERS = ("latent", "encoder", "both")
 FIGURES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 
 
@@ -69,8 +72,24 @@ def probe(
         list[str] | None,
         typer.Option("--against", metavar="MODEL", help="Another model; may repeat."),
     ] = None,
-    layer: options.Layer = "latent",
+    layer: Annotated[
+        str,
+        typer.Option(
+            "--layer",
+            metavar="LAYER,LAYER",
+            help="Rows of the table: latent, encoder (the state before it), both (side by side).",
+        ),
+    ] = "latent",
     normalize: options.Normalize = False,
+    dimensions: options.Dimensions = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            "--strength",
+            metavar="C",
+            help="C of the logistic regression of vectors; none: chosen on held-out folds.",
+        ),
+    ] = None,
     drop_duplicates: Annotated[
         bool,
         typer.Option(
@@ -98,13 +117,17 @@ def probe(
 
     Logistic regression on standardised vectors. The baselines are the majority class, TF-IDF of
     words and word pairs, and the average of the model's word vectors. The regularisation is chosen
-    on held-out folds of the labelled sentences, never on the test. Figures are means and standard
-    deviations over draws of the labelled sentences, or over folds; with all labels there is one run
-    and no deviation. You are warned about labels that differ only in case, spacing or number
-    format, and about test texts that also occur in training.
+    on held-out folds of the labelled sentences, never on the test; --strength fixes it for the
+    vectors. --layer latent,encoder,both compares both layers in one table. Figures are
+    means and standard deviations over draws of the labelled sentences, or over folds; with all
+    labels there is one run and no deviation. You are warned about labels that differ only in case,
+    spacing or number format, and about test texts that also occur in training.
     """
     sizes = None if labels is None else parsed_sizes(labels)
     check_files(train, test, save, out)
+    layers = parsed_layers(layer)
+    if save is not None and layers[0] == "both":
+        raise UsageError("--save keeps a classifier of one layer; name latent or encoder first")
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.classification.task import check_design
 
@@ -123,8 +146,10 @@ def probe(
             labels=sizes,
             seeds=seeds,
             folds=folds,
-            layer=layer,
+            layer=layers,
             normalize=normalize,
+            dimensions=dimensions,
+            strength=strength,
             without_duplicates=drop_duplicates,
             text_column=text_column,
             label_column=label_column,
@@ -158,6 +183,19 @@ def parsed_sizes(text: str) -> list[Size]:
         else:
             raise UsageError(f"--labels {word!r}: expected numbers above 0 and `all`: {SIZES}")
     return sizes
+
+
+def parsed_layers(text: str) -> list[ProbeLayer]:
+    """The layers that `--layer` names.
+
+    Raises:
+        UsageError: an unknown layer.
+    """
+    layers = [word.strip() for word in text.split(",")]
+    for layer in layers:
+        if layer not in LAYERS:
+            raise UsageError(f"--layer {layer!r}: expected {', '.join(LAYERS)}")
+    return cast("list[ProbeLayer]", layers)
 
 
 def check_files(train: str, test: str | None, save: Path | None, out: Path | None) -> None:

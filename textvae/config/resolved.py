@@ -72,6 +72,33 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _the_semantic_loss_has_a_frozen_target(self) -> Config:
+        model, weight = self.model, self.objective.semantic_weight
+        if (
+            weight
+            and model.model != "lm"
+            and (is_own(model.encoder) or model.encoder_training != "frozen")
+        ):
+            how = f" with encoder_training {model.encoder_training}"
+            training = "" if is_own(model.encoder) else how
+            raise ValueError(
+                f"objective.semantic_weight = {weight:g}: the encoder {model.encoder}{training} "
+                "changes in training, so its vectors are no target; use a frozen pretrained "
+                "encoder, or leave semantic_weight out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _nested_sizes_are_within_the_latent(self) -> Config:
+        nested, size = self.objective.nested, self.model.latent_size
+        if nested and nested[-1] >= size:
+            raise ValueError(
+                f"objective.nested = {list(nested)}: expected sizes below latent_size {size}; the "
+                "losses always apply to all dimensions"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _a_pretrained_part_has_its_own_tokenizer(self) -> Config:
         model, given = self.model, self.tokenizer
         settings = {

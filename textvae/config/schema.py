@@ -24,7 +24,14 @@ MAX_COMMITTED_RATE = 10.0  # nats per dimension: a posterior 36,000 times narrow
 
 WITHOUT_TARGET = ("beta", "kl_schedule")  # the fields that target_kl replaces
 NEEDS_POSTERIOR = ("target_kl", "importance_samples", "pretrain_share", "aggressive")
-NEEDS_LATENT = ("bag_of_words_weight", "mmd_weight", "adversarial_weight", "contrastive_weight")
+NEEDS_LATENT = (
+    "bag_of_words_weight",
+    "mmd_weight",
+    "adversarial_weight",
+    "contrastive_weight",
+    "label_weight",
+    "semantic_weight",
+)
 NEEDS_READER = ("noise_drop", "noise_blank", "noise_substitute", "noise_shuffle")
 
 
@@ -363,6 +370,25 @@ class ObjectiveConfig(Section):
     contrastive_temperature: Annotated[float, Field(ge=0.01)] = Field(
         0.05, description="Temperature of the cosines in the contrastive loss."
     )
+    label_weight: Fixed[Annotated[float, Field(ge=0.0)]] = Field(
+        0.0, description="Weight of the label loss, labels from z alone (Kingma 2014)."
+    )
+    semantic_weight: Fixed[Annotated[float, Field(ge=0.0)]] = Field(
+        0.0, description="Weight of the semantic loss, a frozen encoder's vectors from z alone."
+    )
+    semantic_loss: Literal["cosine", "squared"] = Field(
+        "squared", description="Distance of the semantic loss: cosine, or squared error."
+    )
+    semantic_code: Literal["mean", "sample"] = Field(
+        "mean",
+        description="What predicts the frozen encoder's vectors: the posterior mean, at hardly any "
+        "KL, or the sample of z that the decoder reads.",
+    )
+    nested: tuple[Positive, ...] = Field(
+        (),
+        description="Sizes K: the label and semantic losses also apply to the first K latent "
+        "dimensions (Kusupati 2022).",
+    )
     pretrain_share: Fixed[Annotated[float, Field(ge=0.0, lt=1.0)]] = Field(
         0.0, description="Share of training, at its start, as an autoencoder (Li 2019)."
     )
@@ -389,6 +415,17 @@ class ObjectiveConfig(Section):
             raise ValueError(
                 f"importance_samples {self.importance_samples} uses a bound without a KL term, so "
                 f"free_bits {self.free_bits:g} does not apply; set free_bits to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _nested_sizes_ascend(self) -> ObjectiveConfig:
+        if list(self.nested) != sorted(set(self.nested)):
+            raise ValueError(f"nested {list(self.nested)}: expected sizes in ascending order")
+        if self.nested and not (self.label_weight or self.semantic_weight):
+            raise ValueError(
+                f"nested {list(self.nested)} applies to the label loss and the semantic loss; set "
+                "label_weight or semantic_weight, or leave nested out"
             )
         return self
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from textvae.errors import UsageError
 
+NO_LABEL = -1  # the class of a sentence without a label
 _POOL_BATCHES = 64  # sentences are sorted by length within pools of this many batches
 
 
@@ -66,12 +67,14 @@ class Batch:
     total: int  # sentences in the global batch, over all processes
     longest: int  # the largest T of source and target in the global batch
     indices: np.ndarray  # (B,) int64: row of each sentence in the corpus
+    labels: Tensor | None = None  # (B,) int64: class of each sentence or NO_LABEL; device of `ids`
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with its tokens on another device."""
         source = self.source.to(device)
         target = source if self.target is self.source else self.target.to(device)
-        return replace(self, source=source, target=target)
+        labels = None if self.labels is None else self.labels.to(device, non_blocking=True)
+        return replace(self, source=source, target=target, labels=labels)
 
 
 class Corpus(Protocol):
@@ -184,11 +187,19 @@ class BatchPlan:
         return [order[self._cuts[batch] : self._cuts[batch + 1]] for batch in shuffled]
 
     def batches(
-        self, corpus: Corpus, epoch: int, start: int = 0, *, target: Corpus | None = None
+        self,
+        corpus: Corpus,
+        epoch: int,
+        start: int = 0,
+        *,
+        target: Corpus | None = None,
+        labels: Tensor | None = None,
     ) -> Iterator[Batch]:
         """This process's share of each batch of an epoch, starting at batch `start`.
 
-        `target` holds the same sentences as tokens of the decoder, if its tokenizer differs.
+        Args:
+            target: the same sentences as tokens of the decoder, if its tokenizer differs.
+            labels: the class of each sentence of the corpus, or NO_LABEL, (N,) int64.
         """
         decoded = corpus if target is None else target
         for indices in self.epoch(epoch)[start:]:
@@ -201,6 +212,7 @@ class BatchPlan:
                 total=len(indices),
                 longest=max(int(side.lengths[indices].max()) for side in (corpus, decoded)),
                 indices=share,
+                labels=None if labels is None else labels[share],
             )
 
     @cached_property

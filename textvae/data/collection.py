@@ -81,7 +81,7 @@ class Collection:
 
 
 def collect_texts(
-    texts: Iterable[str], data: DataConfig, name: str, watcher: Watcher
+    texts: Iterable[str | Row], data: DataConfig, name: str, watcher: Watcher
 ) -> Collection:
     """The collection of texts in memory."""
     kept = list(texts)  # a generator can be read only once

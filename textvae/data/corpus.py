@@ -134,14 +134,17 @@ class EncodedCorpus:
     @cached_property
     def n_with_controls(self) -> int:
         """How many sentences hold control characters from U+0080 to U+009F."""
-        columns = [slab.column("text") for slab in self._slabs]
-        matches = (pc.match_substring_regex(column, C1_CONTROLS) for column in columns)
+        matches = (pc.match_substring_regex(text, C1_CONTROLS) for text in self.columns("text"))
         return sum(pc.sum(found).as_py() or 0 for found in matches)
+
+    def columns(self, name: str) -> list[pa.Array]:
+        """The column `name` of all sentences, in pieces that are mapped from the file."""
+        return [slab.column(name) for slab in self._slabs]
 
     @cached_property
     def labels(self) -> list[str | None] | None:
         """The label of each sentence; None if no sentence has a label."""
-        columns = [slab.column("label") for slab in self._slabs]
+        columns = self.columns("label")
         if all(column.null_count == len(column) for column in columns):
             return None
         return [label for column in columns for label in column.to_pylist()]
@@ -149,7 +152,7 @@ class EncodedCorpus:
     @cached_property
     def log_probs(self) -> np.ndarray | None:
         """The true log-probability of each sentence in nats, (N,); NaN where a row has none."""
-        columns = [slab.column("log_prob") for slab in self._slabs]
+        columns = self.columns("log_prob")
         if all(column.null_count == len(column) for column in columns):
             return None
         return np.concatenate([column.to_numpy(zero_copy_only=False) for column in columns])

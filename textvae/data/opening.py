@@ -75,13 +75,20 @@ def rows_of(
         yield from watched(rows, source.name, remarks) if doubts else rows
 
 
-def rows_of_texts(texts: Iterable[str], data: DataConfig, *, name: str = "texts") -> Iterator[Row]:
+def rows_of_texts(
+    texts: Iterable[str | Row], data: DataConfig, *, name: str = "texts"
+) -> Iterator[Row]:
     """The rows of texts in memory, with the normalization and lower-casing of `data`.
 
     Raises:
         DataError: a text is not a string.
     """
-    rows = (checked_row(f"{name}[{place}]", text) for place, text in enumerate(texts))
+    rows = (
+        checked_row(f"{name}[{place}]", item.text, item.label, item.log_prob)
+        if isinstance(item, Row)
+        else checked_row(f"{name}[{place}]", item)
+        for place, item in enumerate(texts)
+    )
     return clean_rows(rows, lowercase=data.lowercase, normalization=data.normalization)
 
 

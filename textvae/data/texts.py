@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from textvae.data.rows import check_characters
+from textvae.data.rows import Row, check_characters
 from textvae.data.sources import COMPRESSIONS, FORMATS
 from textvae.errors import DataError, UsageError, shown
 from textvae.files.home import expand_home
@@ -32,8 +32,10 @@ def texts_of(given: object, name: str = "texts") -> list[str]:
     return items
 
 
-def texts_or_names(given: object, name: str) -> tuple[list[str] | None, list[str] | None]:
+def texts_or_names(given: object, name: str) -> tuple[list[str | Row] | None, list[str] | None]:
     """(sentences, None) or (None, names of files) that a caller gave; see `file_names`.
+
+    A sentence is a string, or a row with a label.
 
     Raises:
         UsageError, DataError: as `texts_of` and `file_names`.
@@ -42,8 +44,12 @@ def texts_or_names(given: object, name: str) -> tuple[list[str] | None, list[str
     names = file_names(items, name)
     if names is not None:
         return None, names
-    _check_texts(items, given, name)
+    _check_texts([_text_of(item) for item in items], given, name)
     return items, None
+
+
+def _text_of(item: object) -> object:
+    return item.text if isinstance(item, Row) else item
 
 
 def _check_texts(items: list[Any], given: object, name: str) -> None:

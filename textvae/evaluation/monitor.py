@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
+from textvae.data.batches import NO_LABEL
 from textvae.evaluation.information import (
     active_units,
     derangement,
@@ -19,10 +21,13 @@ from textvae.evaluation.likelihood import (
     posterior_sample,
     posteriors,
 )
+from textvae.models.label_head import LabelHead
 from textvae.models.sentence import SentenceModel
 
 
-def monitor(model: SentenceModel, chunks: Sequence[Chunk], seed: int) -> dict[str, float]:
+def monitor(
+    model: SentenceModel, chunks: Sequence[Chunk], seed: int, labels: Tensor | None = None
+) -> dict[str, float]:
     """Means over the sentences of the chunks, in nats per sentence, with the keys of `evaluate`.
 
     Uses one encoder pass, two decoder passes and one sample of z per sentence.
@@ -30,14 +35,20 @@ def monitor(model: SentenceModel, chunks: Sequence[Chunk], seed: int) -> dict[st
     - vae: `rec`, `kl`, `nll_elbo`, `z_gain`, `mi` and `active_units`.
     - ae: `rec` and `z_gain` at the codes.
     - lm: `nll_iw`, exact.
+    - with a head on labels: `label_accuracy`, where a sentence has a label.
 
     `z_gain` needs at least two sentences. The values equal those of `evaluate` with one sample and
     the same seed. Each chunk should be small enough for one decoder call.
+
+    Args:
+        labels: the class of each sentence for the head on labels, (N,) int64; NO_LABEL without a
+            label, another negative number for a label that the head does not know.
     """
     if model.posterior is None or model.prior is None:
         return {"nll_iw": -log_likelihoods(model, chunks, None).mean().item()}
     if not model.has_density:
-        return _reconstruction(model, chunks, codes(model, chunks), seed)
+        z = codes(model, chunks)
+        return _reconstruction(model, chunks, z, seed) | label_figures(model.label_head, z, labels)
     q = posteriors(model, chunks)
     z = posterior_sample(q, seed)
     figures = _reconstruction(model, chunks, z, seed)
@@ -50,7 +61,28 @@ def monitor(model: SentenceModel, chunks: Sequence[Chunk], seed: int) -> dict[st
         **figures,
         "mi": mutual_information(q[rows], z[rows]).mean().item(),
         "active_units": active_units(q.mean),
+        **label_figures(model.label_head, q.mean, labels),
     }
+
+
+@torch.no_grad()
+def label_figures(head: LabelHead | None, z: Tensor, labels: Tensor | None) -> dict[str, float]:
+    """`label_accuracy`: the share of sentences with a label whose label the head finds most likely.
+
+    Empty without a head, or where no sentence has a label.
+
+    Args:
+        z: posterior means or codes, (N, Z).
+        labels: as in `monitor`.
+    """
+    if head is None or labels is None:
+        return {}
+    labelled = (labels != NO_LABEL).to(z.device)
+    if not labelled.any():
+        return {}
+    predicted = head(z.to(head.linear.weight)).argmax(1).to(z.device)  # of its type and device
+    correct = (predicted == labels.to(z.device))[labelled]
+    return {"label_accuracy": correct.float().mean().item()}
 
 
 def _reconstruction(

@@ -33,6 +33,7 @@ class Settings:
     normalize: bool = False
     with_variance: bool = False
     sample_seed: int | None = None  # None: the posterior mean
+    dimensions: int | None = None  # None: all
 
     def __post_init__(self) -> None:
         sample = self.sample_seed is not None

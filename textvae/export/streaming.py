@@ -25,6 +25,7 @@ def stream_vectors(
     *,
     layer: Layer = "latent",
     normalize: bool = False,
+    dimensions: int | None = None,
     with_variance: bool = False,
     sample_seed: int | None = None,
     quantize: Quantization | None = None,
@@ -38,7 +39,7 @@ def stream_vectors(
         UsageError: as `write_vectors`; and int8, whose scales need a file.
     """
     sample_seed = None if sample_seed is None else seed_of(sample_seed, "sample_seed")
-    settings = Settings(layer, normalize, with_variance, sample_seed)
+    settings = Settings(layer, normalize, with_variance, sample_seed, dimensions)
     check_stream(quantize)
     check_quantization(quantize)
     job = Job(vae, sentences, text_column or vae.config.data.text_column, label_column, settings)

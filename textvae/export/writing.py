@@ -67,6 +67,7 @@ def write_vectors(
     *,
     layer: Layer = "latent",
     normalize: bool = False,
+    dimensions: int | None = None,
     with_variance: bool = False,
     sample_seed: int | None = None,
     quantize: Quantization | None = None,
@@ -88,7 +89,7 @@ def write_vectors(
     Args:
         sentences: a file, glob, `-` (stdin), `hf:` name, or sentences in memory.
         out: the file; its name ends in .npy .npz .csv .jsonl .parquet or .safetensors.
-        layer, normalize, with_variance, sample_seed: as in `TextVAE.embed`.
+        layer, normalize, dimensions, with_variance, sample_seed: as in `TextVAE.embed`.
         quantize: `int8`: a byte a dimension, x = scales * q + offsets; `binary`: a bit, x > 0.
         start_over: discard what an interrupted run has done.
         processes: the processes that share the work, see `textvae.export.sharing`.
@@ -103,7 +104,7 @@ def write_vectors(
         DataError: an input that cannot be read, or that changed meanwhile.
     """
     sample_seed = None if sample_seed is None else seed_of(sample_seed, "sample_seed")
-    settings = Settings(layer, normalize, with_variance, sample_seed)
+    settings = Settings(layer, normalize, with_variance, sample_seed, dimensions)
     check_quantization(quantize)
     out = home_path(out)
     inputs = [str(sentences)] if isinstance(sentences, str | Path) else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -11,6 +11,7 @@ from textvae.config import ModelConfig, is_own
 from textvae.data.vocabulary import Vocabulary
 from textvae.models.decoder import Decoder, NetworkDecoder
 from textvae.models.encoder import Encoder, NetworkEncoder
+from textvae.models.label_head import LabelHead
 from textvae.models.posterior import GaussianPosterior, PointPosterior, Posterior
 from textvae.models.pretrained.reference import Reference, find_reference
 from textvae.models.prior import PRIORS, CodeGaussian, Prior
@@ -66,6 +67,7 @@ def build_model(
     *,
     encoder_vocabulary: Vocabulary | None = None,
     encoder_max_tokens: int | None = None,
+    classes: Sequence[str] = (),
     backbones: Mapping[str, Backbone] | None = None,
 ) -> SentenceModel:
     """A model with new weights, drawn from torch's global generator.
@@ -78,6 +80,7 @@ def build_model(
         encoder_vocabulary: the vocabulary of the encoder's own tokenizer; None: encoder and decoder
             share the tokenizer.
         encoder_max_tokens: the same for the encoder; default: as the decoder.
+        classes: the labels that the head on labels predicts; empty: the model has no such head.
         backbones: the pretrained networks of `encoder` and `decoder`, where the configuration
             names some.
     """
@@ -100,7 +103,15 @@ def build_model(
         prior = PRIORS[config.prior](config.latent_size)
     else:
         prior = CodeGaussian(config.latent_size)
-    return SentenceModel(config, decoder, encoder=encoder, posterior=posterior, prior=prior)
+    label_head = LabelHead(config.latent_size, classes) if classes else None
+    return SentenceModel(
+        config,
+        decoder,
+        encoder=encoder,
+        posterior=posterior,
+        prior=prior,
+        label_head=label_head,
+    )
 
 
 def _share_embedding(encoder: Encoder, decoder: Decoder) -> None:

@@ -35,6 +35,11 @@ class Encoder(Part):
         self.output_size = output_size
 
     @property
+    def is_frozen(self) -> bool:
+        """True if training does not change the encoder."""
+        return next(self.trained(), None) is None
+
+    @property
     def fixed_by(self) -> str | None:
         """A name for all that the vectors depend on if training never changes them, else None.
 

@@ -19,6 +19,7 @@ from textvae.errors import UsageError
 from textvae.gaussian import DiagonalGaussian
 from textvae.models.decoder import Decoder
 from textvae.models.encoder import Encoder
+from textvae.models.label_head import LabelHead
 from textvae.models.part import Part
 from textvae.models.posterior import Point, Posterior
 from textvae.models.prior import Prior
@@ -38,6 +39,7 @@ class SentenceModel(nn.Module):
         config: the architecture.
         decoder: every model has one.
         encoder, posterior, prior: for a model with a latent; give all three or none.
+        label_head: of a model with a latent that was trained with labels.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class SentenceModel(nn.Module):
         encoder: Encoder | None = None,
         posterior: Posterior | None = None,
         prior: Prior | None = None,
+        label_head: LabelHead | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -56,6 +59,7 @@ class SentenceModel(nn.Module):
         self.posterior = posterior
         self.prior = prior
         self.decoder = decoder
+        self.label_head = label_head
 
     @property
     def kind(self) -> str:
@@ -145,7 +149,7 @@ class SentenceModel(nn.Module):
 
     def parts(self) -> Iterator[tuple[str, Part]]:
         """The parts of the model, by name."""
-        for name in ("encoder", "posterior", "prior", "decoder"):
+        for name in ("encoder", "posterior", "prior", "decoder", "label_head"):
             part: Part | None = getattr(self, name)
             if part is not None:
                 yield name, part

@@ -19,7 +19,9 @@ from textvae.objectives.contrastive import contrastive_nll
 from textvae.objectives.corruption import Corruption
 from textvae.objectives.free_bits import free_bits_kl
 from textvae.objectives.importance import importance_weighted_nll
+from textvae.objectives.labels import label_nll
 from textvae.objectives.mmd import mmd
+from textvae.objectives.semantic import SemanticReadout
 from textvae.objectives.target_kl import floor_under
 from textvae.randomness.noise import StepNoise
 
@@ -30,7 +32,7 @@ class TrainingLoss(nn.Module):
     """The loss of a batch, divided by the number of sentences in the global batch.
 
     The loss is a module, so that a data-parallel wrapper sees one forward pass. It owns the
-    networks that only training needs: the bag of words and the discriminator.
+    networks that only training needs: bag of words, discriminator and semantic read-out.
 
     The losses of all processes add up to the loss of the global batch. `mmd` and `contrastive`
     compare codes within a process (with prior samples, and with each other); each process counts
@@ -72,9 +74,25 @@ class TrainingLoss(nn.Module):
         self.bag_of_words: BagOfWords | None = None
         if objective.bag_of_words_weight > 0:
             self.bag_of_words = BagOfWords(model.latent_size, model.decoder.vocabulary.size)
+        self.semantic: SemanticReadout | None = None
+        if objective.semantic_weight > 0:
+            self.semantic = SemanticReadout(model.latent_size, self._frozen_width())
+        self._sizes = (*objective.nested, model.latent_size)  # of the parts of z that must predict
         self.discriminator: Discriminator | None = None
         if objective.adversarial_weight > 0:
             self.discriminator = Discriminator(model.latent_size)
+
+    def _frozen_width(self) -> int:
+        """The size of the vectors of a frozen encoder; ConfigError if the encoder is trained."""
+        encoder = self.model.encoder
+        assert encoder is not None  # the configuration has checked it
+        if not encoder.is_frozen:
+            raise ConfigError(
+                f"semantic_weight {self._objective.semantic_weight:g}: the encoder "
+                f"{self.model.config.encoder} changes in training, so its vectors are no target; "
+                "set semantic_weight to 0, or use a frozen pretrained encoder"
+            )
+        return encoder.output_size
 
     def _check_free_bits(self) -> None:
         """Raise ConfigError for free bits per dimension with a KL that does not split."""
@@ -196,6 +214,13 @@ class TrainingLoss(nn.Module):
         with torch.no_grad(), torch.autocast(normal.device.type, enabled=False):
             return prior.sample(normal)
 
+    def _frozen_vectors(self, batch: Batch) -> Tensor:
+        """The encoder's vectors of the uncorrupted sentences, (B, H), without a gradient."""
+        assert self.model.encoder is not None  # which `_frozen_width` has checked
+        with torch.no_grad():
+            vectors: Tensor = self.model.encoder(batch.source)
+        return vectors
+
     def _terms(
         self, batch: Batch, z: Tensor, mean: Tensor, noise: StepNoise, *, regular: bool
     ) -> Iterator[tuple[str, float, Tensor]]:
@@ -207,6 +232,16 @@ class TrainingLoss(nn.Module):
         if self.bag_of_words is not None:
             bag = self.bag_of_words(batch.target, z)
             yield "bag_of_words", objective.bag_of_words_weight, bag
+        if objective.label_weight > 0:
+            assert self.model.label_head is not None  # TrainingRun makes both
+            assert batch.labels is not None
+            told = label_nll(self.model.label_head, z, batch.labels, self._sizes)
+            yield "label", objective.label_weight, told
+        if self.semantic is not None:
+            code = mean if objective.semantic_code == "mean" else z
+            vectors = self._frozen_vectors(batch)
+            meaning = self.semantic(code, vectors, self._sizes, objective.semantic_loss)
+            yield "semantic", objective.semantic_weight, meaning
         if objective.mmd_weight > 0 and regular:
             distance = mmd(z, self._prior_samples(noise))
             yield "mmd", objective.mmd_weight, distance.expand(len(z))

@@ -106,6 +106,8 @@ def save_model(
         "encoder": None if model.encoder is None else described(model.encoder, read_from),
         "decoder": described(model.decoder, TOKENIZER_FILE),
     }
+    if model.label_head is not None:
+        description["labels"] = list(model.label_head.classes)
     for part in references:
         description[part]["backbone"] = described_backbone(model, part)
     content = json.dumps(description).encode() + b"".join(files.values())
@@ -249,6 +251,7 @@ def read_model(folder: Path, device: torch.device | str) -> LoadedModel:
             manifest.decoder.max_tokens,
             encoder_vocabulary=own_vocabulary,
             encoder_max_tokens=None if encoder is None else encoder.max_tokens,
+            classes=manifest.labels,
             backbones=backbones,
         )
     weights = read_weights(

@@ -17,6 +17,7 @@ from textvae.config import (
 from textvae.errors import ModelFormatError, shown
 from textvae.files.names import TOKENIZER_FILE
 from textvae.files.untrusted import parse_json, read_text
+from textvae.models.label_head import MOST_CLASSES
 
 MODEL_TYPE = "textvae"
 FORMAT_VERSION = 2
@@ -67,11 +68,16 @@ class Manifest(Described):
     text: TextFacts
     encoder: PartFacts | None
     decoder: PartFacts
+    labels: Annotated[list[str], Field(max_length=MOST_CLASSES)] = []
 
     @model_validator(mode="after")
     def _the_parts_are_those_of_the_model(self) -> Manifest:
         if (self.encoder is None) != (self.architecture.model == "lm"):
             raise ValueError("a language model must not have an encoder, all other models must")
+        if self.labels and self.encoder is None:
+            raise ValueError("labels need a latent, which a language model does not have")
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError("labels holds a label twice")
         if self.decoder.tokenizer != TOKENIZER_FILE:
             raise ValueError(f"decoder.tokenizer must be {TOKENIZER_FILE}")
         for name, facts in (("encoder", self.encoder), ("decoder", self.decoder)):

@@ -17,7 +17,8 @@ from textvae.training.reporting import best_record
 from textvae.training.state import TrainingState
 
 NAMES = {"vae": "Sentence VAE", "ae": "Sentence autoencoder", "lm": "Language model"}
-FIGURES = ("nll_elbo", "nll_iw", "rec", "kl", "z_gain", "mi", "active_units")
+FIGURES = ("nll_elbo", "nll_iw", "rec", "kl", "z_gain", "mi", "active_units", "label_accuracy")
+MOST_LABELS = 20  # that the card lists
 NOISES = ("drop", "blank", "substitute", "shuffle")
 SAMPLES = 8
 
@@ -54,6 +55,7 @@ def model_card(
             "",
             *pretrained_parts(model),
             *([f"Trained by: {method}.", ""] if (method := method_of(config)) else []),
+            *([f"Labels: {printable(listed)}.", ""] if (listed := labels_of(model)) else []),
             f"The weights are those of step {state.best_step} of {state.step} "
             f"({epochs:.1f} epochs, seed {config.training.seed}), the best on validation. "
             f"All of the run's figures stand in `metrics.jsonl`, its configuration in "
@@ -84,6 +86,15 @@ def model_card(
             "",
         ]
     )
+
+
+def labels_of(model: SentenceModel) -> str:
+    """The labels that the model predicts, in words; empty without a head on labels."""
+    if model.label_head is None:
+        return ""
+    classes = model.label_head.classes
+    more = len(classes) - MOST_LABELS
+    return ", ".join(classes[:MOST_LABELS]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def part_name(model: SentenceModel, part: str) -> str:
@@ -130,6 +141,9 @@ def method_of(config: Config) -> str:
         "committed rate {:g} nats": model.committed_rate,
         "skip connections of z": model.skip_z,
         "bag of words ({:g})": objective.bag_of_words_weight,
+        "head on labels ({:g})": objective.label_weight,
+        "frozen encoder's vectors from the latent ({:g})": objective.semantic_weight,
+        "nested sizes {}": ", ".join(map(str, objective.nested)),
         "MMD to the prior ({:g})": objective.mmd_weight,
         "contrastive pairs ({:g})": objective.contrastive_weight,
         "adversary for the prior ({:g})": objective.adversarial_weight,

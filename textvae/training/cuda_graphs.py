@@ -98,6 +98,8 @@ class CapturedSteps:
         copy_tokens(batch.source, found.batch.source)
         if found.batch.target is not found.batch.source:
             copy_tokens(batch.target, found.batch.target)
+        if found.batch.labels is not None and batch.labels is not None:
+            found.batch.labels.copy_(batch.labels)
         if isinstance(kl_weight, Tensor):
             found.kl_weight.copy_(kl_weight)
         elif kl_weight is not None:
@@ -130,7 +132,8 @@ class CapturedSteps:
         """The graph of a step on batches of this shape; None, with a warning, if it has none."""
         source = cloned(batch.source)
         target = source if batch.target is batch.source else cloned(batch.target)
-        static = replace(batch, source=source, target=target)
+        labels = None if batch.labels is None else batch.labels.clone()
+        static = replace(batch, source=source, target=target, labels=labels)
         weight = torch.zeros((), device=self._device)
         rate = torch.zeros((), device=self._device)
         graph = torch.cuda.CUDAGraph()

@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
 # Keys of the records that are shown, in this order; each model defines some of them.
 FIGURES = ("loss", "rec", "kl", "nll_elbo", "nll_iw", "z_gain", "mi", "active_units")
-# Terms of the loss, where it has them.
-TERMS = ("bag_of_words", "mmd", "contrastive", "adversarial", "discriminator")
+# Terms of the loss, where it has them, and what they come to.
+TERMS = (
+    "label", "label_accuracy", "semantic", "bag_of_words", "mmd", "contrastive", "adversarial",
+    "discriminator",
+)  # fmt: skip
 _MOST_MESSAGES = 20  # kept above the table of a notebook
 
 

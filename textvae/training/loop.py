@@ -164,7 +164,7 @@ def evaluate(run: TrainingRun) -> None:
     before = run.clock.seconds()
     figures: dict[str, float] = {}
     if run.processes.is_main:
-        figures = monitor(run.model, run.valid, run.config.training.seed)
+        figures = monitor(run.model, run.valid, run.config.training.seed, run.valid_labels)
     figures = run.processes.from_main(figures)
     score = run.schedule.score(figures)
     run.divergence.judge_figures({"bound": score, **figures})

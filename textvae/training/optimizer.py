@@ -60,10 +60,12 @@ class ModelOptimizer:
                 model, config.objective, processes.sum, ordinary_ids=ordinary_ids
             ).to(device)
         self._bag, self._discriminator = loss.bag_of_words, loss.discriminator
+        self.semantic = loss.semantic
         self.loss = accelerator.prepare(loss)
         fused = device.type in ("cpu", "cuda")
-        auxiliary = self._bag.parameters() if self._bag else ()
-        self._trained = [*(parameter for _, parameter in model.trained()), *auxiliary]
+        self._trained = [parameter for _, parameter in model.trained()]
+        for auxiliary in (self._bag, self.semantic):
+            self._trained += [] if auxiliary is None else list(auxiliary.parameters())
         self.adam = torch.optim.AdamW(
             parameter_groups(model, self._trained, config, learning_rate),
             lr=learning_rate,
@@ -184,6 +186,8 @@ class ModelOptimizer:
         found: dict[str, tuple[nn.Module, torch.optim.Optimizer]] = {}
         if self._bag is not None:
             found["bag_of_words"] = self._bag, self.adam
+        if self.semantic is not None:
+            found["semantic"] = self.semantic, self.adam
         if self._discriminator is not None and self._adversary is not None:
             found["discriminator"] = self._discriminator, self._adversary
         return found

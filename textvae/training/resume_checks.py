@@ -14,7 +14,15 @@ from pathlib import Path
 from textvae.config import Config
 from textvae.config.schema import FIXED_ON_RESUME, SECTIONS
 from textvae.data.tokenizers import Tokenizer
-from textvae.errors import DataError, NotFoundError, UsageError, flag, option, worded
+from textvae.errors import (
+    DataError,
+    ModelFormatError,
+    NotFoundError,
+    UsageError,
+    flag,
+    option,
+    worded,
+)
 from textvae.files.names import (
     CONFIG_FILE,
     ENCODER_TOKENIZER_FILE,
@@ -23,7 +31,7 @@ from textvae.files.names import (
 )
 from textvae.models.pretrained.reference import Reference
 from textvae.saving.folder import own_file
-from textvae.saving.manifest import read_description
+from textvae.saving.manifest import read_description, read_manifest
 from textvae.training.state import TrainingState, start_again
 
 
@@ -99,6 +107,14 @@ def own_tokenizers(out: Path) -> tuple[Tokenizer | None, Tokenizer | None]:
         if described["encoder"]["tokenizer"] == TOKENIZER_FILE:
             read = written
     return written, read
+
+
+def own_classes(out: Path) -> list[str] | None:
+    """The labels of the model in a folder; None if there is no model, or it has no labels."""
+    with suppress(NotFoundError, ModelFormatError):
+        path = own_file(out, CONFIG_FILE)
+        return read_manifest(path, read_description(path)).labels or None
+    return None
 
 
 def how_to_resume(config: Config, out: Path, in_memory: Collection[str] = ()) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 
 from textvae.config import Config
-from textvae.data.batches import Batch, BatchPlan
+from textvae.data.batches import NO_LABEL, Batch, BatchPlan
 from textvae.data.corpus import DeviceCorpus, EncodedCorpus, fits_on_device
 from textvae.data.prepare import Corpora
 from textvae.files.names import EXPERIMENT_FILE, WEIGHTS_FILE
@@ -25,6 +25,7 @@ from textvae.saving.folder import save_model, write_atomically
 from textvae.training.accelerator import StopSignal
 from textvae.training.checkpoints import copy_weights, load_checkpoint, save_checkpoint
 from textvae.training.cuda_graphs import rounded
+from textvae.training.labels import read_labels
 from textvae.training.limits import Clock, Limits
 from textvae.training.metrics_log import MetricsLog
 from textvae.training.optimizer import ModelOptimizer, default_learning_rate
@@ -38,8 +39,10 @@ from textvae.training.stored_vectors import with_stored_vectors, without_vectors
 from textvae.training.validation import (
     CollapseWatch,
     monitored_chunks,
+    monitored_rows,
     prior_fit_seconds,
     training_codes,
+    training_vectors,
 )
 
 
@@ -57,6 +60,7 @@ class TrainingRun:
         in_memory: Collection[str] = (),
         references: Mapping[str, Reference] | None = None,
         is_rehearsal: bool = False,
+        own_classes: Sequence[str] | None = None,
     ) -> None:
         self.config, self.corpora, self.out = config, corpora, out
         self.in_memory = in_memory  # fields of `config.data` that sentences in memory replace
@@ -64,9 +68,9 @@ class TrainingRun:
         self.device: torch.device = accelerator.device
         self.processes = Processes(accelerator)
         training = config.training
+        self.labels = read_labels(config, corpora, reporter, own_classes)
         self.references = find_references(config.model) if references is None else references
-        self.model = fresh_model(config, corpora, purposes.WEIGHTS, self.references)
-        self.model = self.model.to(self.device)
+        self.model = self._fresh_model(purposes.WEIGHTS).to(self.device)
         if is_rehearsal:
             self.corpora = corpora = without_vectors_yet(corpora, self.model, config)
         else:
@@ -93,7 +97,13 @@ class TrainingRun:
         self.target = None  # the same sentences for a decoder with its own tokenizer
         if corpora.source.train is not corpora.train:
             self.target = resident(corpora.train, self.device)
-        self.valid = monitored_chunks(corpora, self.device)
+        self.train_labels = self.valid_labels = None
+        rows = monitored_rows(corpora)
+        self.valid = monitored_chunks(corpora, rows, self.device)
+        if self.labels is not None:
+            known = self.labels.train.clamp(min=NO_LABEL)  # a label of no class trains nothing
+            self.train_labels = known.to(self.device)
+            self.valid_labels = self.labels.valid[rows]
         self.limits = Limits.of(training, self.plan.steps_per_epoch)
         self.state = TrainingState(tokenizer=corpora.tokenizer_fingerprint)
         self.clock = self._clock()
@@ -130,6 +140,9 @@ class TrainingRun:
             self.log = MetricsLog(self.out, self.config, self.reporter, self.state.metrics_bytes)
         self.clock = self._clock()
         if not resume:
+            if self.optimizer.semantic is not None:
+                vectors = training_vectors(self.model, self.corpora.source.train)
+                self.optimizer.semantic.standardise(vectors)
             self.save_checkpoint()  # so that there is one to go back to
         self.reporter.start(self._facts())
         if resume and self.is_complete():
@@ -139,7 +152,9 @@ class TrainingRun:
     def rest_of_epoch(self) -> Iterator[Batch]:
         """The batches of the epoch that are still to come."""
         epoch, done = divmod(self.state.step, self.plan.steps_per_epoch)
-        for batch in self.plan.batches(self.source, epoch, done, target=self.target):
+        for batch in self.plan.batches(
+            self.source, epoch, done, target=self.target, labels=self.train_labels
+        ):
             local = batch if batch.target.ids.device == self.device else batch.to(self.device)
             yield local if self.device.type != "cuda" else self._rounded(local)
 
@@ -152,8 +167,7 @@ class TrainingRun:
         """Turn the autoencoder that was trained so far into the beginning of a VAE."""
         self.state.pretraining_ended()
         if self.config.objective.reset_decoder:
-            fresh = fresh_model(self.config, self.corpora, purposes.DECODER, self.references)
-            self.optimizer.reset_decoder(fresh)
+            self.optimizer.reset_decoder(self._fresh_model(purposes.DECODER))
         self.reporter.message(f"pretraining as an autoencoder ends at step {self.state.step}")
 
     def is_over(self, stop: StopSignal) -> bool:
@@ -304,6 +318,21 @@ class TrainingRun:
         self.processes.wait()
         self.checkpoint_seconds = self.clock.seconds() - before
 
+    def _fresh_model(self, name: str) -> SentenceModel:
+        """A model with random weights, by the seed of the run and `name`, and pretrained ones."""
+        config, corpora, own = self.config, self.corpora, self.corpora.of_encoder
+        backbones = load_backbones(self.references)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(derived_seed(config.training.seed, name))
+            return build_model(
+                config.model,
+                corpora.tokenizer.vocabulary,
+                config.data.max_tokens,
+                encoder_vocabulary=own and own.tokenizer.vocabulary,
+                backbones=backbones,
+                classes=() if self.labels is None else self.labels.classes,
+            )
+
     # time, and facts for the log
 
     def _clock(self) -> Clock:
@@ -351,23 +380,6 @@ class TrainingRun:
             "threads": torch.get_num_threads(),
             "processes": self.processes.count,
         }
-
-
-def fresh_model(
-    config: Config, corpora: Corpora, name: str, references: Mapping[str, Reference]
-) -> SentenceModel:
-    """A model with random weights, by the seed of the run and `name`, and pretrained ones."""
-    backbones = load_backbones(references)
-    own = corpora.of_encoder
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(derived_seed(config.training.seed, name))
-        return build_model(
-            config.model,
-            corpora.tokenizer.vocabulary,
-            config.data.max_tokens,
-            encoder_vocabulary=own and own.tokenizer.vocabulary,
-            backbones=backbones,
-        )
 
 
 def resident(corpus: EncodedCorpus, device: torch.device) -> EncodedCorpus | DeviceCorpus:

@@ -10,18 +10,19 @@ from typing import Any
 
 from textvae.config import Config, DataConfig, ModelConfig, TokenizerConfig, is_own
 from textvae.data.input_rows import read_stdin_once
+from textvae.data.rows import Row
 from textvae.data.sources import find_sources
 from textvae.data.texts import texts_or_names
 from textvae.errors import NotFoundError, UsageError, is_utf8, shown, worded
 from textvae.files.home import expand_home
 from textvae.models.pretrained.reference import Reference
 
-Texts = Iterable[str | Path] | str | Path  # sentences, or one name or a list of names
+Texts = Iterable[str | Path | Row] | str | Path  # sentences, or one name or a list of names
 
 
 def name_sources(
     config: Config, texts: Texts | None, valid_texts: Texts | None
-) -> tuple[Config, list[str] | None, list[str] | None]:
+) -> tuple[Config, list[str | Row] | None, list[str | Row] | None]:
     """The configuration with the names of files in it, and sentences as lists.
 
     Raises:
@@ -35,7 +36,7 @@ def name_sources(
         )
     if valid_texts is not None and valid_texts is texts and isinstance(texts, Iterator):
         raise UsageError("texts and valid are one iterator, which is read once; give two lists")
-    sentences: dict[str, list[str] | None] = {"train": None, "valid": None}
+    sentences: dict[str, list[str | Row] | None] = {"train": None, "valid": None}
     for field, name, given in (("train", "texts", texts), ("valid", "valid", valid_texts)):
         found = None
         if isinstance(given, str | Path):

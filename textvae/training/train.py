@@ -20,7 +20,12 @@ from textvae.training.card import model_card
 from textvae.training.loop import training_loop
 from textvae.training.processes import Processes
 from textvae.training.reporting import LoggingReporter, Reporter
-from textvae.training.resume_checks import check_backbones, check_unchanged, own_tokenizers
+from textvae.training.resume_checks import (
+    check_backbones,
+    check_unchanged,
+    own_classes,
+    own_tokenizers,
+)
 from textvae.training.run import TrainingRun
 from textvae.training.run_folder import cached_in, check_folder, prepare_folder
 from textvae.training.sources import (
@@ -98,6 +103,7 @@ def train_model(
                 reporter,
                 in_memory=in_memory,
                 references=references,
+                own_classes=own_classes(out) if resume else None,
             )
             if main:
                 prepare_folder(out, resume=resume)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from time import monotonic
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from textvae.config import Config
-from textvae.data.batches import by_length
+from textvae.data.batches import Tokens, by_length
 from textvae.data.corpus import EncodedCorpus
 from textvae.data.prepare import Corpora
 from textvae.errors import option, worded
@@ -27,14 +28,23 @@ COLLAPSED_GAIN = 0.5  # nats: below this the decoder takes next to nothing from 
 EVALUATIONS_TO_WARN = 3  # in a row in which the latent looked collapsed
 
 
-def monitored_chunks(corpora: Corpora, device: torch.device) -> list[Chunk]:
-    """A fixed slice of the validation set, sentences of similar length together.
+def monitored_rows(corpora: Corpora) -> NDArray[np.int64]:
+    """The rows of a fixed slice of the validation set, (N,).
 
-    It is the slice of `evaluate --limit`, with each sentence in its place, so that the figures are
-    those of `evaluate MODEL VALID --limit 1000 --samples 1` with the seed of the training.
+    It is the slice of `evaluate --limit`, so that the figures are those of `evaluate MODEL VALID
+    --limit 1000 --samples 1` with the seed of the training.
+    """
+    return np.array(lowest_hashes(texts_of(corpora.valid), MONITORED_SENTENCES), np.int64)
+
+
+def monitored_chunks(
+    corpora: Corpora, rows: NDArray[np.int64], device: torch.device
+) -> list[Chunk]:
+    """The sentences of these rows, each with its place in `rows`, those of similar length together.
+
+    The order of the rows is that of `evaluate`.
     """
     target, source = corpora.valid, corpora.source.valid
-    rows = np.array(lowest_hashes(texts_of(target), MONITORED_SENTENCES))
     chunks = []
     for places in by_length(target.lengths[rows], BATCH):
         written = target.tokens(rows[places]).to(device)
@@ -52,17 +62,30 @@ def texts_of(corpus: EncodedCorpus) -> Iterator[str]:
 # the prior of an autoencoder
 
 
-@torch.no_grad()
 def training_codes(
     model: SentenceModel, corpus: EncodedCorpus, sentences: int = PRIOR_SENTENCES
 ) -> Tensor:
     """Codes (N, Z) of sentences evenly spread over the corpus that the encoder reads."""
+    return _spread(model, corpus, sentences, model.code)
+
+
+def training_vectors(model: SentenceModel, corpus: EncodedCorpus) -> Tensor:
+    """The encoder's vectors (N, H) of sentences evenly spread over the corpus."""
+    return _spread(model, corpus, PRIOR_SENTENCES, model.pooled)
+
+
+@torch.no_grad()
+def _spread(
+    model: SentenceModel,
+    corpus: EncodedCorpus,
+    sentences: int,
+    encode: Callable[[Tokens], Tensor],
+) -> Tensor:
+    """What `encode` gives for sentences evenly spread over a corpus, in no particular order."""
     count = len(corpus)
     rows = np.linspace(0, count - 1, min(count, sentences)).astype(np.int64)
     batches = by_length(corpus.lengths[rows], BATCH)
-    return torch.cat(
-        [model.code(corpus.tokens(rows[places]).to(model.device)) for places in batches]
-    )
+    return torch.cat([encode(corpus.tokens(rows[places]).to(model.device)) for places in batches])
 
 
 def prior_fit_seconds(model: SentenceModel, corpus: EncodedCorpus) -> float:
