@@ -85,7 +85,7 @@ PUBLISHED = [name for name in recipe_names() if re.search(r"\d{4}", name)]
 # Fields that say nothing in the recipes of papers, whatever their defaults become.
 OF_NO_MATTER = {
     "prior", "heads", "positions", "memory_tokens", "kl_warmup", "kl_cycles", "kl_ratio",
-    "free_bits_mode",
+    "free_bits_mode", "encoder_training", "decoder_training", "lora_rank", "latent_injection",
     "reset_decoder", "importance_samples", "adversary_learning_rate", "contrastive_temperature",
 }  # fmt: skip
 

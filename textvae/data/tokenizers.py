@@ -131,6 +131,23 @@ class Tokenizer:
                 kept.append(token)
         return kept
 
+    def surroundings(self) -> tuple[list[int], list[int]]:
+        """The special tokens that its own template puts before and after a text.
+
+        >>> Tokenizer.train(["a b"], kind="word").surroundings()
+        ([], [])
+        """
+        alone = self._backend.encode("a", add_special_tokens=False).ids
+        whole = self._backend.encode("a", add_special_tokens=True).ids
+        for start in range(len(whole) - len(alone) + 1):
+            if whole[start : start + len(alone)] == alone:
+                return whole[:start], whole[start + len(alone) :]
+        return [], []
+
+    def token_id(self, token: str) -> int | None:
+        """The id of a token; None if the vocabulary lacks the token."""
+        return self._backend.token_to_id(token)
+
     @property
     def ordinary_ids(self) -> list[int]:
         """The ids of ordinary tokens: all except special tokens and the unknown token."""

@@ -1,1 +1,1 @@
-"""Parts of a model that start from pretrained weights; transformers is imported when one is built."""
+"""Parts that start from pretrained weights; transformers is imported when one is built."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -28,13 +28,10 @@ from textvae.models.pretrained.training_mode import (
 from textvae.models.softmax import linear_nll
 from textvae.randomness.noise import StepNoise
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
 TOLERANCE = 1e-3  # of the checks of a network, in logits
 
 
-def load_causal(reference: Reference) -> PreTrainedModel:
+def load_causal(reference: Reference) -> nn.Module:
     """The causal language model in a pretrained folder, on the CPU, in float32.
 
     Raises:
@@ -100,13 +97,13 @@ class PretrainedDecoder(Decoder):
         max_tokens: int,
         latent_size: int,
         reference: Reference | None,
-        network: PreTrainedModel,
+        network: nn.Module,
     ) -> None:
         super().__init__(vocabulary, max_tokens, latent_size)
         check_network(network)
         self.config = config
         self.reference = reference
-        self.backbone = network.float()
+        self.backbone: Any = network  # transformers has few types
         self._cache_name = cache_argument(network)
         self._known = min(vocabulary.size, self._embedding.num_embeddings)  # V', rows in use
         self._check_vocabulary()
@@ -176,7 +173,7 @@ class PretrainedDecoder(Decoder):
 
     def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The bridges from z, and the parameters of the network that are trained."""
-        return trained_parameters(self)
+        return trained_parameters(self, "backbone", self.config.decoder_training)
 
     def saved(self) -> dict[str, Tensor]:
         """The tensors to save: what is trained. All else comes from the pretrained folder."""
@@ -211,8 +208,8 @@ class PretrainedDecoder(Decoder):
 
     @property
     def memory_width(self) -> int:
-        """The size of the vocabulary or of the feed-forward layer, whichever is larger."""
-        return max(self.vocabulary.size, 4 * self._embedding.embedding_dim)
+        """The usual width of a feed-forward layer; logits are computed in parts."""
+        return 4 * self._embedding.embedding_dim
 
     @property
     def _embedding(self) -> nn.Embedding:
@@ -276,7 +273,8 @@ class PretrainedDecoder(Decoder):
         states = self.backbone.base_model(inputs_embeds=x, **given).last_hidden_state
         if cache is None:
             return states, ()
-        return states, tuple(t for layer in cache.layers for t in (layer.keys, layer.values))
+        layers: list[Any] = cache.layers
+        return states, tuple(tensor for layer in layers for tensor in (layer.keys, layer.values))
 
     def _output_layer(self) -> tuple[Tensor, Tensor]:
         """Weight (V', E) and bias (V',); the bias is -inf for tokens that are never predicted."""
@@ -315,14 +313,14 @@ class PretrainedDecoder(Decoder):
         return logits, CausalState(keys_values, state.added, state.skipped)
 
 
-def cache_argument(backbone: PreTrainedModel) -> str:
+def cache_argument(backbone: Any) -> str:
     """The name of the argument that takes keys and values; transformers 5.20 renamed it."""
     names = inspect.signature(backbone.base_model.forward).parameters
     return "cache" if "cache" in names else "past_key_values"
 
 
 @torch.no_grad()
-def check_network(backbone: PreTrainedModel) -> None:
+def check_network(backbone: Any) -> None:
     """Raise ModelFormatError if a network cannot decode as `PretrainedDecoder` does."""
     from transformers.cache_utils import DynamicCache, DynamicLayer
 

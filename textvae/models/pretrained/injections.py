@@ -65,6 +65,7 @@ class CacheInjection(Injection):
         width = sizes.heads * memory_tokens * sizes.head_width
         self.maps = nn.ModuleList(nn.Linear(latent_size, width) for _ in sizes.key_value_scales)
         for map_, scale in zip(self.maps, sizes.key_value_scales, strict=True):
+            assert isinstance(map_, nn.Linear)
             nn.init.normal_(map_.weight, std=scale * latent_size**-0.5)
             nn.init.zeros_(map_.bias)
 

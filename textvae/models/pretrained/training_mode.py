@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from textvae.errors import UsageError
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+from textvae.errors import ConfigError, UsageError
 
 TrainingMode = Literal["frozen", "full", "lora"]
 ADAPTER = "lora_"  # in the names of adapter tensors
@@ -27,6 +24,7 @@ def prepare_training(network: nn.Module, mode: TrainingMode, rank: int) -> None:
 
     Raises:
         UsageError: LoRA is asked for, but the package peft is missing.
+        ConfigError: LoRA is asked for, but the network has no linear layer.
     """
     network.requires_grad_(mode == "full")
     remove_dropout(network)
@@ -38,13 +36,16 @@ def prepare_training(network: nn.Module, mode: TrainingMode, rank: int) -> None:
         raise UsageError(
             "LoRA needs the package peft; install it with `pip install 'textvae[pretrained]'`"
         ) from None
-    output = network.get_output_embeddings() if hasattr(network, "get_output_embeddings") else None
-    linear = {
-        name: module
+    output_layer: Any = getattr(network, "get_output_embeddings", lambda: None)
+    output = output_layer()
+    linear = [
+        name
         for name, module in network.named_modules()
         if _is_linear(module) and module is not output
-    }
-    settings = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=[*linear])
+    ]
+    if not linear:
+        raise ConfigError("LoRA needs a network with linear layers; choose frozen or full training")
+    settings = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=linear)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of transposed layers, which peft recognizes itself
         inject_adapter_in_model(settings, network)
@@ -62,7 +63,7 @@ def remove_dropout(network: nn.Module) -> None:
                 setattr(module, name, 0.0)
 
 
-def recompute_layers(network: PreTrainedModel) -> None:
+def recompute_layers(network: Any) -> None:
     """Let the layers of a network in training mode recompute their states in the backward pass.
 
     Gradient checkpointing, Chen 2016.
@@ -78,22 +79,29 @@ def _is_linear(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
 
 
-def trained_parameters(part: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The parameters of a part that are trained, by name."""
-    return ((name, p) for name, p in part.named_parameters() if p.requires_grad)
+def changes(name: str, network: str, mode: TrainingMode) -> bool:
+    """True if training changes the tensor `name` of a part.
+
+    Args:
+        network: the attribute of the part that holds the pretrained network.
+    """
+    pretrained = name.startswith(f"{network}.")
+    return not pretrained or mode == "full" or (mode == "lora" and ADAPTER in name)
+
+
+def trained_parameters(
+    part: nn.Module, network: str, mode: TrainingMode
+) -> Iterator[tuple[str, nn.Parameter]]:
+    """The parameters of a part that are trained, by name; see `changes`."""
+    return ((name, p) for name, p in part.named_parameters() if changes(name, network, mode))
 
 
 def saved_tensors(part: nn.Module, network: str, mode: TrainingMode) -> dict[str, Tensor]:
-    """The tensors of a part that its REF does not hold: its own, and what training changes.
-
-    Args:
-        network: the attribute of `part` that holds the pretrained network.
-    """
+    """The tensors of a part that its REF does not hold, by name, each once; see `changes`."""
     tensors: dict[str, Tensor] = {}
-    there: set[int] = set()  # a layer may share the weights of another, and is saved once
+    there: set[int] = set()  # a layer may share the weights of another
     for name, value in part.state_dict(keep_vars=True).items():
-        changed = not name.startswith(f"{network}.") or mode == "full" or ADAPTER in name
-        if changed and id(value) not in there:
+        if changes(name, network, mode) and id(value) not in there:
             there.add(id(value))
             tensors[name] = value.detach()
     return tensors
