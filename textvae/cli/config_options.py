@@ -19,10 +19,11 @@ Command = TypeVar("Command", bound=Callable[..., None])
 # The fields that have an option of their own, in the order of the help; --set reaches the others.
 FIELDS = (
     "valid", "text_column", "label_column", "max_tokens", "tokenizer", "vocab_size", "model",
-    "encoder", "decoder", "latent_size", "hidden_size", "embedding_size", "layers", "word_dropout",
+    "encoder", "decoder", "encoder_training", "decoder_training", "lora_rank", "latent_injection",
+    "latent_size", "hidden_size", "embedding_size", "layers", "word_dropout",
     "kl_schedule", "beta", "target_kl", "free_bits", "free_bits_mode", "batch_size",
     "learning_rate", "max_steps", "max_minutes", "epochs", "seed", "device", "precision", "threads",
-    "track", "keep",
+    "embed_backbones", "track", "keep",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError, model_validator
 
 from textvae.config.layers import lay_over, parse_assignment, read_recipe, read_toml, toml_value
 from textvae.config.messages import describe_validation, section_of
+from textvae.config.references import is_own
 from textvae.config.schema import (
     NEEDS_LATENT,
     NEEDS_POSTERIOR,
@@ -67,6 +68,25 @@ class Config(Section):
                 raise ValueError(
                     f"objective.{name} = {value} does not apply to model={kind}; "
                     f"leave it out, or train {able}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _a_pretrained_part_has_its_own_tokenizer(self) -> Config:
+        model, given = self.model, self.tokenizer
+        settings = {
+            "encoder": (given.encoder_tokenizer, given.encoder_vocab_size),
+            "decoder": (given.tokenizer if given.tokenizer != "bpe" else None, given.vocab_size),
+        }
+        if model.model == "lm":
+            del settings["encoder"]
+        for part, (tokenizer, size) in settings.items():
+            prefix = "encoder_" if part == "encoder" else ""
+            name = f"{prefix}tokenizer" if tokenizer is not None else f"{prefix}vocab_size"
+            if not is_own(getattr(model, part)) and (tokenizer is not None or size is not None):
+                raise ValueError(
+                    f"tokenizer.{name} does not apply to {part} {getattr(model, part)}, which has "
+                    "a tokenizer of its own; leave it out"
                 )
         return self
 

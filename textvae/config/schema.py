@@ -442,6 +442,11 @@ class TrainingConfig(Section):
     threads: Positive | None = Field(
         None, description="Number of CPU threads; by default, torch decides."
     )
+    embed_backbones: bool = Field(
+        False,
+        description="Copy the pretrained weights into the model's folder, so that loading needs "
+        "nothing else.",
+    )
     track: tuple[str, ...] = Field(
         (), description="Experiment trackers to log to: tensorboard, wandb, ..."
     )

@@ -1,4 +1,4 @@
-"""The cache folder: encoded corpora and trained tokenizers, each named by its fingerprint."""
+"""The cache folder: encoded corpora, vectors and tokenizers, each named by its fingerprint."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from textvae.errors import DataError, UsageError
 from textvae.files.atomic import half_written
 from textvae.files.home import home_path
 
-_FOLDERS = ("corpora", "tokenizers")
+_FOLDERS = ("corpora", "tokenizers", "vectors")
 _OTHER_PLACE = "the environment variable TEXTVAE_CACHE or the setting data.cache_dir"
-_NAMES = r"[0-9a-f]{32}\.(arrow|json)"
+_NAMES = r"[0-9a-f]{32}\.(arrow|json|npy)"
 
 
 def cache_folder(cache_dir: str | Path | None = None) -> Path:

@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import chain
@@ -66,6 +67,7 @@ class EncodedCorpus:
         self.path = path
         self.fingerprint = path.stem
         self.pad_id = tokenizer.pad_id
+        self.vectors: np.ndarray | None = None  # (N, H) float32, of a frozen encoder
         try:
             reader = pa.ipc.open_file(pa.memory_map(str(path)))
             if reader.schema != _SCHEMA:
@@ -93,10 +95,16 @@ class EncodedCorpus:
         """Tokens of all sentences, end tokens included."""
         return int(self.lengths.sum(dtype=np.int64))
 
+    def with_vectors(self, vectors: np.ndarray) -> EncodedCorpus:
+        """The same sentences, each with its vector (N, H) by a frozen encoder."""
+        other = copy(self)
+        other.vectors = vectors
+        return other
+
     @property
     def nbytes(self) -> int:
-        """The size of the token ids in bytes, in the file and on a device."""
-        return 4 * self.n_tokens
+        """The size of token ids and vectors in bytes, in the files and on a device."""
+        return 4 * self.n_tokens + (0 if self.vectors is None else self.vectors.nbytes)
 
     def tokens(self, indices: np.ndarray) -> Tokens:
         """The sentences of these rows, padded to the longest, on the CPU."""
@@ -108,7 +116,8 @@ class EncodedCorpus:
         ):
             start = self._offsets[slab][place]
             row[:length] = self._ids[slab][start : start + length]
-        return Tokens(torch.from_numpy(padded), torch.from_numpy(lengths))
+        vectors = None if self.vectors is None else torch.from_numpy(self.vectors[indices])
+        return Tokens(torch.from_numpy(padded), torch.from_numpy(lengths), vectors)
 
     def _places(self, indices: np.ndarray) -> Iterator[tuple[int, int]]:
         """(slab, row in the slab) for each of these rows of the corpus."""
@@ -151,15 +160,23 @@ class EncodedCorpus:
         for ids in self._ids:
             start, end = end, end + len(ids)
             flat[start:end] = torch.tensor(ids)  # a copy: the file is mapped read-only
-        return DeviceCorpus(flat, self.lengths, self.pad_id)
+        vectors = None if self.vectors is None else torch.tensor(self.vectors, device=device)
+        return DeviceCorpus(flat, self.lengths, self.pad_id, vectors)
 
 
 class DeviceCorpus:
     """Token ids on a device, gathered there without synchronising with the CPU."""
 
-    def __init__(self, flat: torch.Tensor, lengths: np.ndarray, pad_id: int) -> None:
+    def __init__(
+        self,
+        flat: torch.Tensor,
+        lengths: np.ndarray,
+        pad_id: int,
+        vectors: torch.Tensor | None = None,
+    ) -> None:
         self.lengths = lengths
         self.pad_id = pad_id
+        self._vectors = vectors
         self._flat = flat
         self._starts = np.cumsum(lengths, dtype=np.int64) - lengths
 
@@ -174,10 +191,16 @@ class DeviceCorpus:
         if device.type == "cuda":
             spans = spans.pin_memory()
         starts, lengths = spans.to(device, non_blocking=True)
+        vectors = None
+        if self._vectors is not None:
+            rows = torch.from_numpy(np.asarray(indices))
+            rows = rows.pin_memory() if device.type == "cuda" else rows
+            vectors = self._vectors[rows.to(device, non_blocking=True)]
         steps = torch.arange(longest, device=device)
         places = (starts[:, None] + steps).clamp_(max=len(self._flat) - 1)  # (B, T)
         padding = steps >= lengths[:, None]
-        return Tokens(self._flat[places].long().masked_fill_(padding, self.pad_id), lengths)
+        ids = self._flat[places].long().masked_fill_(padding, self.pad_id)
+        return Tokens(ids, lengths, vectors)
 
 
 def fits_on_device(corpus: EncodedCorpus, device: torch.device | str, share: float = 0.25) -> bool:

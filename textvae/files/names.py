@@ -10,5 +10,6 @@ EXPERIMENT_FILE = "experiment.toml"  # the resolved configuration
 METRICS_FILE = "metrics.jsonl"
 CURVES_FILE = "curves.svg"  # of a training that draws them
 CARD_FILE = "README.md"
+BACKBONES_FOLDER = "backbones"  # copies of pretrained models
 CHECKPOINTS_FOLDER = "checkpoints"
 TRACKING_FOLDER = "tracking"  # of TensorBoard and other trackers

@@ -44,12 +44,19 @@ def load_backbones(references: Mapping[str, Reference]) -> dict[str, Backbone]:
     """
     loaded = {}
     for part, reference in references.items():
-        if part == "encoder":
-            from textvae.models.pretrained.encoders import load_encoder as load
-        else:
-            from textvae.models.pretrained.causal import load_causal as load
-        loaded[part] = Backbone(reference, load(reference))
+        loaded[part] = Backbone(reference, _load_network(part, reference))
     return loaded
+
+
+def _load_network(part: str, reference: Reference) -> nn.Module:
+    # Imported here: transformers takes seconds, and few models need it.
+    if part == "encoder":
+        from textvae.models.pretrained.encoders import load_encoder
+
+        return load_encoder(reference)
+    from textvae.models.pretrained.causal import load_causal
+
+    return load_causal(reference)
 
 
 def build_model(

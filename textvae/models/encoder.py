@@ -33,9 +33,12 @@ class Encoder(Part):
         self.output_size = output_size
 
     @property
-    def is_fixed(self) -> bool:
-        """True if the vector of a sentence never changes in training, so that it can be stored."""
-        return False
+    def fixed_by(self) -> str | None:
+        """A name for all that the vectors depend on if training never changes them, else None.
+
+        Vectors of one name can be stored, and used in other trainings.
+        """
+        return None
 
     def forward(self, source: Tokens, noise: StepNoise | None = None) -> Tensor:
         """The vector of each sentence, shape (B, H)."""

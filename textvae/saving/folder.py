@@ -31,11 +31,18 @@ from textvae.files.names import (
 )
 from textvae.files.tensor_header import TensorFacts, read_header
 from textvae.files.untrusted import inside, parse_json, reason, shown_name
-from textvae.models.build import build_model
+from textvae.models.build import build_model, load_backbones
 from textvae.models.decoder import Decoder
 from textvae.models.encoder import Encoder
 from textvae.models.sentence import SentenceModel
 from textvae.saving import version_1
+from textvae.saving.backbones import (
+    described_backbone,
+    embed_backbones,
+    find_backbones,
+    references_of,
+    remove_other_backbones,
+)
 from textvae.saving.manifest import (
     FORMAT_VERSION,
     MODEL_TYPE,
@@ -69,6 +76,7 @@ def save_model(
     data: DataConfig,
     *,
     encoder_tokenizer: Tokenizer | None = None,
+    with_backbones: bool = False,
 ) -> None:
     """Write the files of a model, all or none.
 
@@ -78,6 +86,7 @@ def save_model(
     Args:
         tokenizer: the decoder's tokenizer.
         encoder_tokenizer: the encoder's own tokenizer, stored in a separate file; default: shared.
+        with_backbones: copy the pretrained models, too, so that loading needs nothing else.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = {TOKENIZER_FILE: tokenizer.to_bytes()}
@@ -85,7 +94,11 @@ def save_model(
     if encoder_tokenizer is not None and encoder_tokenizer is not tokenizer:
         files[ENCODER_TOKENIZER_FILE] = encoder_tokenizer.to_bytes()
         read_from = ENCODER_TOKENIZER_FILE
-    description = {
+    references = references_of(model)
+    remove_other_backbones(folder, references)
+    if with_backbones:
+        embed_backbones(folder, references)
+    description: dict[str, Any] = {
         "model_type": MODEL_TYPE,
         "format_version": FORMAT_VERSION,
         "architecture": model.config.model_dump(mode="json"),
@@ -93,6 +106,8 @@ def save_model(
         "encoder": None if model.encoder is None else described(model.encoder, read_from),
         "decoder": described(model.decoder, TOKENIZER_FILE),
     }
+    for part in references:
+        description[part]["backbone"] = described_backbone(model, part)
     content = json.dumps(description).encode() + b"".join(files.values())
     mark = hashlib.blake2b(content, digest_size=16).hexdigest()
     description[SAVE_ID] = mark
@@ -224,6 +239,7 @@ def read_model(folder: Path, device: torch.device | str) -> LoadedModel:
             require_file(folder, ENCODER_TOKENIZER_FILE)
             encoder_tokenizer = Tokenizer.load(folder / ENCODER_TOKENIZER_FILE)
         check_tokenizer(folder, "encoder", encoder, encoder_tokenizer)
+    backbones = load_backbones(find_backbones(folder, manifest.backbones))
     with torch.device("meta"), WithoutInitialisation():
         model = build_model(
             manifest.architecture,
@@ -231,6 +247,7 @@ def read_model(folder: Path, device: torch.device | str) -> LoadedModel:
             manifest.decoder.max_tokens,
             encoder_vocabulary=encoder_tokenizer.vocabulary,
             encoder_max_tokens=None if encoder is None else encoder.max_tokens,
+            backbones=backbones,
         )
     weights = read_weights(
         folder / WEIGHTS_FILE,

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from textvae.config import DataConfig
 from textvae.data.tokenizers import Tokenizer
@@ -14,7 +17,9 @@ from textvae.files.names import (
     TOKENIZER_FILE,
     WEIGHTS_FILE,
 )
+from textvae.models.encoder import Encoder
 from textvae.models.sentence import SentenceModel
+from textvae.saving.backbones import references_of
 
 
 def fingerprint(model: SentenceModel, encoder_tokenizer: Tokenizer, data: DataConfig) -> str:
@@ -24,7 +29,8 @@ def fingerprint(model: SentenceModel, encoder_tokenizer: Tokenizer, data: DataCo
     digest does not depend on the format version of the folder.
     """
     reader = model.encoder if model.encoder is not None else model.decoder
-    described = {
+    references = references_of(model)
+    described: dict[str, Any] = {
         # Without defaults, so that a setting added later does not change the digest.
         "architecture": model.config.model_dump(mode="json", exclude_defaults=True),
         "lowercase": data.lowercase,
@@ -32,13 +38,20 @@ def fingerprint(model: SentenceModel, encoder_tokenizer: Tokenizer, data: DataCo
         "max_tokens": reader.max_tokens,
         "tokenizer": encoder_tokenizer.fingerprint,
     }
+    for part, reference in references.items():  # the same weights, wherever they are stored
+        described["architecture"][part] = reference.digest
     digest = hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=16)
     if model.encoder is not None and model.posterior is not None:
-        tensors = {**model.encoder.state_dict(), **model.posterior.state_dict()}
+        tensors = {**_own_tensors(model.encoder), **model.posterior.state_dict()}
         for name, value in sorted(tensors.items()):
             digest.update(f"{name} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _own_tensors(encoder: Encoder) -> dict[str, Tensor]:
+    """The tensors of an encoder that the digest of its pretrained model does not cover."""
+    return encoder.state_dict() if encoder.reference is None else encoder.saved()
 
 
 def folder_digests(folder: Path) -> list[str]:

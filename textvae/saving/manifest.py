@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from textvae.config import DataConfig, ModelConfig, describe_validation
+from textvae.config import DataConfig, ModelConfig, describe_validation, is_own
 from textvae.errors import ModelFormatError, shown
 from textvae.files.names import TOKENIZER_FILE
 from textvae.files.untrusted import parse_json, read_text
@@ -32,8 +32,17 @@ class TextFacts(Described):
     normalization: str
 
 
+class BackboneFacts(Described):
+    """The pretrained model behind a part: its name, its files, and how it was trained."""
+
+    ref: str
+    revision: str | None
+    digest: str
+    training: Literal["frozen", "full", "lora"]
+
+
 class PartFacts(Described):
-    """The tokenizer of an encoder or a decoder, and the longest sentence."""
+    """The tokenizer of an encoder or a decoder, the longest sentence, and its pretrained model."""
 
     tokenizer: Literal["tokenizer.json", "encoder_tokenizer.json"]
     vocab_size: Id
@@ -41,6 +50,7 @@ class PartFacts(Described):
     bos_id: Id
     eos_id: Id
     max_tokens: int
+    backbone: BackboneFacts | None = None
 
 
 class Manifest(Described):
@@ -58,7 +68,21 @@ class Manifest(Described):
             raise ValueError("a language model must not have an encoder, all other models must")
         if self.decoder.tokenizer != TOKENIZER_FILE:
             raise ValueError(f"decoder.tokenizer must be {TOKENIZER_FILE}")
+        for name, facts in (("encoder", self.encoder), ("decoder", self.decoder)):
+            own = is_own(getattr(self.architecture, name))
+            if facts is not None and own != (facts.backbone is None):
+                raise ValueError(f"{name}.backbone must describe a pretrained {name}, if it is one")
         return self
+
+    @property
+    def backbones(self) -> dict[str, BackboneFacts]:
+        """The pretrained models of `encoder` and `decoder`, where there are any."""
+        parts = {"encoder": self.encoder, "decoder": self.decoder}
+        return {
+            name: facts.backbone
+            for name, facts in parts.items()
+            if facts is not None and facts.backbone is not None
+        }
 
     @property
     def data(self) -> DataConfig:

@@ -16,12 +16,14 @@ import torch
 from textvae.config import Config
 from textvae.data.batches import Batch
 from textvae.data.prepare import load_corpora
+from textvae.models.build import find_references
 from textvae.progress import Watcher
 from textvae.training.accelerator import accelerator_for, synchronize
 from textvae.training.loop import train_step
 from textvae.training.reporting import LoggingReporter
 from textvae.training.run import TrainingRun
-from textvae.training.sources import name_sources
+from textvae.training.sources import name_sources, with_their_tokenizers
+from textvae.training.stored_vectors import is_stored, sentences_per_second
 
 WARM_UP_STEPS = 3
 MEASURED_STEPS = 1_000
@@ -35,15 +37,27 @@ def dry_run(config: Config, watcher: Watcher | None = None) -> dict[str, Any]:
     their weights thrown away. Memory is that of the process, or the peak of the GPU.
     """
     config, _, _ = name_sources(config, None, None)
-    corpora = load_corpora(config.data, config.tokenizer, watcher=watcher)
+    references = find_references(config.model)
+    tokenizer = with_their_tokenizers(config.tokenizer, references)
+    corpora = load_corpora(config.data, tokenizer, watcher=watcher)
     with (
         accelerator_for(config.training) as accelerator,
         tempfile.TemporaryDirectory(prefix="textvae-") as nowhere,
     ):
-        run = TrainingRun(config, corpora, Path(nowhere), accelerator, LoggingReporter())
+        run = TrainingRun(
+            config,
+            corpora,
+            Path(nowhere),
+            accelerator,
+            LoggingReporter(),
+            references=references,
+            is_rehearsal=True,
+        )
         sentences_per_second = measure_speed(run)
         device = run.device
         parameters = sum(parameter.numel() for parameter in run.model.parameters())
+        trained = sum(parameter.numel() for _, parameter in run.model.trained())
+        encoding = encoding_figures(run)
         steps_per_epoch, limits = run.plan.steps_per_epoch, run.limits
     epoch_seconds = len(corpora.train) / sentences_per_second
     seconds = limits.seconds
@@ -54,6 +68,7 @@ def dry_run(config: Config, watcher: Watcher | None = None) -> dict[str, Any]:
     return {
         "model": config.model.model,
         "parameters": parameters,
+        **({"trained_parameters": trained} if references else {}),
         "sentences": len(corpora.train),
         "tokens_per_epoch": int(corpora.train.lengths.sum(dtype=np.int64)),
         "vocab_size": corpora.tokenizer.vocab_size,
@@ -63,7 +78,24 @@ def dry_run(config: Config, watcher: Watcher | None = None) -> dict[str, Any]:
         "minutes_per_epoch": round(epoch_seconds / 60, 4),
         "minutes": round(seconds / 60, 4),
         "epochs": round(seconds / epoch_seconds, 2),
+        **encoding,
         "memory_mib": memory_mib(device),
+    }
+
+
+def encoding_figures(run: TrainingRun) -> dict[str, Any]:
+    """Time and disk for the stored vectors of a frozen encoder; empty if none are stored."""
+    encoder, read = run.model.encoder, run.corpora.source
+    if encoder is None or read.train.vectors is None:
+        return {}
+    sides = (read.train, read.valid)
+    missing = [s for s in sides if not is_stored(s, encoder, run.config.data.cache_dir)]
+    rate = sentences_per_second(encoder, read.train)
+    minutes = sum(map(len, missing)) / rate / 60
+    disk = sum(4 * len(side) * encoder.output_size for side in sides)
+    return {
+        "minutes_to_store_vectors": round(minutes, 4),
+        "stored_vectors_mib": round(disk / 2**20, 1),
     }
 
 

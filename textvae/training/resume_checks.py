@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +21,9 @@ from textvae.files.names import (
     EXPERIMENT_FILE,
     TOKENIZER_FILE,
 )
+from textvae.models.pretrained.reference import Reference
 from textvae.saving.folder import own_file
+from textvae.saving.manifest import read_description
 from textvae.training.state import TrainingState, start_again
 
 
@@ -39,6 +41,25 @@ def check_unchanged(out: Path, config: Config) -> None:
                     f"has {getattr(before, name)}; leave it out, or start a new run in another "
                     f"{flag('out')}"
                 )
+
+
+def check_backbones(out: Path, references: Mapping[str, Reference]) -> None:
+    """Raise DataError if a pretrained model is no longer the one that the run in `out` saved.
+
+    A run that has not saved a model yet is not checked.
+    """
+    if not own_file(out, CONFIG_FILE).is_file():
+        return
+    found = read_description(own_file(out, CONFIG_FILE))
+    for part, reference in references.items():
+        described = found.get(part)
+        backbone = described.get("backbone") if isinstance(described, dict) else None
+        before = backbone.get("digest") if isinstance(backbone, dict) else None
+        if before is not None and before != reference.digest:
+            raise DataError(
+                f"{out}: the files of the pretrained {part} {reference.ref} are not those that "
+                f"this run started with; restore them, or {start_again()}"
+            )
 
 
 def check_text(

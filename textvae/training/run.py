@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from textvae.data.batches import Batch, BatchPlan
 from textvae.data.corpus import DeviceCorpus, EncodedCorpus, fits_on_device
 from textvae.data.prepare import Corpora
 from textvae.files.names import EXPERIMENT_FILE, WEIGHTS_FILE
-from textvae.models.build import build_model
+from textvae.models.build import build_model, find_references, load_backbones
+from textvae.models.pretrained.reference import Reference
 from textvae.models.prior import CodeGaussian
 from textvae.models.sentence import SentenceModel
 from textvae.randomness import purposes
@@ -33,6 +34,7 @@ from textvae.training.reporting import Reporter
 from textvae.training.resume_checks import check_text
 from textvae.training.schedule import Schedule
 from textvae.training.state import TrainingState
+from textvae.training.stored_vectors import with_stored_vectors, without_vectors_yet
 from textvae.training.validation import (
     CollapseWatch,
     monitored_chunks,
@@ -53,6 +55,8 @@ class TrainingRun:
         reporter: Reporter,
         *,
         in_memory: Collection[str] = (),
+        references: Mapping[str, Reference] | None = None,
+        is_rehearsal: bool = False,
     ) -> None:
         self.config, self.corpora, self.out = config, corpora, out
         self.in_memory = in_memory  # fields of `config.data` that sentences in memory replace
@@ -60,7 +64,15 @@ class TrainingRun:
         self.device: torch.device = accelerator.device
         self.processes = Processes(accelerator)
         training = config.training
-        self.model = fresh_model(config, corpora, purposes.WEIGHTS).to(self.device)
+        self.references = find_references(config.model) if references is None else references
+        self.model = fresh_model(config, corpora, purposes.WEIGHTS, self.references)
+        self.model = self.model.to(self.device)
+        if is_rehearsal:
+            self.corpora = corpora = without_vectors_yet(corpora, self.model, config)
+        else:
+            with self.processes.main_first():  # the others find the vectors in the cache
+                corpora = with_stored_vectors(corpora, self.model, config, reporter)
+            self.corpora = corpora
         self.peak_learning_rate = training.learning_rate or default_learning_rate(config.model)
         self.optimizer = ModelOptimizer(
             self.model,
@@ -140,7 +152,8 @@ class TrainingRun:
         """Turn the autoencoder that was trained so far into the beginning of a VAE."""
         self.state.pretraining_ended()
         if self.config.objective.reset_decoder:
-            self.optimizer.reset_decoder(fresh_model(self.config, self.corpora, purposes.DECODER))
+            fresh = fresh_model(self.config, self.corpora, purposes.DECODER, self.references)
+            self.optimizer.reset_decoder(fresh)
         self.reporter.message(f"pretraining as an autoencoder ends at step {self.state.step}")
 
     def is_over(self, stop: StopSignal) -> bool:
@@ -226,6 +239,7 @@ class TrainingRun:
             self.corpora.tokenizer,
             self.config.data,
             encoder_tokenizer=self.corpora.source.tokenizer,
+            with_backbones=self.config.training.embed_backbones,
         )
 
     def fit_prior_of_best(self) -> None:
@@ -322,6 +336,7 @@ class TrainingRun:
         return {
             "model": self.model.kind,
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "trained": sum(parameter.numel() for _, parameter in self.model.trained()),
             "sentences": len(corpora.train),
             "validation_sentences": len(corpora.valid),
             "tokens": int(corpora.train.lengths.sum(dtype=np.int64)),
@@ -338,8 +353,11 @@ class TrainingRun:
         }
 
 
-def fresh_model(config: Config, corpora: Corpora, name: str) -> SentenceModel:
-    """A model with random weights, by the seed of the run and `name`."""
+def fresh_model(
+    config: Config, corpora: Corpora, name: str, references: Mapping[str, Reference]
+) -> SentenceModel:
+    """A model with random weights, by the seed of the run and `name`, and pretrained ones."""
+    backbones = load_backbones(references)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derived_seed(config.training.seed, name))
         return build_model(
@@ -347,6 +365,7 @@ def fresh_model(config: Config, corpora: Corpora, name: str) -> SentenceModel:
             corpora.tokenizer.vocabulary,
             config.data.max_tokens,
             encoder_vocabulary=corpora.source.tokenizer.vocabulary,
+            backbones=backbones,
         )
 
 

@@ -12,6 +12,7 @@ from textvae.errors import TextVAEError, UsageError, flag, is_utf8, option, show
 from textvae.files.atomic import half_written
 from textvae.files.lock import LOCK_FILE
 from textvae.files.names import (
+    BACKBONES_FOLDER,
     CARD_FILE,
     CHECKPOINTS_FOLDER,
     CONFIG_FILE,
@@ -35,9 +36,11 @@ WRITTEN = (
     ENCODER_TOKENIZER_FILE,
     METRICS_FILE,
     CURVES_FILE,
+    BACKBONES_FOLDER,
     CARD_FILE,
     CHECKPOINTS_FOLDER,
     TRACKING_FOLDER,
+    BACKBONES_FOLDER,
     CONFIG_FILE,
     EXPERIMENT_FILE,
 )

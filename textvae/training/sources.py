@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from textvae.config import Config, DataConfig
+from textvae.config import Config, DataConfig, ModelConfig, TokenizerConfig, is_own
 from textvae.data.input_rows import read_stdin_once
 from textvae.data.sources import find_sources
 from textvae.data.texts import texts_or_names
 from textvae.errors import NotFoundError, UsageError, is_utf8, shown, worded
 from textvae.files.home import expand_home
+from textvae.models.pretrained.reference import Reference
 
 Texts = Iterable[str | Path] | str | Path  # sentences, or one name or a list of names
 
@@ -51,7 +52,31 @@ def name_sources(
     if "-" in (*data.train, *data.valid) and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("`-` can be read by one process only; give several processes a file")
     data = data.model_copy(update={"train": absolute(data.train), "valid": absolute(data.valid)})
-    return config.model_copy(update={"data": data}), sentences["train"], sentences["valid"]
+    model = with_absolute_references(config.model)
+    config = config.model_copy(update={"data": data, "model": model})
+    return config, sentences["train"], sentences["valid"]
+
+
+def with_absolute_references(model: ModelConfig) -> ModelConfig:
+    """The architecture with absolute paths of pretrained models that are local folders."""
+    folders = {
+        part: os.path.abspath(expand_home(name))
+        for part, name in (("encoder", model.encoder), ("decoder", model.decoder))
+        if not is_own(name) and os.path.isdir(expand_home(name))
+    }
+    return model.model_copy(update=folders)
+
+
+def with_their_tokenizers(
+    tokenizer: TokenizerConfig, references: Mapping[str, Reference]
+) -> TokenizerConfig:
+    """The settings of the tokenizers, where a pretrained part reads or writes by its own one."""
+    own = {}
+    if "encoder" in references:
+        own["encoder_tokenizer"] = str(references["encoder"].tokenizer)
+    if "decoder" in references:
+        own["tokenizer"] = str(references["decoder"].tokenizer)
+    return tokenizer.model_copy(update=own)
 
 
 def absolute(specs: tuple[str, ...]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from textvae.files.atomic import check_writable
 from textvae.files.home import home_path
 from textvae.files.lock import check_not_training, sole_training
 from textvae.files.names import CARD_FILE
+from textvae.models.build import find_references
 from textvae.progress import Watcher
 from textvae.saving.folder import load_model, read_metrics, write_atomically
 from textvae.training.accelerator import accelerator_for
@@ -19,10 +20,15 @@ from textvae.training.card import model_card
 from textvae.training.loop import training_loop
 from textvae.training.processes import Processes
 from textvae.training.reporting import LoggingReporter, Reporter
-from textvae.training.resume_checks import check_unchanged, own_tokenizers
+from textvae.training.resume_checks import check_backbones, check_unchanged, own_tokenizers
 from textvae.training.run import TrainingRun
 from textvae.training.run_folder import cached_in, check_folder, prepare_folder
-from textvae.training.sources import Texts, check_not_moved, name_sources
+from textvae.training.sources import (
+    Texts,
+    check_not_moved,
+    name_sources,
+    with_their_tokenizers,
+)
 from textvae.training.state import TrainingState
 from textvae.training.text_size import few_sentences
 from textvae.training.tracking import check_trackers
@@ -60,12 +66,15 @@ def train_model(
     if resume:
         check_unchanged(out, config)
         check_not_moved(config.data, out, in_memory)
+    references = find_references(config.model)
+    if resume:
+        check_backbones(out, references)
     written, read = own_tokenizers(out) if resume else (None, None)
     with accelerator_for(config.training) as accelerator:
         with Processes(accelerator).main_first():  # the others find the encoded corpus in the cache
             corpora = load_corpora(
                 config.data,
-                config.tokenizer,
+                with_their_tokenizers(config.tokenizer, references),
                 texts=texts,
                 valid_texts=valid_texts,
                 own_tokenizer=written,
@@ -81,7 +90,15 @@ def train_model(
                 mine = config.data.cache_dir
                 check_folder(out, resume=resume, overwrite=overwrite, but=cached_in(out, mine))
             # Its parts are built before an earlier model is deleted: not all settings fit them.
-            run = TrainingRun(config, corpora, out, accelerator, reporter, in_memory=in_memory)
+            run = TrainingRun(
+                config,
+                corpora,
+                out,
+                accelerator,
+                reporter,
+                in_memory=in_memory,
+                references=references,
+            )
             if main:
                 prepare_folder(out, resume=resume)
             state = training_loop(run, resume=resume)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -36,16 +39,27 @@ NETWORK = "network"  # the attribute that holds the pretrained weights
 class SentenceNetwork(nn.Module):
     """A network of transformers, and what its sentence-transformers folder does with the states."""
 
-    def __init__(self, transformer: nn.Module, pooling: StatesPooling, head: nn.Sequential) -> None:
+    transformer: Any  # a PreTrainedModel of transformers, which has no type before its import
+
+    def __init__(
+        self,
+        transformer: nn.Module,
+        pooling: StatesPooling,
+        head: nn.Sequential,
+        width: int,
+        output_size: int,
+    ) -> None:
         super().__init__()
         self.transformer = transformer
         self.pooling = pooling
         self.head = head
+        self.width = width  # of a state
+        self.output_size = output_size  # of a vector
 
     @property
-    def embedding(self) -> nn.Module:
+    def embedding(self) -> nn.Embedding:
         """The embeddings of the tokens."""
-        return self.transformer.get_input_embeddings()  # type: ignore[operator, no-any-return]
+        return self.transformer.get_input_embeddings()  # type: ignore[no-any-return]
 
 
 def load_encoder(reference: Reference) -> nn.Module:
@@ -60,24 +74,28 @@ def load_encoder(reference: Reference) -> nn.Module:
 
     # Of a model with a decoder of its own (T5), only the encoder is built.
     has_decoder = read_settings(reference).get("is_encoder_decoder")
-    transformer = open_network(reference, AutoModelForTextEncoding if has_decoder else AutoModel)
+    transformer: Any = open_network(
+        reference, AutoModelForTextEncoding if has_decoder else AutoModel
+    )
     if getattr(transformer, "pooler", None) is not None:
         transformer.pooler = None  # often not trained, and never used here
-    width = int(transformer.config.hidden_size)  # type: ignore[union-attr, arg-type]
-    modes, steps = ["mean"], list[nn.Module]()
+    width = output_size = int(transformer.config.hidden_size)
+    modes: list[str] = []
+    steps: list[nn.Module] = []
     for kind, folder in modules_of(reference):
-        if kind == "Pooling" and not steps:
+        if kind == "Pooling" and not modes and not steps:
             modes = pooling_modes(folder)
-            width *= len(modes)
+            output_size = width * len(modes)
         elif kind == "Normalize":
             steps.append(UnitLength())
         elif kind == "Dense":
-            steps.append(dense_layer(folder, width))
-            width = steps[-1][0].out_features  # type: ignore[index]
+            layer, output_size = dense_layer(folder, output_size)
+            steps.append(layer)
         elif kind != "Dropout":
             raise ModelFormatError(f"{reference.folder}: textvae does not know its module {kind}")
-    pooling = StatesPooling(modes, int(transformer.config.hidden_size))  # type: ignore[union-attr, arg-type]
-    return SentenceNetwork(transformer, pooling, nn.Sequential(*steps)).requires_grad_(False)
+    pooling = StatesPooling(modes or ["mean"])
+    network = SentenceNetwork(transformer, pooling, nn.Sequential(*steps), width, output_size)
+    return network.requires_grad_(False)
 
 
 def pretrained_encoder(
@@ -111,16 +129,19 @@ class PretrainedEncoder(Encoder):
         network: nn.Module,
     ) -> None:
         super().__init__(vocabulary, max_tokens, output_size)
-        self.config, self.reference, self.mode = config, reference, config.encoder_training
+        self.config, self.mode = config, config.encoder_training
+        self.reference: Reference = reference
         prepare_training(network, self.mode, config.lora_rank)
         self.network = network.eval()
 
     @property
-    def is_fixed(self) -> bool:
-        """True if frozen, and neither the pooling nor dropout changes the vector."""
+    def fixed_by(self) -> str | None:
+        """The digest of the model and the pooling, if frozen and without dropout, else None."""
         config = self.config
         varies = config.embedding_dropout or config.variational_dropout
-        return self.mode == "frozen" and config.pooling != "attention" and not varies
+        if self.mode != "frozen" or config.pooling == "attention" or varies:
+            return None
+        return f"{self.reference.digest} {config.pooling}"
 
     def train(self, mode: bool = True) -> PretrainedEncoder:
         """The encoder, its pretrained network without dropout in any case."""
@@ -128,7 +149,7 @@ class PretrainedEncoder(Encoder):
         self.network.eval()
         return self
 
-    def trained(self):  # type: ignore[no-untyped-def]
+    def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The parameters to train: all, those of the adapters, or none of the network."""
         return trained_parameters(self, NETWORK, self.mode)
 
@@ -143,9 +164,11 @@ class PretrainedEncoder(Encoder):
 
     def forward(self, source: Tokens, noise: StepNoise | None = None) -> Tensor:
         """The vector of each sentence, shape (B, H)."""
-        if source.vectors is not None and self.is_fixed:
+        if self.fixed_by is None:
+            return self._encode(source, noise)
+        if source.vectors is not None:
             return source.vectors
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_fixed):
+        with torch.no_grad():
             return self._encode(source, noise)
 
     def _encode(self, source: Tokens, noise: StepNoise | None) -> Tensor:
@@ -165,18 +188,10 @@ class TransformersEncoder(PretrainedEncoder):
         reference: Reference,
         network: SentenceNetwork,
     ) -> None:
-        width = network.pooling.output_size // len(network.pooling.modes)
-        own: Pooling | None = None
-        output_size = width
-        if config.pooling == "pretrained":
-            output_size = network.pooling.output_size
-            for step in network.head:
-                if isinstance(step, nn.Sequential):
-                    output_size = step[0].out_features
-        else:
-            own = Pooling(config.pooling, width)
+        own = None if config.pooling == "pretrained" else Pooling(config.pooling, network.width)
+        output_size = network.output_size if own is None else network.width
         rows = network.embedding.num_embeddings
-        frame = frame_of(reference, vocabulary, int(rows), network.transformer.config.pad_token_id)
+        frame = frame_of(reference, vocabulary, rows, network.transformer.config.pad_token_id)
         _check_length(network.transformer, max_tokens, frame.added, reference)
         super().__init__(config, vocabulary, max_tokens, output_size, reference, network)
         self.frame = frame

@@ -30,13 +30,12 @@ _OLDER = {
 class StatesPooling(nn.Module):
     """States (B, T, H) -> one vector for each sentence, by one or several poolings side by side."""
 
-    def __init__(self, modes: list[str], width: int) -> None:
+    def __init__(self, modes: list[str]) -> None:
         super().__init__()
         self.modes = modes
-        self.output_size = len(modes) * width
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        """Vectors (B, output_size); the mask (B, T) is True at tokens."""
+        """Vectors (B, H * poolings); the mask (B, T) is True at tokens."""
         return torch.cat([_pooled(states, mask, mode) for mode in self.modes], dim=-1)
 
 
@@ -110,8 +109,8 @@ def pooling_modes(folder: Path) -> list[str]:
     return modes
 
 
-def dense_layer(folder: Path, width: int) -> nn.Sequential:
-    """The Dense module in a folder: a linear layer and its activation.
+def dense_layer(folder: Path, width: int) -> tuple[nn.Sequential, int]:
+    """The Dense module in a folder, a linear layer and its activation, and its width.
 
     Raises:
         ModelFormatError: it is damaged, does not fit vectors of `width`, or has an activation or
@@ -137,7 +136,7 @@ def dense_layer(folder: Path, width: int) -> nn.Sequential:
             layer.bias = nn.Parameter(bias.float().reshape(len(weight)))
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelFormatError(f"{path}: damaged weights: {reason(error)}") from None
-    return nn.Sequential(layer, activations[name]())
+    return nn.Sequential(layer, activations[name]()), len(weight)
 
 
 def _settings(path: Path) -> dict[str, Any]:

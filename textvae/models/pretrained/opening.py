@@ -184,8 +184,9 @@ def _is_unused(name: str) -> bool:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """A block in which transformers shows no progress bar and no warning."""
-    from transformers.utils import logging
+    from transformers.utils import logging as untyped
 
+    logging: Any = untyped
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from textvae.config.references import OWN_NETWORKS, is_hub_id
-from textvae.errors import ModelFormatError, NotFoundError, TextVAEError
+from textvae.errors import ModelFormatError, NotFoundError
 from textvae.files.home import home_path
 from textvae.files.names import CONFIG_FILE, TOKENIZER_FILE
 from textvae.files.untrusted import inside, reason
@@ -146,32 +146,3 @@ def _own(folder: Path, name: str) -> Path:
         return inside(folder, name)
     except ValueError as error:
         raise ModelFormatError(f"{folder}: {error}") from None
-
-
-def check_digest(reference: Reference, expected: str, *, of: Path) -> None:
-    """Raise ModelFormatError if the files are not those that the model in `of` was trained with."""
-    if reference.digest != expected:
-        raise ModelFormatError(
-            f"{of}: {reference.ref} in {reference.folder} is not the pretrained model that this "
-            "model was trained with: the digest of its files differs; restore its files"
-        )
-
-
-class MissingBackbone(NotFoundError):
-    """A saved model needs a pretrained model that is neither in its folder nor on this machine."""
-
-
-def find_for_model(ref: str, revision: str | None, embedded: Path, *, of: Path) -> Reference:
-    """The pretrained model of a saved model: its own copy in `embedded`, or the one it names.
-
-    Raises:
-        MissingBackbone: there is neither; the message says which download is missing.
-    """
-    if embedded.is_dir():
-        found = Reference(ref, embedded, revision)
-        check_files(found)
-        return found
-    try:
-        return find_reference(ref, revision=revision)
-    except TextVAEError as error:
-        raise MissingBackbone(f"{of} needs the pretrained model {ref}: {error}") from None
