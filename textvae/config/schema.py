@@ -25,6 +25,12 @@ MAX_COMMITTED_RATE = 10.0  # nats per dimension: a posterior 36,000 times narrow
 WITHOUT_TARGET = ("beta", "kl_schedule")  # the fields that target_kl replaces
 NEEDS_POSTERIOR = ("target_kl", "importance_samples", "pretrain_share", "aggressive")
 NEEDS_LATENT = ("bag_of_words_weight", "mmd_weight", "adversarial_weight", "contrastive_weight")
+# Terms that compare the sentences of a batch, which `accumulate` would divide.
+COMPARES_SENTENCES = (
+    "model.posterior_batch_norm",
+    "objective.mmd_weight",
+    "objective.contrastive_weight",
+)
 NEEDS_READER = ("noise_drop", "noise_blank", "noise_substitute", "noise_shuffle")
 
 
@@ -396,10 +402,21 @@ class TrainingConfig(Section):
     batch_size: Positive = Field(
         64, description="Number of sentences per step, over all processes."
     )
+    accumulate: Positive = Field(
+        1,
+        description="Number of parts in which a batch is computed, one after the other; more parts "
+        "need less memory, for the same step.",
+    )
+    gradient_checkpointing: bool = Field(
+        False,
+        description="Recompute the layers of pretrained parts in the backward pass, which saves "
+        "memory and costs time (Chen 2016).",
+    )
     learning_rate: Annotated[float, Field(gt=0.0)] | None = Field(
         None,
         description="Peak learning rate; default 0.007 for recurrent models and 0.001 for "
-        "Transformers, less for wide ones.",
+        "Transformers and pretrained decoders, less for wide ones; 0.0002 where all weights of a "
+        "pretrained part are trained.",
     )
     learning_rate_schedule: Literal["constant", "linear", "cosine"] = Field(
         "cosine", description="Schedule of the learning rate after warmup."

@@ -67,6 +67,18 @@ class Batch:
     longest: int  # the largest T of source and target in the global batch
     indices: np.ndarray  # (B,) int64: row of each sentence in the corpus
 
+    def part(self, rows: slice) -> Batch:
+        """Some of the local sentences, as a part of the same global batch."""
+        source = self.source.rows(rows)
+        target = source if self.target is self.source else self.target.rows(rows)
+        return replace(
+            self,
+            source=source,
+            target=target,
+            places=self.places[rows],
+            indices=self.indices[rows],
+        )
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with its tokens on another device."""
         source = self.source.to(device)

@@ -67,6 +67,9 @@ class TrainingRun:
         self.references = find_references(config.model) if references is None else references
         self.model = fresh_model(config, corpora, purposes.WEIGHTS, self.references)
         self.model = self.model.to(self.device)
+        if training.gradient_checkpointing:
+            for _, part in self.model.parts():
+                part.recompute_layers()
         if is_rehearsal:
             self.corpora = corpora = without_vectors_yet(corpora, self.model, config)
         else:
