@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class BackboneSizes:
     """The sizes of a causal language model, and the scales of its activations (root mean square).
 
-    The bridges from z start at these scales, so that a frozen network meets inputs of a size that
-    it knows.
+    Soft tokens start at the scale of embeddings. Keys and values start at 0.3 of theirs, and added
+    vectors at 0.1: at the full scale a random z cost stories15M 4 and 49 nats a sentence.
     """
 
     width: int  # E, of the token embeddings
@@ -66,7 +66,7 @@ class CacheInjection(Injection):
         self.maps = nn.ModuleList(nn.Linear(latent_size, width) for _ in sizes.key_value_scales)
         for map_, scale in zip(self.maps, sizes.key_value_scales, strict=True):
             assert isinstance(map_, nn.Linear)
-            nn.init.normal_(map_.weight, std=scale * latent_size**-0.5)
+            nn.init.normal_(map_.weight, std=0.3 * scale * latent_size**-0.5)
             nn.init.zeros_(map_.bias)
 
     def keys_values(self, z: Tensor) -> tuple[Tensor, ...]:
@@ -81,7 +81,7 @@ class EmbeddingInjection(Injection):
     def __init__(self, sizes: BackboneSizes, latent_size: int, memory_tokens: int) -> None:
         super().__init__()
         self.map = nn.Linear(latent_size, sizes.width)
-        nn.init.normal_(self.map.weight, std=sizes.embedding_scale * latent_size**-0.5)
+        nn.init.normal_(self.map.weight, std=0.1 * sizes.embedding_scale * latent_size**-0.5)
         nn.init.zeros_(self.map.bias)
 
     def added(self, z: Tensor) -> Tensor:
