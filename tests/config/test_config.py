@@ -243,7 +243,7 @@ def test_a_configuration_never_changes() -> None:
         ("data.lowercase=perhaps", "'perhaps': expected true or false$"),
         ("data.cache_dir=3", "expected text$"),
         ("data.train=abc", "expected a list of strings$"),
-        ("model.encoder=rnn", "model.encoder = 'rnn': .*'gru', 'lstm' or 'transformer'"),
+        ("model.encoder=rnn", "model.encoder = 'rnn': expected gru, lstm, transformer, a hub id"),
         ("model.latent_sise=3", "model.latent_sise is not a known key, did you mean 'latent_size'"),
         ("model.word_dropout=1.0", "model.word_dropout = 1.0: .*from 0 to less than 1$"),
         ("objective.beta=inf", "objective.beta = inf: expected a number of 0 or more$"),

@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from pretrained_networks import write_decoder
 from safetensors.torch import load_file
 from small_runs import TEXTS, StopAt, all_tensors, records, tiny_config
 
 from textvae import TextVAE
-from textvae.errors import InterruptedRun
+from textvae.api.evaluating import evaluate
+from textvae.errors import ConfigError, InterruptedRun
 from textvae.training.train import train_model
 
-WITHOUT_TOKENIZER = {"vocab_size": None, "embedding_dropout": 0.0, "variational_dropout": 0.0}
+SETTINGS = {"vocab_size": None, "max_tokens": 32}
 HELD_OUT = ["the cat likes us .", "our teacher hears a bird .", "a dog follows two houses ."]
 
 
@@ -29,7 +31,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def trained(folder: Path, out: Path, **options: Any) -> TextVAE:
     """A model around the decoder in `folder`, after a few steps."""
-    settings = {**WITHOUT_TOKENIZER, "decoder": str(folder), "max_steps": 4, **options}
+    settings = {**SETTINGS, "decoder": str(folder), "max_steps": 4, **options}
     train_model(tiny_config(**settings), out, texts=TEXTS, valid_texts=HELD_OUT)
     return TextVAE.from_pretrained(out)
 
@@ -64,27 +66,39 @@ def test_a_language_model_has_the_likelihood_of_transformers(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
     """`bits_per_byte` and `ppl_word` are of the text, whatever the tokenizer."""
+    options = {"model": "lm", "decoder_training": "lora", "pretrained_learning_rate": 1e-9}
+    model = trained(folders["llama"], tmp_path / "run", **options)
+    network = causal_network_in(folders["llama"])
+    nll = []
+    for ids in model.tokenizer.encode(HELD_OUT):
+        logits = network(torch.tensor([[1, *ids]])).logits[0].detach()
+        logits[:, 1] = -torch.inf  # the start token
+        nll.append(F.cross_entropy(logits, torch.tensor([*ids, 2]), reduction="sum").item())
+    assert model.log_likelihood(HELD_OUT) == pytest.approx([-x for x in nll], rel=1e-4)
+    figures = evaluate(model, HELD_OUT).figures
+    count = sum(len(text.encode()) + 1 for text in HELD_OUT)
+    assert figures["bits_per_byte"] == pytest.approx(sum(nll) / math.log(2) / count, rel=1e-4)
+    words = sum(len(text.split()) + 1 for text in HELD_OUT)
+    assert figures["ppl_word"] == pytest.approx(math.exp(sum(nll) / words), rel=1e-4)
+
+
+def causal_network_in(folder: Path) -> Any:
+    """The network in a folder, as transformers reads it."""
     from transformers import AutoModelForCausalLM
 
-    options = {"model": "lm", "decoder_training": "frozen", "word_dropout": 0.0}
-    with pytest.raises(Exception, match="nothing"):
-        trained(folders["llama"], tmp_path / "frozen", **options)
-    model = trained(folders["llama"], tmp_path / "run", **{**options, "decoder_training": "lora"})
-    network = AutoModelForCausalLM.from_pretrained(folders["llama"])
-    del network
-    nll = -model.log_likelihood(HELD_OUT)
-    report = model.evaluate(HELD_OUT)
-    count = sum(len(text.encode()) + 1 for text in HELD_OUT)
-    assert report["bits_per_byte"] == pytest.approx(nll.sum() / math.log(2) / count)
-    words = sum(len(text.split()) + 1 for text in HELD_OUT)
-    assert report["ppl_word"] == pytest.approx(math.exp(nll.sum() / words))
+    return AutoModelForCausalLM.from_pretrained(folder).eval()
+
+
+def test_a_frozen_language_model_has_nothing_to_train(folders: dict[str, Path]) -> None:
+    with pytest.raises(ConfigError, match="nothing to train"):
+        tiny_config(**SETTINGS, decoder=str(folders["gpt2"]), model="lm")
 
 
 @pytest.mark.parametrize("mode", ["frozen", "lora"])
 def test_an_interrupted_run_continues_bit_for_bit(
     folders: dict[str, Path], tmp_path: Path, mode: str
 ) -> None:
-    settings = {**WITHOUT_TOKENIZER, "decoder": str(folders["gpt2"]), "decoder_training": mode}
+    settings = {**SETTINGS, "decoder": str(folders["gpt2"]), "decoder_training": mode}
     config = tiny_config(**settings, max_steps=8, accumulate=2)
     train_model(config, tmp_path / "straight", texts=TEXTS)
     with pytest.raises(InterruptedRun):

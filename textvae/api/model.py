@@ -218,8 +218,13 @@ class TextVAE:
             folder=folder,
         )
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write the model into a folder that `from_pretrained` reads."""
+    def save_pretrained(self, folder: str | Path, *, embed_backbones: bool = False) -> None:
+        """Write the model into a folder that `from_pretrained` reads.
+
+        Args:
+            embed_backbones: copy the pretrained models behind the encoder and the decoder, too, so
+                that loading needs nothing else. Without the copies, the folder names them.
+        """
         folder = home_path(folder)
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder} is a file; a model needs a folder")
@@ -229,6 +234,7 @@ class TextVAE:
             self.tokenizer,
             self.config.data,
             encoder_tokenizer=self.encoder_tokenizer,
+            with_backbones=embed_backbones,
         )
         write_atomically(folder / EXPERIMENT_FILE, self.config.to_toml())
 

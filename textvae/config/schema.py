@@ -249,6 +249,16 @@ class ModelConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _something_is_trained(self) -> ModelConfig:
+        frozen = self.decoder_training == "frozen" and not is_own(self.decoder)
+        if self.model == "lm" and frozen:
+            raise ValueError(
+                "decoder_training frozen leaves a language model nothing to train; set "
+                "decoder_training to lora or full"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelConfig:
         if "transformer" in (self.encoder, self.decoder) and (
             self.hidden_size % (2 * self.heads)  # rotary positions rotate pairs
@@ -415,8 +425,12 @@ class TrainingConfig(Section):
     learning_rate: Annotated[float, Field(gt=0.0)] | None = Field(
         None,
         description="Peak learning rate; default 0.007 for recurrent models and 0.001 for "
-        "Transformers and pretrained decoders, less for wide ones; 0.0002 where all weights of a "
-        "pretrained part are trained.",
+        "Transformers and beside pretrained decoders, less for wide ones.",
+    )
+    pretrained_learning_rate: Annotated[float, Field(gt=0.0)] | None = Field(
+        None,
+        description="Peak learning rate of pretrained weights; default 0.00003 with full training "
+        "and 0.0003 with LoRA.",
     )
     learning_rate_schedule: Literal["constant", "linear", "cosine"] = Field(
         "cosine", description="Schedule of the learning rate after warmup."

@@ -19,6 +19,10 @@ class Part(nn.Module):
         """The parameters to train, each once, by name."""
         return self.named_parameters()
 
+    def pretrained(self) -> Iterator[nn.Parameter]:
+        """Those of `trained` that start from a pretrained model, and so learn more slowly."""
+        return iter(())
+
     def saved(self) -> dict[str, Tensor]:
         """The tensors to save, by name, without those that `finish_loading` restores."""
         return self.state_dict()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
@@ -26,6 +26,8 @@ from textvae.training.processes import Processes
 
 Part = Literal["model", "encoder", "decoder"]
 ADVERSARY_BETAS = (0.5, 0.999)  # Shen 2020: little momentum, for two that chase each other
+
+PRETRAINED_LEARNING_RATES = {"full": 3e-5, "lora": 3e-4}
 
 
 class ModelOptimizer:
@@ -65,7 +67,7 @@ class ModelOptimizer:
         auxiliary = self._bag.parameters() if self._bag else ()
         self._trained = [*(parameter for _, parameter in model.trained()), *auxiliary]
         self.adam = torch.optim.AdamW(
-            self._trained,
+            parameter_groups(model, self._trained, config, learning_rate),
             lr=learning_rate,
             weight_decay=training.weight_decay,
             fused=fused,
@@ -82,7 +84,7 @@ class ModelOptimizer:
             )
         self._graphs: CapturedSteps | None = None
         self._most_parts = training.accumulate
-        replayed = training.cuda_graphs and training.accumulate == 1 and not pretrained(model)
+        replayed = training.cuda_graphs and training.accumulate == 1 and not has_backbone(model)
         if device.type == "cuda" and processes.count == 1 and replayed:
             self._graphs = CapturedSteps(device)
 
@@ -129,7 +131,8 @@ class ModelOptimizer:
         for parameter in self._resting(part):
             parameter.grad = None  # which Adam leaves alone, its moments too
         for group in self.adam.param_groups:
-            group["lr"] = learning_rate
+            scale = group["scale"]
+            group["lr"] = learning_rate if scale == 1.0 else scale * learning_rate
         step_if(finite, self.adam)
         if self._adversary is not None and part != "encoder":
             step_if(finite, self._adversary)
@@ -257,6 +260,27 @@ class ModelOptimizer:
             restore_optimizer(own, module, optimizer)
 
 
+def parameter_groups(
+    model: SentenceModel, trained: Sequence[nn.Parameter], config: Config, learning_rate: float
+) -> list[dict[str, Any]]:
+    """The trained parameters by their share of the learning rate: new ones 1, pretrained ones less.
+
+    Args:
+        learning_rate: the peak of new parameters.
+    """
+    groups: list[dict[str, Any]] = []
+    pretrained: set[int] = set()
+    for name, part in model.parts():
+        parameters = list(part.pretrained())
+        if parameters:
+            mode = getattr(config.model, f"{name}_training")
+            rate = config.training.pretrained_learning_rate or PRETRAINED_LEARNING_RATES[mode]
+            groups.append({"params": parameters, "scale": rate / learning_rate})
+            pretrained |= {id(parameter) for parameter in parameters}
+    own = [parameter for parameter in trained if id(parameter) not in pretrained]
+    return [{"params": own, "scale": 1.0}, *groups]
+
+
 def step_if(finite: Tensor, optimizer: torch.optim.Optimizer) -> None:
     """A step of the optimizer if `finite`; a fused one does not wait for the device."""
     if optimizer.defaults.get("fused"):
@@ -267,7 +291,7 @@ def step_if(finite: Tensor, optimizer: torch.optim.Optimizer) -> None:
         optimizer.step()
 
 
-def pretrained(model: SentenceModel) -> bool:
+def has_backbone(model: SentenceModel) -> bool:
     """True if a part runs a network of transformers, whose steps are not captured as graphs."""
     return any(getattr(part, "reference", None) is not None for _, part in model.parts())
 
@@ -280,10 +304,6 @@ def encoder_parameters(model: SentenceModel) -> list[nn.Parameter]:
 
 def default_learning_rate(model: ModelConfig) -> float:
     """Default peak learning rate of Adam, by kind of network and width."""
-    encoder = "gru" if model.model == "lm" else model.encoder
-    trained = {encoder: model.encoder_training, model.decoder: model.decoder_training}
-    if any(mode == "full" and not is_own(part) for part, mode in trained.items()):
-        return 2e-4
-    slow = "transformer" in (encoder, model.decoder) or not is_own(model.decoder)
+    slow = "transformer" in (model.encoder, model.decoder) or not is_own(model.decoder)
     at_256 = 1e-3 if slow else 7e-3
     return at_256 * min(1.0, (256 / model.hidden_size) ** 0.5)

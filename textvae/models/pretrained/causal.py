@@ -21,6 +21,7 @@ from textvae.models.pretrained.injections import INJECTIONS, Injection, measured
 from textvae.models.pretrained.reference import Reference
 from textvae.models.pretrained.training_mode import (
     prepare_training,
+    pretrained_parameters,
     recompute_layers,
     saved_tensors,
     trained_parameters,
@@ -172,6 +173,10 @@ class PretrainedDecoder(Decoder):
     def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The bridges from z, and the parameters of the network that are trained."""
         return trained_parameters(self, "backbone", self.config.decoder_training)
+
+    def pretrained(self) -> Iterator[nn.Parameter]:
+        """The trained parameters of the network."""
+        return pretrained_parameters(self, "backbone", self.config.decoder_training)
 
     def saved(self) -> dict[str, Tensor]:
         """The tensors to save: what is trained. All else comes from the pretrained folder."""

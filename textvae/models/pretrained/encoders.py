@@ -28,11 +28,13 @@ from textvae.models.pretrained.reference import Reference
 from textvae.models.pretrained.static import StaticTable, is_static, load_table
 from textvae.models.pretrained.training_mode import (
     prepare_training,
+    pretrained_parameters,
     saved_tensors,
     trained_parameters,
 )
 from textvae.randomness.noise import StepNoise
 
+HALVED = ("t5", "mt5", "umt5")  # models of encoder and decoder, of which only the first is built
 NETWORK = "network"  # the attribute that holds the pretrained weights
 
 
@@ -72,11 +74,9 @@ def load_encoder(reference: Reference) -> nn.Module:
         return load_table(reference)
     from transformers import AutoModel, AutoModelForTextEncoding
 
-    # Of a model with a decoder of its own (T5), only the encoder is built.
-    has_decoder = read_settings(reference).get("is_encoder_decoder")
-    transformer: Any = open_network(
-        reference, AutoModelForTextEncoding if has_decoder else AutoModel
-    )
+    settings = read_settings(reference)
+    halved = settings.get("model_type") in HALVED or settings.get("is_encoder_decoder")
+    transformer: Any = open_network(reference, AutoModelForTextEncoding if halved else AutoModel)
     if getattr(transformer, "pooler", None) is not None:
         transformer.pooler = None  # often not trained, and never used here
     width = output_size = int(transformer.config.hidden_size)
@@ -152,6 +152,10 @@ class PretrainedEncoder(Encoder):
     def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The parameters to train: all, those of the adapters, or none of the network."""
         return trained_parameters(self, NETWORK, self.mode)
+
+    def pretrained(self) -> Iterator[nn.Parameter]:
+        """The trained parameters of the pretrained network and its adapters."""
+        return pretrained_parameters(self, NETWORK, self.mode)
 
     def saved(self) -> dict[str, Tensor]:
         """The tensors that the pretrained model does not hold."""

@@ -96,6 +96,14 @@ def trained_parameters(
     return ((name, p) for name, p in part.named_parameters() if changes(name, network, mode))
 
 
+def pretrained_parameters(
+    part: nn.Module, network: str, mode: TrainingMode
+) -> Iterator[nn.Parameter]:
+    """The trained parameters inside the pretrained network, adapters included."""
+    trained = trained_parameters(part, network, mode)
+    return (parameter for name, parameter in trained if name.startswith(f"{network}."))
+
+
 def saved_tensors(part: nn.Module, network: str, mode: TrainingMode) -> dict[str, Tensor]:
     """The tensors of a part that its REF does not hold, by name, each once; see `changes`."""
     tensors: dict[str, Tensor] = {}
