@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ from textvae.files.home import home_path
 
 _FOLDERS = ("corpora", "tokenizers", "vectors")
 _OTHER_PLACE = "the environment variable TEXTVAE_CACHE or the setting data.cache_dir"
+_TREES = ("tables",)  # of folders, each named by its fingerprint
+_TREE_NAMES = r"[0-9a-f]{32}"
 _NAMES = r"[0-9a-f]{32}\.(arrow|json|npy)"
 
 
@@ -33,7 +36,7 @@ def cache_folder(cache_dir: str | Path | None = None) -> Path:
             f"{chosen}: no such home folder; name a cache folder with {_OTHER_PLACE}"
         ) from None
     try:
-        for name in _FOLDERS:
+        for name in (*_FOLDERS, *_TREES):
             (folder / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(
@@ -59,7 +62,7 @@ def advising(folder: Path) -> Iterator[None]:
 def holds_cache(path: Path, cache_dir: str | Path | None = None) -> bool:
     """True if `path` is a folder of the cache, or contains the cache."""
     cache, place = cache_folder(cache_dir).resolve(), path.resolve()
-    return cache.is_relative_to(place) or place in [cache / name for name in _FOLDERS]
+    return cache.is_relative_to(place) or place in [cache / name for name in (*_FOLDERS, *_TREES)]
 
 
 def clear_cache(cache_dir: str | Path | None = None) -> int:
@@ -71,6 +74,10 @@ def clear_cache(cache_dir: str | Path | None = None) -> int:
             with suppress(FileNotFoundError):  # another process has just removed it
                 freed += path.stat().st_size
                 path.unlink()
+    for folder in (cache_folder(cache_dir) / name for name in _TREES):
+        for tree in [path for path in folder.iterdir() if re.fullmatch(_TREE_NAMES, path.name)]:
+            freed += sum(path.stat().st_size for path in tree.iterdir())
+            shutil.rmtree(tree)
     return freed
 
 

@@ -58,11 +58,11 @@ def name_sources(
 
 
 def with_absolute_references(model: ModelConfig) -> ModelConfig:
-    """The architecture with absolute paths of pretrained models that are local folders."""
+    """The architecture with absolute paths of pretrained models that are local."""
     folders = {
         part: os.path.abspath(expand_home(name))
         for part, name in (("encoder", model.encoder), ("decoder", model.decoder))
-        if not is_own(name) and os.path.isdir(expand_home(name))
+        if not is_own(name) and os.path.exists(expand_home(name))
     }
     return model.model_copy(update=folders)
 

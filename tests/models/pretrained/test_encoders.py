@@ -62,8 +62,14 @@ def test_states_are_those_of_transformers_one_sentence_at_a_time(kind: str, tmp_
         torch.testing.assert_close(vector, states[0].mean(0), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("modes", [{"pooling_mode_cls_token": True, "pooling_mode_max_tokens": True},
-                                   {"pooling_mode": "weightedmean"}, {"pooling_mode": "lasttoken"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "modes",
+    [
+        {"pooling_mode_cls_token": True, "pooling_mode_max_tokens": True},
+        {"pooling_mode": "weightedmean"},
+        {"pooling_mode": "lasttoken"},
+    ],
+)
 def test_pooling_dense_and_length_are_those_of_sentence_transformers(
     modes: dict[str, Any], tmp_path: Path
 ) -> None:

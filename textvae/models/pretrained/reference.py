@@ -22,6 +22,7 @@ INDEX_FILE = "model.safetensors.index.json"  # of weights in several files
 DOWNLOADED = (
     CONFIG_FILE, TOKENIZER_FILE, MODULES_FILE, INDEX_FILE, "*.safetensors", "*/config.json",
 )  # fmt: skip
+WORD_VECTORS = (".txt", ".vec", ".bin")  # files of GloVe and word2vec
 MOST_MODULES = 8  # folders of modules.json
 
 
@@ -84,7 +85,7 @@ def find_reference(ref: str, *, revision: str | None = None) -> Reference:
     """The pretrained model `ref`, from a local folder or from the hub (downloaded if needed).
 
     Args:
-        ref: a local folder, or a hub id with `@REVISION` or without.
+        ref: a local folder, a file of word vectors, or a hub id with `@REVISION` or without.
         revision: the commit to take from the hub, instead of the one that `ref` names.
 
     Raises:
@@ -93,7 +94,11 @@ def find_reference(ref: str, *, revision: str | None = None) -> Reference:
     """
     folder = home_path(ref)
     commit = None
-    if not os.path.isdir(folder):
+    if os.path.isfile(folder) and folder.suffix in WORD_VECTORS:
+        from textvae.models.pretrained.word_vectors import table_folder
+
+        folder = table_folder(folder)
+    elif not os.path.isdir(folder):
         folder = _downloaded(ref, revision)
         commit = folder.name if folder.parent.name == "snapshots" else None
     found = Reference(ref, folder, commit)
