@@ -162,7 +162,7 @@ class PretrainedDecoder(Decoder):
         return kind(sizes, self.latent_size, self.config.memory_tokens)
 
     def _impossible_tokens(self) -> Tensor:
-        impossible = torch.zeros(self._known)
+        impossible = torch.zeros(self._known, device=self.device)
         for token in (self.vocabulary.pad_id, self.vocabulary.bos_id):
             if token < self._known:
                 impossible[token] = float("-inf")
@@ -183,10 +183,11 @@ class PretrainedDecoder(Decoder):
         return saved_tensors(self, "backbone", self.config.decoder_training)
 
     def finish_loading(self, device: torch.device | str) -> None:
-        """Restore tied layers and buffers, and which parameters are trained."""
+        """Restore tied layers, buffers and the device of the network, and what is trained."""
         self.backbone.tie_weights()
-        self.impossible = self._impossible_tokens().to(device)
+        self.impossible = self._impossible_tokens()
         self.blank = self._embedding.weight.detach().mean(0)
+        self.to(device)
         super().finish_loading(device)
 
     def train(self, mode: bool = True) -> Self:
