@@ -269,6 +269,19 @@ def test_rows_of_the_network_that_no_token_uses_have_no_probability(tokens: Toke
     torch.testing.assert_close(found[0, :5], expected, rtol=1e-5, atol=1e-5)
 
 
+def test_a_sentence_begins_with_the_start_token_that_the_network_knows() -> None:
+    config = ModelConfig(decoder="owner/name", model="lm")
+
+    def start(roles: Vocabulary, own: int | None) -> int:
+        network = causal_network("llama", 9, bos_token_id=own)
+        return PretrainedDecoder(config, roles, 12, 0, None, network).start_id
+
+    assert start(Vocabulary(8, 6, 1, EOS), 1) == 1
+    assert start(Vocabulary(8, 6, 7, EOS), EOS) == EOS  # 7 is a row that no token used
+    assert start(Vocabulary(8, 6, 7, EOS), None) == 7
+    assert start(Vocabulary(11, 9, 10, EOS), None) == EOS
+
+
 def test_a_tokenizer_of_another_network_is_refused() -> None:
     config = ModelConfig(decoder="owner/name", model="lm")
     network = causal_network("gpt2", KNOWN)

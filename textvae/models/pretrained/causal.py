@@ -137,8 +137,9 @@ class PretrainedDecoder(Decoder):
             )
 
     def _start_token(self) -> int:
-        own = self.backbone.config.bos_token_id
-        for token in (self.vocabulary.bos_id, own):
+        # The network's own first: a start token that our tokenizer adds may fall on a row of the
+        # network that no token used in its training.
+        for token in (self.backbone.config.bos_token_id, self.vocabulary.bos_id):
             if isinstance(token, int) and 0 <= token < self._known:
                 return token
         return self.vocabulary.eos_id
