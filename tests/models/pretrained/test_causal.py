@@ -71,11 +71,10 @@ def tokens() -> Tokens:
 @torch.no_grad()
 @networks
 @injections
-@pytest.mark.parametrize("mode", ["frozen", "lora"])
 def test_steps_give_the_teacher_forced_probabilities(
-    kind: str, injection: str | None, mode: str, tokens: Tokens
+    kind: str, injection: str | None, tokens: Tokens
 ) -> None:
-    decoder = decoder_of(kind, injection, decoder_training=mode)
+    decoder = decoder_of(kind, injection, decoder_training="lora")
     z = latents(decoder, 5)
     expected = decoder.token_log_probs(tokens, z)
     state, previous = decoder.start(z, 5), torch.full((5,), BOS)
@@ -227,13 +226,10 @@ def test_top_k_leaves_the_probabilities_of_transformers(kind: str) -> None:
 
 
 @torch.no_grad()
-@networks
 @latent_injections
-@pytest.mark.parametrize("strategy", ["sample", "greedy", "beam"])
-def test_a_decoded_sentence_depends_on_its_own_latent_alone(
-    kind: str, injection: str, strategy: Any
-) -> None:
-    decoder = decoder_of(kind, injection)
+@pytest.mark.parametrize("strategy", ["sample", "beam"])
+def test_a_decoded_sentence_depends_on_its_own_latent_alone(injection: str, strategy: Any) -> None:
+    decoder = decoder_of("llama", injection)
     settings = Sampling(strategy, beams=2 if strategy == "beam" else 1)
     z = torch.randn(6, 3, generator=torch.Generator().manual_seed(3))
     together = decode(decoder, z, 6, settings, streams=SampleStreams(0, torch.arange(6).numpy()))
@@ -317,9 +313,10 @@ def test_networks_that_cannot_decode_are_refused() -> None:
 # training
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+@pytest.mark.parametrize(
+    ("kind", "injection"), [("gpt2", "prefix"), ("gpt2", "cache"), ("llama", "embedding")]
+)
 @pytest.mark.parametrize("mode", ["frozen", "lora", "full"])
-@latent_injections
 def test_gradients_flow_only_where_the_mode_trains(
     kind: str, injection: str, mode: str, tokens: Tokens
 ) -> None:
@@ -361,9 +358,15 @@ def noise_of(tokens: Tokens) -> StepNoise:
     return StepNoise(0, 0, torch.arange(n), n, longest, torch.device("cpu"))
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "llama"])
-@pytest.mark.parametrize("injection", ["prefix", "embedding", None])
-@pytest.mark.parametrize("mode", ["lora", "full"])
+@pytest.mark.parametrize(
+    ("kind", "injection", "mode"),
+    [
+        ("gpt2", "prefix", "lora"),
+        ("gpt2", None, "full"),
+        ("llama", "embedding", "frozen"),
+        ("llama", "prefix", "full"),
+    ],
+)
 def test_recomputed_layers_have_the_same_gradients(
     kind: str, injection: str | None, mode: str, tokens: Tokens
 ) -> None:
