@@ -425,7 +425,7 @@ class TrainingConfig(Section):
     learning_rate: Annotated[float, Field(gt=0.0)] | None = Field(
         None,
         description="Peak learning rate; default 0.007 for recurrent models and 0.001 for "
-        "Transformers and beside pretrained decoders, less for wide ones.",
+        "Transformers and around two pretrained parts, less for wide ones.",
     )
     pretrained_learning_rate: Annotated[float, Field(gt=0.0)] | None = Field(
         None,

@@ -304,6 +304,7 @@ def encoder_parameters(model: SentenceModel) -> list[nn.Parameter]:
 
 def default_learning_rate(model: ModelConfig) -> float:
     """Default peak learning rate of Adam, by kind of network and width."""
-    slow = "transformer" in (model.encoder, model.decoder) or not is_own(model.decoder)
+    own = [part for part in (model.encoder, model.decoder) if is_own(part)]
+    slow = "transformer" in own or not own
     at_256 = 1e-3 if slow else 7e-3
     return at_256 * min(1.0, (256 / model.hidden_size) ** 0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 
@@ -11,8 +12,10 @@ from torch import Tensor, nn
 class BackboneSizes:
     """The sizes of a causal language model, and the scales of its activations (root mean square).
 
-    Soft tokens start at the scale of embeddings. Keys and values start at 0.3 of theirs, and added
-    vectors at 0.1: at the full scale a random z cost stories15M 4 and 49 nats a sentence.
+    A bridge maps z to numbers of about 1 and multiplies them by such a scale, so that a frozen
+    network meets inputs of a size that it knows, and so that the learning rate of other new layers
+    fits. Keys and values have 0.3 of their scale, and added vectors 0.1 of that of embeddings: at
+    the full scale, a random z cost stories15M 4 and 49 nats a sentence.
     """
 
     width: int  # E, of the token embeddings
@@ -40,53 +43,64 @@ class Injection(nn.Module):
         return None
 
 
+class Bridge(nn.Module):
+    """A linear map of z (B, Z), times a scale that is saved and not trained."""
+
+    scale: Tensor
+
+    def __init__(self, latent_size: int, width: int, scale: float) -> None:
+        super().__init__()
+        self.map = nn.Linear(latent_size, width)
+        self.register_buffer("scale", torch.tensor(scale))
+        nn.init.normal_(self.map.weight, std=latent_size**-0.5)
+        nn.init.zeros_(self.map.bias)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Numbers of about the scale, (B, width)."""
+        return self.map(z) * self.scale
+
+
 class PrefixInjection(Injection):
-    """z as M soft tokens in front of the sentence, a linear map. Li & Liang 2021, section 4."""
+    """z as M soft tokens in front of the sentence. Li & Liang 2021, section 4."""
 
     def __init__(self, sizes: BackboneSizes, latent_size: int, memory_tokens: int) -> None:
         super().__init__()
         self.places = memory_tokens
-        self.map = nn.Linear(latent_size, memory_tokens * sizes.width)
-        nn.init.normal_(self.map.weight, std=sizes.embedding_scale * latent_size**-0.5)
-        nn.init.zeros_(self.map.bias)
+        self.bridge = Bridge(latent_size, memory_tokens * sizes.width, sizes.embedding_scale)
 
     def prefix(self, z: Tensor) -> Tensor:
         """Soft tokens in front of the sentence, (B, M, E)."""
-        return self.map(z).view(len(z), self.places, -1)
+        return self.bridge(z).view(len(z), self.places, -1)
 
 
 class CacheInjection(Injection):
-    """z as M keys and values of every layer, linear maps. Li 2020, section 3.2 (memory)."""
+    """z as M keys and values of every layer. Li 2020, section 3.2 (memory)."""
 
     def __init__(self, sizes: BackboneSizes, latent_size: int, memory_tokens: int) -> None:
         super().__init__()
         self.places = memory_tokens
         self._heads, self._head_width = sizes.heads, sizes.head_width
         width = sizes.heads * memory_tokens * sizes.head_width
-        self.maps = nn.ModuleList(nn.Linear(latent_size, width) for _ in sizes.key_value_scales)
-        for map_, scale in zip(self.maps, sizes.key_value_scales, strict=True):
-            assert isinstance(map_, nn.Linear)
-            nn.init.normal_(map_.weight, std=0.3 * scale * latent_size**-0.5)
-            nn.init.zeros_(map_.bias)
+        self.bridges = nn.ModuleList(
+            Bridge(latent_size, width, 0.3 * scale) for scale in sizes.key_value_scales
+        )
 
     def keys_values(self, z: Tensor) -> tuple[Tensor, ...]:
         """Keys, values, keys, ... of each layer, each (B, heads, M, D)."""
         shape = (len(z), self._heads, self.places, self._head_width)
-        return tuple(map_(z).view(shape) for map_ in self.maps)
+        return tuple(bridge(z).view(shape) for bridge in self.bridges)
 
 
 class EmbeddingInjection(Injection):
-    """z added to every token embedding, a linear map. Li 2020, section 3.2 (embedding)."""
+    """z added to every token embedding. Li 2020, section 3.2 (embedding)."""
 
     def __init__(self, sizes: BackboneSizes, latent_size: int, memory_tokens: int) -> None:
         super().__init__()
-        self.map = nn.Linear(latent_size, sizes.width)
-        nn.init.normal_(self.map.weight, std=0.1 * sizes.embedding_scale * latent_size**-0.5)
-        nn.init.zeros_(self.map.bias)
+        self.bridge = Bridge(latent_size, sizes.width, 0.1 * sizes.embedding_scale)
 
     def added(self, z: Tensor) -> Tensor:
         """A vector that is added to each token embedding of the sentence, (B, E)."""
-        return self.map(z)
+        return self.bridge(z)
 
 
 INJECTIONS: dict[str, type[PrefixInjection | CacheInjection | EmbeddingInjection]] = {
