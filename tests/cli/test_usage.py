@@ -35,7 +35,7 @@ def test_each_option_of_the_configuration_takes_the_default_of_its_field(textvae
         flag = f"--{name.replace('_', '-')}"
         assert f" {flag} " in help_
         default = getattr(getattr(Config(), section_of(name)), name)
-        if default not in (None, ()):
+        if default not in (None, (), False):
             given += [flag, str(default)]
             assert re.search(rf" {flag} [^[]*\[default: {default}\]", help_), name
     ran = textvae("config", "show", *given)

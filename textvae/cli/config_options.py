@@ -11,6 +11,8 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
+from textvae.errors import shown
+
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
@@ -83,17 +85,31 @@ def option(name: str) -> inspect.Parameter:
     field = SECTIONS[section_of(name)].model_fields[name]
     values: Any = value_type(field)
     metavar = "TEXT" if get_origin(values) is list else None
+    parser = network if name in ("encoder", "decoder") else None
+    metavar = "NAME" if parser is not None else metavar
     flag = f"--{name.replace('_', '-')}"
-    annotation = Annotated[values | None, typer.Option(flag, metavar=metavar, help=help_of(field))]
+    settings = typer.Option(flag, metavar=metavar, parser=parser, help=help_of(field))
+    annotation = Annotated[values | None, settings]
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )
 
 
+def network(name: str) -> str:
+    """The name of an encoder or a decoder; a misspelt one is a usage error."""
+    from textvae.config.references import check_name
+
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise typer.BadParameter(f"{shown(name)}: {error}") from None
+    return name
+
+
 def help_of(field: FieldInfo) -> str:
     """The description of a field and its default, if any."""
     repeats = " May repeat." if get_origin(value_type(field)) is list else ""
-    shown = "" if field.default in (None, ()) else f"  [default: {field.default}]"
+    shown = "" if field.default in (None, (), False) else f"  [default: {field.default}]"
     return f"{field.description}{repeats}{shown}"
 
 

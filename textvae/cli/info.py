@@ -13,6 +13,7 @@ def info(model: options.Model, as_json: options.Json = False, quiet: options.Qui
     output = Output(as_json=as_json, quiet=quiet)
     from textvae.api import TextVAE
     from textvae.evaluation.why_no_likelihood import why_no_likelihood
+    from textvae.saving.backbones import backbone_facts
     from textvae.training.card import method_of
 
     vae = TextVAE.from_pretrained(model, device="cpu")
@@ -20,6 +21,7 @@ def info(model: options.Model, as_json: options.Json = False, quiet: options.Qui
         "model": model,
         "kind": vae.kind,
         "parameters": sum(parameter.numel() for parameter in vae.model.parameters()),
+        "pretrained": backbone_facts(vae.model) or None,
         "method": method_of(vae.config) or None,
         "latent_size": vae.latent_size or None,
         "vocab_size": vae.tokenizer.vocab_size,

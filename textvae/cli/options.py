@@ -187,6 +187,7 @@ RECIPES = (
     "large",
     "gpu",
     "vectors",
+    "pretrained",
     "pretrained-decoder",
     "bowman2016",
     "fu2019-cyclical",

@@ -144,12 +144,12 @@ class ModelConfig(Section):
     )
     encoder: Fixed[str] = Field(
         "gru",
-        description="Encoder: gru, lstm, transformer, or REF, a hub id (owner/name[@REVISION]) or "
-        "a local folder of a pretrained model.",
+        description="Encoder: gru, lstm, transformer, or REF: the hub id (owner/name or "
+        "owner/name@REVISION) or the folder of a pretrained model, or a file of word vectors.",
     )
     decoder: Fixed[str] = Field(
         "gru",
-        description="Decoder: gru, lstm, transformer, or REF, a hub id or a local folder of a "
+        description="Decoder: gru, lstm, transformer, or REF: the hub id or the folder of a "
         "pretrained language model.",
     )
     encoder_training: Fixed[Literal["frozen", "full", "lora"]] = Field(

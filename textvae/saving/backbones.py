@@ -38,6 +38,22 @@ def described_backbone(model: SentenceModel, part: str) -> dict[str, Any]:
     }
 
 
+def backbone_facts(model: SentenceModel) -> dict[str, dict[str, Any]]:
+    """What people want to know of the pretrained encoder and decoder of a model, by part."""
+    facts = {}
+    for part, reference in references_of(model).items():
+        own = dict(model.parts())[part]
+        weight = next(own.parameters())
+        facts[part] = {
+            **described_backbone(model, part),
+            "parameters": sum(parameter.numel() for parameter in own.parameters()),
+            "trained_parameters": sum(parameter.numel() for _, parameter in own.trained()),
+            "dtype": str(weight.dtype).removeprefix("torch."),
+            "folder": str(reference.folder),
+        }
+    return facts
+
+
 def embed_backbones(folder: Path, references: Mapping[str, Reference]) -> None:
     """Copy the files of the pretrained models into `backbones/` of a model's folder.
 

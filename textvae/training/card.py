@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from textvae.config import Config, ObjectiveConfig
@@ -11,6 +12,7 @@ from textvae.data.tokenizers import Tokenizer
 from textvae.decoding.generation import default_strategy, generate
 from textvae.decoding.settings import Sampling
 from textvae.models.sentence import SentenceModel
+from textvae.saving.backbones import references_of
 from textvae.training.reporting import best_record
 from textvae.training.state import TrainingState
 
@@ -32,7 +34,7 @@ def model_card(
     best = best_record(metrics)
     rows = [f"| `{key}` | {best[key]:.3f} |" for key in FIGURES if _is_figure(best.get(key))]
     architecture = model.config
-    encoder = "" if model.encoder is None else f"{architecture.encoder} encoder, "
+    encoder = "" if model.encoder is None else f"{part_name(model, 'encoder')} encoder, "
     latent = "" if model.encoder is None else f", latent size {model.latent_size}"
     epochs = state.best_step / max(-(-len(corpora.train) // config.training.batch_size), 1)
     return "\n".join(
@@ -45,11 +47,12 @@ def model_card(
             "",
             f"# {NAMES[model.kind]}",
             "",
-            f"A model of kind `{model.kind}`: {encoder}{architecture.decoder} decoder, "
+            f"A model of kind `{model.kind}`: {encoder}{part_name(model, 'decoder')} decoder, "
             f"hidden size {architecture.hidden_size}{latent}, "
             f"{tokenizer.vocab_size} tokens ({tokenizer.kind}), trained with textvae on "
             f"{len(corpora.train)} sentences.",
             "",
+            *pretrained_parts(model),
             *([f"Trained by: {method}.", ""] if (method := method_of(config)) else []),
             f"The weights are those of step {state.best_step} of {state.step} "
             f"({epochs:.1f} epochs, seed {config.training.seed}), the best on validation. "
@@ -81,6 +84,29 @@ def model_card(
             "",
         ]
     )
+
+
+def part_name(model: SentenceModel, part: str) -> str:
+    """The network of a part in words; of a pretrained one its hub id, or the name of its folder."""
+    reference = references_of(model).get(part)
+    if reference is None:
+        return str(getattr(model.config, part))
+    name = reference.ref if reference.revision is not None else Path(reference.ref).name
+    return f"pretrained {name}"
+
+
+def pretrained_parts(model: SentenceModel) -> list[str]:
+    """Lines about the pretrained models that loading needs; none without any."""
+    lines = []
+    for part, reference in references_of(model).items():
+        at = f", revision {reference.revision}" if reference.revision is not None else ""
+        lines += [
+            f"The {part} is built on `{Path(reference.ref).name}` (sha256 of its files "
+            f"`{reference.digest[:16]}...`{at}), {getattr(model.config, f'{part}_training')} in "
+            "training. Loading needs its files, unless `backbones/` holds a copy.",
+            "",
+        ]
+    return lines
 
 
 def _is_figure(value: Any) -> bool:

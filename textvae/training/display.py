@@ -185,7 +185,9 @@ def start_line(info: Mapping[str, Any]) -> str:
     names = {"vae": "a vae", "ae": "an ae", "lm": "an lm"}
     facts = [f"training {names[info['model']]}" if "model" in info else "training"]
     if "parameters" in info:
-        facts.append(f"{human(info['parameters'])} parameters")
+        trained = info.get("trained", info["parameters"])
+        some = "" if trained == info["parameters"] else f" ({human(trained)} trained)"
+        facts.append(f"{human(info['parameters'])} parameters{some}")
     if "sentences" in info:
         facts.append(f"{human(info['sentences'])} sentences")
     if "vocab_size" in info:

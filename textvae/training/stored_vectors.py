@@ -115,13 +115,10 @@ def _vectors(
     """The vectors (N, H) of a corpus, mapped from the cache; computed first if they are missing."""
     path, shape = _path(folder, corpus, encoder), (len(corpus), encoder.output_size)
     if path.is_file():
-        try:
-            found = np.load(path, mmap_mode="r")
-            if found.shape == shape and found.dtype == np.float32:
-                return found
-        except (OSError, ValueError) as error:
-            reporter.message(f"{path}: damaged vectors: {error}")
-        reporter.message(f"{path} does not fit; computing the vectors again")
+        found = _read(path, shape)
+        if found is not None:
+            return found
+        reporter.message(f"{path}: damaged vectors; computing them again")
     check_free_disk(path.parent, 4 * shape[0] * shape[1])
     started = time.monotonic()
     with replacing(path) as file:
@@ -137,6 +134,15 @@ def _vectors(
         f"({seconds:.0f} s, {shape[0] * shape[1] * 4 / 2**20:.0f} MiB)"
     )
     return np.load(path, mmap_mode="r")
+
+
+def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
+    """The vectors in a file of the cache; None if the file is damaged."""
+    try:
+        found = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if found.shape == shape and found.dtype == np.float32 else None
 
 
 @torch.inference_mode()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from textvae.config import ModelConfig
 from textvae.data.batches import Tokens
 from textvae.data.vocabulary import Vocabulary
-from textvae.errors import ConfigError, ModelFormatError
+from textvae.errors import ConfigError, ModelFormatError, flag
 from textvae.models.dropout import dropout
 from textvae.models.encoder import Encoder
 from textvae.models.pooling import Pooling
@@ -278,5 +278,5 @@ def _check_length(
             if max_tokens > most:
                 raise ConfigError(
                     f"max_tokens {max_tokens:,}: the encoder {reference.ref} reads at most "
-                    f"{most:,}; lower max_tokens"
+                    f"{most:,}; lower {flag('max_tokens')}"
                 )

@@ -47,7 +47,8 @@ class Frame:
         content = content.masked_fill(content >= self.rows, self.blank_id)
         before, after = len(self.before), len(self.after)
         ids = source.ids.new_full((B, before + content.size(1) + after), self.pad_id)
-        ids[:, :before] = ids.new_tensor(self.before)
+        for place, token in enumerate(self.before):
+            ids[:, place] = token
         ids[:, before : before + content.size(1)] = content
         steps = torch.arange(ids.size(1), device=ids.device)
         ids = ids.masked_fill(steps >= (before + words)[:, None], self.pad_id)
