@@ -26,7 +26,13 @@ def random_model(
     kind: str = "vae", *, words: int = 3, seed: int = 0, **sizes: Any
 ) -> SentenceModel:
     """A model over `words` tokens beside padding, start and end (ids 0, 1, 2)."""
-    defaults = {"latent_size": 2, "hidden_size": 8, "embedding_size": 4, "max_tokens": 8}
+    defaults = {
+        "latent_size": 2,
+        "hidden_size": 8,
+        "embedding_size": 4,
+        "tie_embeddings": False,
+        "max_tokens": 8,
+    }
     settings = defaults | sizes
     max_tokens = settings.pop("max_tokens")
     config = ModelConfig(model=kind, **settings)  # type: ignore[arg-type]

@@ -92,7 +92,7 @@ def test_the_report_finds_the_words_and_the_factor_that_a_unit_stands_for(
     report = vae.units(sentences, factors={"side": high, "verb": verb}, words=2)
     units = {unit.unit: unit for unit in report.units}
     assert units[3].information["side"] == pytest.approx(math.log(2), rel=0.05)
-    assert units[3].accuracy["side"] > 0.9
+    assert units[3].accuracy["side"] > 0.85
     assert max(units, key=lambda one: units[one].information["side"]) == 3
     side, verb_figures = report.factors
     assert (side.classes, side.n_labelled, side.majority) == (2, 150, 0.5)

@@ -146,6 +146,15 @@ def test_a_later_layer_takes_back_the_alternatives_of_what_it_gives(
     assert values == {"objective": left | upper, "model": {"layers": 1}}
 
 
+def test_an_experiment_from_before_tied_embeddings_has_two(tmp_path: Path) -> None:
+    for name, tied in (("experiment.toml", False), ("mine.toml", True)):
+        (tmp_path / name).write_text("[model]\nlatent_size = 8\n")
+        assert Config.resolve(file=tmp_path / name).model.tie_embeddings == tied
+    now = Config(model=ModelConfig(tie_embeddings=True)).to_toml()
+    (tmp_path / "experiment.toml").write_text(now)
+    assert Config.resolve(file=tmp_path / "experiment.toml").model.tie_embeddings
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

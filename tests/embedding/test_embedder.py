@@ -158,7 +158,8 @@ def test_a_clone_is_unfitted_and_shares_the_model() -> None:
 def test_a_grid_search_picks_the_vectors_that_classify_best(
     tiny_vae: Path, sentences: list[str]
 ) -> None:
-    texts, labels = sentences[::2], [text.split()[0] for text in sentences[::2]]
+    texts = sentences[::2]
+    labels = [text.split()[1] for text in texts]
     search = GridSearchCV(
         make_pipeline(SentenceEmbedder(tiny_vae), LogisticRegression()),
         {

@@ -152,15 +152,15 @@ def test_a_state_of_another_method_is_refused() -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("decoder.embedding.weight/exp_avg", torch.zeros(3)),
-        ("decoder.embedding.weight/exp_avg", torch.full((10, 4), torch.nan)),
-        ("decoder.embedding.weight/exp_avg_sq", torch.full((10, 4), -1.0)),
-        ("decoder.embedding.weight/exp_avg", torch.zeros(10, 4, dtype=torch.float16)),
-        ("decoder.embedding.weight/step", torch.tensor(-1.0)),
-        ("decoder.embedding.weight/step", torch.zeros(2)),
-        ("decoder.embedding.weight/other", torch.zeros(10, 4)),
+        ("encoder.embedding.weight/exp_avg", torch.zeros(3)),
+        ("encoder.embedding.weight/exp_avg", torch.full((10, 4), torch.nan)),
+        ("encoder.embedding.weight/exp_avg_sq", torch.full((10, 4), -1.0)),
+        ("encoder.embedding.weight/exp_avg", torch.zeros(10, 4, dtype=torch.float16)),
+        ("encoder.embedding.weight/step", torch.tensor(-1.0)),
+        ("encoder.embedding.weight/step", torch.zeros(2)),
+        ("encoder.embedding.weight/other", torch.zeros(10, 4)),
         ("nothing/step", torch.tensor(1.0)),
-        ("decoder.embedding.weight/step", None),
+        ("encoder.embedding.weight/step", None),
     ],
     ids=range(9),
 )

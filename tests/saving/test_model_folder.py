@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 import torch
 from random_models import WORDS, random_word_model, word_tokenizer
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from textvae.config import DataConfig
+from textvae.config import DataConfig, ModelConfig
 from textvae.data.batches import collate
 from textvae.data.tokenizers import Tokenizer
 from textvae.errors import InvalidError, ModelFormatError, NotFoundError
+from textvae.models.build import build_model
 from textvae.randomness.noise import StepNoise
 from textvae.saving.folder import (
     CONFIG_FILE,
@@ -63,6 +65,8 @@ def edit(folder: Path, **changes: Any) -> None:
     [
         ("vae", {}),
         ("vae", {"tie_weights": False, "encoder": "transformer", "decoder": "lstm"}),
+        ("vae", {"tie_weights": False, "tie_embeddings": True}),
+        ("ae", {"tie_embeddings": True, "encoder": "lstm"}),
         ("vae", {"posterior_batch_norm": 0.7, "committed_rate": 1.0, "skip_z": True}),
         ("ae", {"decoder": "transformer", "positions": "learned", "layers": 2}),
         ("lm", {"decoder": "transformer"}),
@@ -96,11 +100,38 @@ def test_a_model_comes_back_as_it_was(kind: str, sizes: dict[str, Any], tmp_path
     )
     if kind != "lm":
         assert torch.equal(loaded.model.code(tokens), model.code(tokens))
+        assert (
+            loaded.model.encoder.embedding.weight is loaded.model.decoder.embedding.weight
+        ) == model.config.tie_embeddings
+        with safe_open(tmp_path / "a" / WEIGHTS_FILE, framework="pt") as file:
+            assert ("encoder.embedding.weight" in file.keys()) != model.config.tie_embeddings  # noqa: SIM118
 
     save_model(tmp_path / "b", loaded.model, loaded.tokenizer, loaded.data)
     assert sorted(path.name for path in (tmp_path / "b").iterdir()) == sorted(FILES)
     for name in FILES:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@torch.no_grad()
+def test_a_folder_from_before_tied_embeddings_has_two(tmp_path: Path) -> None:
+    tokenizer, model = word_tokenizer(), random_word_model("vae", tie_embeddings=False)
+    save_model(tmp_path, model, tokenizer, DataConfig())
+    path = tmp_path / CONFIG_FILE
+    description = json.loads(path.read_text())
+    del description["architecture"]["tie_embeddings"]
+    path.write_text(json.dumps(description))
+    loaded = load_model(tmp_path).model
+    tokens = collate(tokenizer.encode(TEXTS), tokenizer.eos_id, tokenizer.pad_id)
+    assert torch.equal(loaded.code(tokens), model.code(tokens))
+    assert not torch.equal(loaded.encoder.embedding.weight, loaded.decoder.embedding.weight)
+
+
+@torch.no_grad()
+def test_two_tokenizers_have_two_embeddings(tmp_path: Path) -> None:
+    tokenizer = word_tokenizer()
+    vocabulary = tokenizer.vocabulary  # equal sizes do not make one tokenizer of two
+    model = build_model(ModelConfig(hidden_size=8), vocabulary, 9, encoder_vocabulary=vocabulary)
+    assert model.encoder.embedding is not model.decoder.embedding
 
 
 def test_a_folder_from_before_an_option_has_it_off(folder: Path) -> None:

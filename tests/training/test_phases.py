@@ -44,26 +44,38 @@ def advance(state: TrainingState, steps: int) -> None:
         state.step_done(state.seconds + 1.0)
 
 
-@pytest.mark.parametrize("reset", [True, False])
-def test_pretraining_leaves_the_encoder_and_renews_the_decoder(tmp_path: Path, reset: bool) -> None:
-    """With a learning rate that moves nothing, what changes is what was reset."""
+@pytest.mark.parametrize(("reset", "tied"), [(True, False), (True, True), (False, False)])
+def test_pretraining_leaves_the_encoder_and_renews_the_decoder(
+    tmp_path: Path, reset: bool, tied: bool
+) -> None:
+    """With a learning rate that moves nothing, what changes is what was reset.
+
+    Embeddings that the encoder reads are kept.
+    """
+    embedding_is_reset = reset and not tied
     weights = {}
     for name, steps in (("before", 5), ("after", 7)):
         config = tiny_config(
-            pretrain_share=0.8, reset_decoder=reset, max_steps=steps, learning_rate=1e-30
-        )  # 4 of 5 steps, 6 of 7
+            pretrain_share=0.8,  # 4 of 5 steps, 6 of 7
+            reset_decoder=reset,
+            tie_embeddings=tied,
+            max_steps=steps,
+            learning_rate=1e-30,
+        )
         train_model(config, tmp_path / name, texts=TEXTS)
         weights[name] = last_checkpoint(tmp_path / name)
-    fresh = tiny_config(max_steps=1, learning_rate=1e-30)
+    fresh = tiny_config(max_steps=1, learning_rate=1e-30, tie_embeddings=tied)
     train_model(fresh, tmp_path / "fresh", texts=TEXTS)
     start, end = last_checkpoint(tmp_path / "fresh"), weights["after"]
     names = [name for name in start if not name.rpartition("/")[1]]
     moved = {name for name in names if not torch.equal(start[name], end[name])}
     assert not any(name.startswith(("encoder.", "posterior.")) for name in moved)
-    assert ("decoder.embedding.weight" in moved) == reset
+    assert ("decoder.embedding.weight" in moved) == embedding_is_reset
+    assert ("decoder.network.rnn.weight_ih_l0" in moved) == reset
     steps = {name: value.item() for name, value in end.items() if name.endswith("/step")}
     assert steps["posterior.head.weight/step"] == 7
-    assert steps["decoder.embedding.weight/step"] == (1 if reset else 7)
+    embedding = f"{'encoder' if tied else 'decoder'}.embedding.weight"
+    assert steps[f"{embedding}/step"] == (1 if embedding_is_reset else 7)
     assert torch.equal(
         weights["before"]["decoder.embedding.weight"], end["decoder.embedding.weight"]
     )

@@ -16,6 +16,7 @@ from textvae.config.messages import all_fields, describe_validation, section_of
 from textvae.config.references import OWN_NETWORKS, is_own
 from textvae.config.resolved import Config
 from textvae.config.schema import (
+    FORMER_ARCHITECTURE,
     SECTIONS,
     WITHOUT_TARGET,
     DataConfig,
@@ -27,6 +28,7 @@ from textvae.config.schema import (
 from textvae.config.spelling import suggestion
 
 __all__ = [
+    "FORMER_ARCHITECTURE",
     "OWN_NETWORKS",
     "SECTIONS",
     "WITHOUT_TARGET",

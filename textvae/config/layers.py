@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textvae.config.messages import all_fields, section_of
-from textvae.config.schema import SECTIONS, WITHOUT_TARGET
+from textvae.config.schema import FORMER_ARCHITECTURE, SECTIONS, WITHOUT_TARGET
 from textvae.config.spelling import suggestion
 from textvae.errors import ConfigError, NotFoundError, shown, worded
 from textvae.files.home import home_path
+from textvae.files.names import EXPERIMENT_FILE
 from textvae.files.untrusted import parse_toml, read_text, reason, shown_name
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ def read_toml(path: str | Path) -> dict[str, Any]:
             raise ConfigError(
                 f"{path}: {shown_name(name)} = {shown(value)} is not in a section{_home_of(name)}"
             )
+    if Path(path).name == EXPERIMENT_FILE:  # states all values that the version had
+        values["model"] = {**FORMER_ARCHITECTURE, **values.get("model", {})}
     return values
 
 

@@ -136,6 +136,10 @@ class TokenizerConfig(Section):
         return self
 
 
+# Values of fields that config.json and experiment.toml of earlier versions do not have.
+FORMER_ARCHITECTURE = {"tie_embeddings": False}
+
+
 class ModelConfig(Section):
     """The architecture."""
 
@@ -187,6 +191,10 @@ class ModelConfig(Section):
     )
     tie_weights: Fixed[bool] = Field(
         True, description="Share the decoder's embeddings with its output layer."
+    )
+    tie_embeddings: Fixed[bool] = Field(
+        True,
+        description="Share the token embeddings of encoder and decoder, if they share a tokenizer.",
     )
     embedding_dropout: DropoutRate = Field(
         0.0, description="Dropout rate on the token embeddings, independent for each element."
@@ -424,8 +432,8 @@ class TrainingConfig(Section):
     )
     learning_rate: Annotated[float, Field(gt=0.0)] | None = Field(
         None,
-        description="Peak learning rate; default 0.007 for recurrent models and 0.001 for "
-        "Transformers and around two pretrained parts, less for wide ones.",
+        description="Peak learning rate; default 0.01 for recurrent models and 0.001 for "
+        "Transformers, less for wide ones, and 0.005 between two pretrained parts.",
     )
     pretrained_learning_rate: Annotated[float, Field(gt=0.0)] | None = Field(
         None,

@@ -75,7 +75,9 @@ def build_model(
     Args:
         vocabulary: the vocabulary of the decoder's tokenizer.
         max_tokens: the longest sentence in tokens, end token included.
-        encoder_vocabulary, encoder_max_tokens: the same for the encoder; default: as the decoder.
+        encoder_vocabulary: the vocabulary of the encoder's own tokenizer; None: encoder and decoder
+            share the tokenizer.
+        encoder_max_tokens: the same for the encoder; default: as the decoder.
         backbones: the pretrained networks of `encoder` and `decoder`, where the configuration
             names some.
     """
@@ -91,6 +93,9 @@ def build_model(
     else:
         posterior = PointPosterior(config, encoder.output_size)
     decoder = build_decoder(config, vocabulary, max_tokens, config.latent_size, backbones)
+    shares = config.tie_embeddings and encoder_vocabulary is None
+    if shares and isinstance(encoder, NetworkEncoder) and isinstance(decoder, NetworkDecoder):
+        encoder.share_embedding(decoder.embedding)
     prior: Prior
     if config.model == "vae":
         prior = PRIORS[config.prior](config.latent_size)

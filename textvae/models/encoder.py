@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torch import Tensor, nn
 
 from textvae.config import ModelConfig
@@ -65,6 +67,23 @@ class NetworkEncoder(Encoder):
         self.embedding = embedding
         self.states = states
         self.pooling = pooling
+        self.shares_embedding = False
+
+    def share_embedding(self, embedding: nn.Embedding) -> None:
+        """Read tokens with the decoder's embedding, which the decoder trains and saves."""
+        self.embedding = embedding
+        self.shares_embedding = True
+
+    def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """The parameters of the encoder alone."""
+        return ((name, p) for name, p in super().trained() if self._is_own(name))
+
+    def saved(self) -> dict[str, Tensor]:
+        """The tensors of the encoder alone."""
+        return {name: tensor for name, tensor in super().saved().items() if self._is_own(name)}
+
+    def _is_own(self, name: str) -> bool:
+        return not (self.shares_embedding and name == "embedding.weight")
 
     def forward(self, source: Tokens, noise: StepNoise | None = None) -> Tensor:
         """The pooled states of each sentence, shape (B, H); bidirectional: (B, 2H)."""

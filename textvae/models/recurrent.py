@@ -13,6 +13,23 @@ from textvae.models.state import TensorState
 CELLS: dict[str, type[nn.GRU] | type[nn.LSTM]] = {"gru": GRU, "lstm": nn.LSTM}
 
 
+UPDATE_BIAS = 1.0
+
+
+def remembering(rnn: nn.RNNBase) -> nn.RNNBase:
+    """`rnn`, new; a GRU begins to learn with states that change slowly.
+
+    The bias of the update gate is raised by 1, so that a new GRU keeps 73 % of its state at each
+    token, as the forget gate does in an LSTM (Gers 2000, Jozefowicz 2015).
+    """
+    if isinstance(rnn, nn.GRU):
+        with torch.no_grad():
+            for name, bias in rnn.named_parameters():
+                if name.startswith("bias_ih"):
+                    bias[rnn.hidden_size : 2 * rnn.hidden_size] += UPDATE_BIAS
+    return rnn
+
+
 def reverse_padded(x: Tensor, lengths: Tensor) -> Tensor:
     """(B, T, H) with the first `lengths` steps of each row in reverse, padding left in place."""
     steps = torch.arange(x.size(1), device=x.device)
@@ -33,10 +50,10 @@ class RecurrentEncoder(nn.Module):
         directions = 2 if config.bidirectional else 1
         widths = [config.embedding_size] + [directions * config.hidden_size] * (config.layers - 1)
         self.forwards = nn.ModuleList(
-            cell(width, config.hidden_size, batch_first=True) for width in widths
+            remembering(cell(width, config.hidden_size, batch_first=True)) for width in widths
         )
         self.backwards = nn.ModuleList(
-            cell(width, config.hidden_size, batch_first=True)
+            remembering(cell(width, config.hidden_size, batch_first=True))
             for width in (widths if config.bidirectional else [])
         )
         self.output_size = directions * config.hidden_size
@@ -64,11 +81,13 @@ class RecurrentDecoder(nn.Module):
         super().__init__()
         self.layers = config.layers
         self.hidden_size = config.hidden_size
-        self.rnn = CELLS[config.decoder](
-            config.embedding_size + latent_size,
-            config.hidden_size,
-            num_layers=config.layers,
-            batch_first=True,
+        self.rnn = remembering(
+            CELLS[config.decoder](
+                config.embedding_size + latent_size,
+                config.hidden_size,
+                num_layers=config.layers,
+                batch_first=True,
+            )
         )
         self.has_cell = config.decoder == "lstm"
         states = config.layers * config.hidden_size * (2 if self.has_cell else 1)

@@ -231,6 +231,7 @@ def read_model(folder: Path, device: torch.device | str) -> LoadedModel:
     if described["format_version"] == 1:
         described = version_1.description(described)
     manifest = read_manifest(folder / CONFIG_FILE, described)
+    own_vocabulary = None
     tokenizer = encoder_tokenizer = Tokenizer.load(folder / TOKENIZER_FILE)
     check_tokenizer(folder, "decoder", manifest.decoder, tokenizer)
     encoder = manifest.encoder
@@ -238,6 +239,7 @@ def read_model(folder: Path, device: torch.device | str) -> LoadedModel:
         if encoder.tokenizer == ENCODER_TOKENIZER_FILE:
             require_file(folder, ENCODER_TOKENIZER_FILE)
             encoder_tokenizer = Tokenizer.load(folder / ENCODER_TOKENIZER_FILE)
+            own_vocabulary = encoder_tokenizer.vocabulary
         check_tokenizer(folder, "encoder", encoder, encoder_tokenizer)
     backbones = load_backbones(find_backbones(folder, manifest.backbones))
     with torch.device("meta"), WithoutInitialisation():
@@ -245,7 +247,7 @@ def read_model(folder: Path, device: torch.device | str) -> LoadedModel:
             manifest.architecture,
             tokenizer.vocabulary,
             manifest.decoder.max_tokens,
-            encoder_vocabulary=encoder_tokenizer.vocabulary,
+            encoder_vocabulary=own_vocabulary,
             encoder_max_tokens=None if encoder is None else encoder.max_tokens,
             backbones=backbones,
         )

@@ -31,8 +31,11 @@ def fingerprint(model: SentenceModel, encoder_tokenizer: Tokenizer, data: DataCo
     reader = model.encoder if model.encoder is not None else model.decoder
     references = references_of(model)
     described: dict[str, Any] = {
-        # Without defaults, so that a setting added later does not change the digest.
-        "architecture": model.config.model_dump(mode="json", exclude_defaults=True),
+        # Without defaults, so that a setting added later does not change the digest. Shared
+        # embeddings are among the tensors.
+        "architecture": model.config.model_dump(
+            mode="json", exclude_defaults=True, exclude={"tie_embeddings"}
+        ),
         "lowercase": data.lowercase,
         "normalization": data.normalization,
         "max_tokens": reader.max_tokens,

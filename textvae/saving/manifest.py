@@ -7,7 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from textvae.config import DataConfig, ModelConfig, describe_validation, is_own
+from textvae.config import (
+    FORMER_ARCHITECTURE,
+    DataConfig,
+    ModelConfig,
+    describe_validation,
+    is_own,
+)
 from textvae.errors import ModelFormatError, shown
 from textvae.files.names import TOKENIZER_FILE
 from textvae.files.untrusted import parse_json, read_text
@@ -116,6 +122,8 @@ def read_manifest(path: Path, description: dict[str, Any]) -> Manifest:
         ModelFormatError: a value is missing, has a wrong type or is out of range.
     """
     own = {key: value for key, value in description.items() if key in Manifest.model_fields}
+    if isinstance(architecture := own.get("architecture"), dict):
+        own["architecture"] = {**FORMER_ARCHITECTURE, **architecture}
     try:
         manifest = Manifest.model_validate(own, strict=True)
         limits = [manifest.decoder, *([] if manifest.encoder is None else [manifest.encoder])]

@@ -209,9 +209,14 @@ class ModelOptimizer:
 
     @torch.no_grad()
     def reset_decoder(self, fresh: SentenceModel) -> None:
-        """Give all but the encoder the weights of a `fresh` model, and clear their Adam moments."""
+        """Give all but the encoder the weights of a `fresh` model, and clear their Adam moments.
+
+        Embeddings that the encoder shares are kept.
+        """
         self.forget_graphs()
         encoder = {id(parameter) for parameter in encoder_parameters(self._model)}
+        if self._model.encoder is not None:
+            encoder |= {id(parameter) for parameter in self._model.encoder.parameters()}
         weights = dict(fresh.trained())
         for name, parameter in self._model.trained():
             if id(parameter) not in encoder:
@@ -305,6 +310,8 @@ def encoder_parameters(model: SentenceModel) -> list[nn.Parameter]:
 def default_learning_rate(model: ModelConfig) -> float:
     """Default peak learning rate of Adam, by kind of network and width."""
     own = [part for part in (model.encoder, model.decoder) if is_own(part)]
-    slow = "transformer" in own or not own
-    at_256 = 1e-3 if slow else 7e-3
-    return at_256 * min(1.0, (256 / model.hidden_size) ** 0.5)
+    if not own:
+        return 5e-3
+    slow = "transformer" in own
+    at_256 = 1e-3 if slow else 1e-2
+    return at_256 * min(1.0, (256 / model.hidden_size) ** (0.5 if slow else 0.75))

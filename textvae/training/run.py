@@ -361,13 +361,14 @@ def fresh_model(
 ) -> SentenceModel:
     """A model with random weights, by the seed of the run and `name`, and pretrained ones."""
     backbones = load_backbones(references)
+    own = corpora.of_encoder
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derived_seed(config.training.seed, name))
         return build_model(
             config.model,
             corpora.tokenizer.vocabulary,
             config.data.max_tokens,
-            encoder_vocabulary=corpora.source.tokenizer.vocabulary,
+            encoder_vocabulary=own and own.tokenizer.vocabulary,
             backbones=backbones,
         )
 
