@@ -92,6 +92,17 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _something_is_trained(self) -> Config:
+        model = self.model
+        frozen = model.decoder_training == "frozen" and not is_own(model.decoder)
+        if model.model == "lm" and frozen:
+            raise ValueError(
+                "model.decoder_training = frozen leaves a language model nothing to train; set "
+                "decoder_training to lora or full"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _a_batch_can_be_divided(self) -> Config:
         parts = self.training.accumulate
         for name in COMPARES_SENTENCES if parts > 1 else ():

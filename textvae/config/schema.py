@@ -257,16 +257,6 @@ class ModelConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _something_is_trained(self) -> ModelConfig:
-        frozen = self.decoder_training == "frozen" and not is_own(self.decoder)
-        if self.model == "lm" and frozen:
-            raise ValueError(
-                "decoder_training frozen leaves a language model nothing to train; set "
-                "decoder_training to lora or full"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelConfig:
         if "transformer" in (self.encoder, self.decoder) and (
             self.hidden_size % (2 * self.heads)  # rotary positions rotate pairs

@@ -50,6 +50,9 @@ def decoder_of(
         config, VOCABULARY, max_tokens, 3 if injection else 0, None, backbone
     )
     with torch.no_grad():
+        for name, buffer in decoder.named_buffers():
+            if name.endswith(".scale"):
+                buffer.fill_(0.5)  # so that z matters however it enters
         for name, parameter in decoder.trained():
             if "lora_B" in name:  # an adapter begins without effect
                 parameter.normal_(std=0.3)
