@@ -7,6 +7,7 @@ import math
 
 import pytest
 import torch
+from pretrained_networks import causal_network
 from random_models import (
     BOS,
     EOS,
@@ -17,6 +18,7 @@ from random_models import (
     random_model,
 )
 
+from textvae.config import ModelConfig
 from textvae.data.batches import Tokens, collate
 from textvae.evaluation import likelihood
 from textvae.evaluation.likelihood import (
@@ -104,10 +106,27 @@ def integrate(model: SentenceModel, values: torch.Tensor) -> torch.Tensor:
     return STEP * weight @ values.double()
 
 
-@pytest.fixture(scope="module")
-def narrow() -> SentenceModel:
+@pytest.fixture(scope="module", params=["own", "pretrained"])
+def narrow(request: pytest.FixtureRequest) -> SentenceModel:
     """A VAE with one latent dimension that its decoder follows."""
-    return random_model(latent_size=1, seed=3)
+    if request.param == "own":
+        return random_model(latent_size=1, seed=3)
+    return model_around_gpt2()
+
+
+def model_around_gpt2() -> SentenceModel:
+    """A VAE around a tiny pretrained decoder, whose soft prefix moves far with z."""
+    from textvae.models.pretrained.causal import PretrainedDecoder
+
+    own = random_model(latent_size=1, seed=3)
+    config = ModelConfig(decoder="owner/name", latent_size=1, memory_tokens=2)
+    network = causal_network("gpt2", 6)
+    decoder = PretrainedDecoder(config, own.decoder.vocabulary, 8, 1, None, network)
+    random = torch.Generator().manual_seed(0)
+    for parameter in decoder.injection.parameters():
+        torch.nn.init.normal_(parameter, std=0.7, generator=random)
+    parts = {"encoder": own.encoder, "posterior": own.posterior, "prior": own.prior}
+    return SentenceModel(config, decoder, **parts).eval()
 
 
 @torch.no_grad()

@@ -56,6 +56,19 @@ def test_the_gradient_is_the_derivative(rows: int) -> None:
     assert torch.autograd.gradcheck(nll, (states, weight, bias))
 
 
+@pytest.mark.parametrize("frozen", [(0,), (1, 2), (0, 2)])
+def test_what_is_frozen_changes_no_other_gradient(frozen: tuple[int, ...]) -> None:
+    """A pretrained output layer may be frozen, or have no bias that is trained."""
+    *inputs, targets = operands()
+    trained = [place for place in range(3) if place not in frozen]
+    expected = gradients(linear_nll(*inputs, targets), *(inputs[place] for place in trained))
+    for place in frozen:
+        inputs[place] = inputs[place].detach()
+    parts = linear_nll(*inputs, targets, largest=4 * V)
+    found = gradients(parts, *(inputs[place] for place in trained))
+    torch.testing.assert_close(found, expected)
+
+
 def test_mixed_precision_is_the_same_at_once_and_in_parts() -> None:
     states, weight, bias, targets = operands(torch.float32)
     found = []

@@ -213,6 +213,7 @@ RECIPES = (
     "gpu",
     "vectors",
     "pretrained",
+    "pretrained-decoder",
     "bowman2016",
     "fu2019-cyclical",
     "he2019-yahoo",

@@ -12,6 +12,7 @@ from textvae.config.layers import lay_over, parse_assignment, read_recipe, read_
 from textvae.config.messages import describe_validation, section_of
 from textvae.config.references import is_own
 from textvae.config.schema import (
+    COMPARES_SENTENCES,
     NEEDS_LATENT,
     NEEDS_POSTERIOR,
     NEEDS_READER,
@@ -115,6 +116,48 @@ class Config(Section):
                     f"tokenizer.{name} does not apply to {part} {getattr(model, part)}, which has "
                     "a tokenizer of its own; leave it out"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_trained(self) -> Config:
+        model = self.model
+        frozen = model.decoder_training == "frozen" and not is_own(model.decoder)
+        if model.model == "lm" and frozen:
+            raise ValueError(
+                "model.decoder_training = frozen leaves a language model nothing to train; set "
+                "decoder_training to lora or full"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_batch_can_be_divided(self) -> Config:
+        parts = self.training.accumulate
+        for name in COMPARES_SENTENCES if parts > 1 else ():
+            section, key = name.split(".")
+            value = getattr(getattr(self, section), key)
+            if value:
+                raise ValueError(
+                    f"training.accumulate = {parts}: {name} = {value:g} compares all sentences of "
+                    "a batch, so a batch cannot be computed in parts; leave one of the two out"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _layers_can_be_recomputed(self) -> Config:
+        model = self.model
+        if not self.training.gradient_checkpointing:
+            return self
+        if is_own(model.decoder) and (is_own(model.encoder) or model.model == "lm"):
+            raise ValueError(
+                "training.gradient_checkpointing = True applies to pretrained parts only; leave it "
+                "out, or use training.accumulate to save memory"
+            )
+        if not is_own(model.decoder) and model.latent_injection == "cache" and model.model != "lm":
+            raise ValueError(
+                "training.gradient_checkpointing = True: recomputed layers cannot read z as keys "
+                "and values (latent_injection = cache); use prefix or embedding, or "
+                "training.accumulate"
+            )
         return self
 
     @model_validator(mode="after")

@@ -32,6 +32,12 @@ NEEDS_LATENT = (
     "label_weight",
     "semantic_weight",
 )
+# Terms that compare the sentences of a batch, which `accumulate` would divide.
+COMPARES_SENTENCES = (
+    "model.posterior_batch_norm",
+    "objective.mmd_weight",
+    "objective.contrastive_weight",
+)
 NEEDS_READER = ("noise_drop", "noise_blank", "noise_substitute", "noise_shuffle")
 
 
@@ -441,10 +447,20 @@ class TrainingConfig(Section):
     batch_size: Positive = Field(
         64, description="Number of sentences per step, over all processes."
     )
+    accumulate: Positive = Field(
+        1,
+        description="Number of parts in which a batch is computed, one after the other; more parts "
+        "need less memory, for the same step.",
+    )
+    gradient_checkpointing: bool = Field(
+        False,
+        description="Recompute the layers of pretrained parts in the backward pass, which saves "
+        "memory and costs time (Chen 2016).",
+    )
     learning_rate: Annotated[float, Field(gt=0.0)] | None = Field(
         None,
-        description="Peak learning rate; default 0.007 for recurrent models and 0.001 for "
-        "Transformers, less for wide ones.",
+        description="Peak learning rate; default 0.01 for recurrent models and 0.001 for "
+        "Transformers, less for wide ones, and 0.005 between two pretrained parts.",
     )
     pretrained_learning_rate: Annotated[float, Field(gt=0.0)] | None = Field(
         None,

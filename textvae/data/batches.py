@@ -69,6 +69,18 @@ class Batch:
     indices: np.ndarray  # (B,) int64: row of each sentence in the corpus
     labels: Tensor | None = None  # (B,) int64: class of each sentence or NO_LABEL; device of `ids`
 
+    def part(self, rows: slice) -> Batch:
+        """Some of the local sentences, as a part of the same global batch."""
+        source = self.source.rows(rows)
+        target = source if self.target is self.source else self.target.rows(rows)
+        return replace(
+            self,
+            source=source,
+            target=target,
+            places=self.places[rows],
+            indices=self.indices[rows],
+        )
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with its tokens on another device."""
         source = self.source.to(device)

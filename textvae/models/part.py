@@ -27,6 +27,9 @@ class Part(nn.Module):
         """The tensors to save, by name, without those that `finish_loading` restores."""
         return self.state_dict()
 
+    def recompute_layers(self) -> None:
+        """Save memory in training: the backward pass recomputes the layers, where a part can."""
+
     def finish_loading(self, device: torch.device | str) -> None:
         """Restore the tensors that are not saved, after the saved tensors were assigned."""
         for _, parameter in self.trained():

@@ -96,21 +96,27 @@ class _LinearNLL(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         states, weight, bias, targets = ctx.saved_tensors
+        needs_states, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         wide = torch.promote_types(weight.dtype, torch.float32)  # for sums over the parts
-        of_states = torch.empty_like(states)
-        of_weight = torch.zeros_like(weight, dtype=wide)
-        of_bias = torch.zeros_like(bias, dtype=wide)
+        of_states = torch.empty_like(states) if needs_states else None
+        of_weight = torch.zeros_like(weight, dtype=wide) if needs_weight else None  # not if frozen
+        of_bias = torch.zeros_like(bias, dtype=wide) if needs_bias else None
         for start in range(0, len(states), ctx.rows):
             part = slice(start, start + ctx.rows)
             slope = _wide(F.linear(states[part], weight, bias)).softmax(1)  # (n, V)
             target = targets[part, None]
             slope.scatter_add_(1, target, slope.new_full(target.size(), -1.0))
             slope.mul_(gradients[0][part, None])
-            of_bias += slope.sum(0)
+            if of_bias is not None:
+                of_bias += slope.sum(0)
             slope = slope.to(states.dtype)
-            of_states[part] = slope @ weight
-            of_weight += slope.T @ states[part]
-        return of_states, of_weight.to(weight.dtype), of_bias.to(bias.dtype), None, None
+            if of_states is not None:
+                of_states[part] = slope @ weight
+            if of_weight is not None:
+                of_weight += slope.T @ states[part]
+        of_weight = None if of_weight is None else of_weight.to(weight.dtype)
+        of_bias = None if of_bias is None else of_bias.to(bias.dtype)
+        return of_states, of_weight, of_bias, None, None
 
 
 def _wide(logits: Tensor) -> Tensor:

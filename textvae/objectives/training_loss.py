@@ -111,7 +111,11 @@ class TrainingLoss(nn.Module):
             )
 
     def forward(
-        self, batch: Batch, noise: StepNoise, kl_weight: float | Tensor | None
+        self,
+        batch: Batch,
+        noise: StepNoise,
+        kl_weight: float | Tensor | None,
+        kl_of_whole: Tensor | None = None,
     ) -> tuple[Tensor, Sums]:
         """(loss, sums); the sums over local sentences: `rec`, for a vae `kl`, and other terms.
 
@@ -125,6 +129,9 @@ class TrainingLoss(nn.Module):
         All terms except `mmd` are in nats. The encoder reads a corrupted source if the objective
         has noise.
 
+        If `batch` is a part of the sentences of a process, `kl_of_whole` is the `kl_sums` of all
+        its sentences.
+
         With an adversary, the loss includes the discriminator's own loss, `discriminator` in the
         sums, which has no gradient for the model.
         """
@@ -135,7 +142,7 @@ class TrainingLoss(nn.Module):
         rec = self._reconstruction(batch, z, noise)  # (K, B) or (B,)
         if isinstance(q, DiagonalGaussian):
             kl = self._kl(q, z)  # (B, Z)
-            loss = self._negative_weighted_bound(batch, q, z, rec, kl, kl_weight)  # (B,)
+            loss = self._negative_weighted_bound(batch, q, z, rec, kl, kl_weight, kl_of_whole)
             rec = rec.detach().view(-1, len(batch.target)).mean(0)
             sums = {"rec": rec.sum(), "kl": kl.detach().sum()}
         else:
@@ -190,6 +197,7 @@ class TrainingLoss(nn.Module):
         rec: Tensor,
         kl: Tensor,
         kl_weight: float | Tensor | None,
+        kl_of_whole: Tensor | None,
     ) -> Tensor:
         """The loss of a vae for each sentence, without auxiliary terms, (B,)."""
         if kl_weight is None:
@@ -202,9 +210,28 @@ class TrainingLoss(nn.Module):
             self._floor,
             self._objective.free_bits_mode,
             total=batch.total,
-            sum_over_processes=self._sum_over_processes,
+            sum_over_processes=self._sum_over_parts(kl_of_whole),
         )
         return rec + kl_weight * penalty
+
+    def _sum_over_parts(self, whole: Tensor | None) -> Callable[[Tensor], Tensor]:
+        """Sums a KL over processes; of a part, the KL of the `whole` batch takes its place."""
+        if whole is None:
+            return self._sum_over_processes
+        return lambda _: self._sum_over_processes(whole)
+
+    @torch.no_grad()
+    def kl_sums(self, batch: Batch, noise: StepNoise) -> Tensor | None:
+        """The KL of each dimension, summed over the local sentences, (Z,); None if not needed.
+
+        Free bits over the batch compare this sum with their floor.
+        """
+        free = self._floor and self._objective.free_bits_mode == "batch"
+        if not (free and self.model.has_density and self._objective.importance_samples == 1):
+            return None
+        q, z = self._encode(batch, noise, sampled=True)
+        assert isinstance(q, DiagonalGaussian)  # as the model has a density
+        return self._kl(q, z).sum(0)
 
     def _prior_samples(self, noise: StepNoise) -> Tensor:
         """One sample of the prior per sentence, (B, Z), in float32."""

@@ -62,6 +62,17 @@ class StepNoise:
         """Start the noise of the step again."""
         self._generator.manual_seed(self._seed)
 
+    def part(self, rows: slice) -> StepNoise:
+        """The noise of some of the local sentences, from the start, whatever was drawn before.
+
+        Its `batch_mean` is not of the batch but of these sentences.
+        """
+        some = copy(self)
+        places = torch.arange(self.total, device=self._device)
+        some._places = (places if self._places is None else self._places)[rows]
+        some._generator = torch.Generator(self._device).manual_seed(self._seed)
+        return some
+
     def repeat(self, times: int) -> StepNoise:
         """Noise for `Tokens.repeat`: later draws are repeated `times` times, (times * B, ...)."""
         repeated = copy(self)

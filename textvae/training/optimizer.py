@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -12,7 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from textvae.config import Config, ModelConfig
+from textvae.config import Config, ModelConfig, is_own
 from textvae.data.batches import Batch
 from textvae.models.sentence import SentenceModel
 from textvae.objectives.training_loss import TrainingLoss
@@ -61,6 +62,7 @@ class ModelOptimizer:
             ).to(device)
         self._bag, self._discriminator = loss.bag_of_words, loss.discriminator
         self.semantic = loss.semantic
+        self._loss = loss
         self.loss = accelerator.prepare(loss)
         fused = device.type in ("cpu", "cuda")
         self._trained = [parameter for _, parameter in model.trained()]
@@ -83,7 +85,9 @@ class ModelOptimizer:
                 capturable=device.type == "cuda",
             )
         self._graphs: CapturedSteps | None = None
-        if device.type == "cuda" and processes.count == 1 and training.cuda_graphs:
+        self._most_parts = training.accumulate
+        replayed = training.cuda_graphs and training.accumulate == 1 and not has_backbone(model)
+        if device.type == "cuda" and processes.count == 1 and replayed:
             self._graphs = CapturedSteps(device)
 
     def step(
@@ -118,11 +122,9 @@ class ModelOptimizer:
     ) -> dict[str, Tensor]:
         """The step itself, which a graph can capture: nothing in it waits for the device."""
         self.loss.zero_grad(set_to_none=True)  # of a capture that failed
-        loss, sums = self.loss(batch, noise, kl_weight)
-        # A data-parallel wrapper averages gradients; the losses are parts of a sum.
-        self._accelerator.backward(loss * self._processes.count)
+        loss, sums = self._gradient(batch, noise, kl_weight)
         norm = clip_grad_norm_(self._trained, self._clip)
-        total = loss.detach() * batch.total
+        total = loss * batch.total
         figures = [total, norm, *sums.values()]
         if self._discriminator is not None:  # not clipped, but looked at
             figures.append(clip_grad_norm_(self._discriminator.parameters(), math.inf))
@@ -142,6 +144,50 @@ class ModelOptimizer:
         sums = {**sums, "loss": total, "gradient_norm": norm.detach() / self._processes.count}
         kept = {name: torch.where(finite, value, 0.0) for name, value in sums.items()}
         return {**kept, "skipped": (~finite).float() / self._processes.count}
+
+    def _gradient(
+        self, batch: Batch, noise: StepNoise, kl_weight: float | Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss and the sums of a batch, computed in parts whose gradients add up."""
+        parts = self._parts(batch)
+        if len(parts) == 1:
+            loss, sums = self.loss(batch, noise, kl_weight)
+            self._backward(loss)
+            return loss.detach(), sums
+        whole = self._kl_of_whole(batch, noise, parts, kl_weight)
+        found = []
+        for rows in parts:
+            loss, sums = self.loss(batch.part(rows), noise.part(rows), kl_weight, whole)
+            self._backward(loss)
+            found.append({**sums, "": loss.detach()})
+        added = {name: torch.stack([sums[name] for sums in found]).sum(0) for name in found[0]}
+        return added.pop(""), added
+
+    def _backward(self, loss: Tensor) -> None:
+        # A data-parallel wrapper averages gradients; the losses are parts of a sum.
+        self._accelerator.backward(loss * self._processes.count)
+
+    def _parts(self, batch: Batch) -> list[slice]:
+        """The rows of each part of a local batch; equally many parts on every process."""
+        count = max(1, min(self._most_parts, batch.total // self._processes.count))
+        n = len(batch.target)
+        cuts = [n * part // count for part in range(count + 1)]
+        return [slice(first, last) for first, last in pairwise(cuts)]
+
+    def _kl_of_whole(
+        self,
+        batch: Batch,
+        noise: StepNoise,
+        parts: list[slice],
+        kl_weight: float | Tensor | None,
+    ) -> Tensor | None:
+        """The KL of each dimension, summed over the local sentences, (Z,); None if not needed."""
+        if kl_weight is None:
+            return None
+        with self._accelerator.autocast():
+            sums = [self._loss.kl_sums(batch.part(rows), noise.part(rows)) for rows in parts]
+        known = [kl for kl in sums if kl is not None]
+        return torch.stack(known).sum(0) if known else None
 
     def _everywhere(self, mine: Tensor) -> Tensor:
         """True if `mine` is true on every process, as all must take the same step."""
@@ -254,6 +300,11 @@ def step_if(finite: Tensor, optimizer: torch.optim.Optimizer) -> None:
         optimizer.step()
 
 
+def has_backbone(model: SentenceModel) -> bool:
+    """True if a part runs a network of transformers, whose steps are not captured as graphs."""
+    return any(getattr(part, "reference", None) is not None for _, part in model.parts())
+
+
 def encoder_parameters(model: SentenceModel) -> list[nn.Parameter]:
     """The parameters of q(z|x)."""
     reading = [part for part in (model.encoder, model.posterior) if part is not None]
@@ -262,6 +313,9 @@ def encoder_parameters(model: SentenceModel) -> list[nn.Parameter]:
 
 def default_learning_rate(model: ModelConfig) -> float:
     """Default peak learning rate of Adam, by kind of network and width."""
-    slow = "transformer" in (model.encoder, model.decoder)
+    own = [part for part in (model.encoder, model.decoder) if is_own(part)]
+    if not own:
+        return 5e-3
+    slow = "transformer" in own
     at_256 = 1e-3 if slow else 1e-2
     return at_256 * min(1.0, (256 / model.hidden_size) ** (0.5 if slow else 0.75))

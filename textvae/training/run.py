@@ -71,6 +71,9 @@ class TrainingRun:
         self.labels = read_labels(config, corpora, reporter, own_classes)
         self.references = find_references(config.model) if references is None else references
         self.model = self._fresh_model(purposes.WEIGHTS).to(self.device)
+        if training.gradient_checkpointing:
+            for _, part in self.model.parts():
+                part.recompute_layers()
         if is_rehearsal:
             self.corpora = corpora = without_vectors_yet(corpora, self.model, config)
         else:
