@@ -51,6 +51,18 @@ def config_of(file: Path, valid: Path | None = None, **options: Any) -> Config:
     return tiny_config(**sources, cache_dir=str(file.parent / "cache"), **OPTIONS | options)
 
 
+def test_labels_stay_with_their_sentences_when_a_batch_is_divided(
+    labelled: Path, tmp_path: Path
+) -> None:
+    for name, parts in (("whole", 1), ("parts", 3)):
+        config = config_of(labelled, log_steps=1, max_steps=4, accumulate=parts)
+        train_model(config, tmp_path / name)
+    whole, parts_ = records(tmp_path / "whole"), records(tmp_path / "parts")
+    for expected, found in zip(whole, parts_, strict=True):
+        for key in expected.keys() & {"loss", "rec", "label"}:
+            assert found[key] == pytest.approx(expected[key], rel=1e-4), key
+
+
 def test_a_run_with_labels_resumes_bit_for_bit(labelled: Path, tmp_path: Path) -> None:
     config, whole, torn = config_of(labelled, log_steps=1), tmp_path / "whole", tmp_path / "torn"
     train_model(config, whole)

@@ -79,6 +79,7 @@ class Batch:
             target=target,
             places=self.places[rows],
             indices=self.indices[rows],
+            labels=None if self.labels is None else self.labels[rows],
         )
 
     def to(self, device: torch.device | str) -> Batch:
