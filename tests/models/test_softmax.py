@@ -94,4 +94,14 @@ def test_an_unlikely_target_has_a_finite_likelihood() -> None:
 
 def test_no_row_has_no_likelihood() -> None:
     states, weight, bias, targets = operands()
-    assert linear_nll(states[:0], weight, bias, targets[:0]).shape == (0,)
+    nll = linear_nll(states[:0], weight, bias, targets[:0])
+    assert nll.shape == (0,)
+    assert not torch.autograd.grad(nll.sum(), weight)[0].any()
+
+
+def test_only_the_gradients_that_are_asked_for_are_formed() -> None:
+    states, weight, bias, targets = operands()
+    nll = linear_nll(states, weight.detach(), bias.detach(), targets)
+    whole = F.cross_entropy(F.linear(states, weight, bias), targets, reduction="none")
+    found, expected = (torch.autograd.grad(x.sum(), states)[0] for x in (nll, whole))
+    torch.testing.assert_close(found, expected)

@@ -32,7 +32,8 @@ def linear_nll(
             copy is held, with more than `COPIES` times as many.
     """
     logits_count, kind = len(states) * len(weight), states.device.type
-    keeps = kind == "cpu" and torch.is_grad_enabled() and logits_count <= COPIES * largest
+    learns = torch.is_grad_enabled() and any(x.requires_grad for x in (states, weight, bias))
+    keeps = learns and kind == "cpu" and logits_count <= COPIES * largest
     if logits_count <= largest and not keeps:
         logits = F.linear(states, weight, bias)
         return F.cross_entropy(_wide(logits), targets, reduction="none")
@@ -71,10 +72,20 @@ class _KeptNLL(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         states, weight, slopes = ctx.saved_tensors
-        of_nll = gradients[0].to(states.dtype)
-        of_states = (slopes @ weight).mul_(of_nll[:, None])
-        of_weight = slopes.T @ (states * of_nll[:, None])
-        return of_states, of_weight, of_nll @ slopes, None
+        (of_nll,) = gradients
+        of_states = of_weight = of_bias = None
+        if ctx.needs_input_grad[0]:
+            of_states = ((slopes @ weight) * of_nll[:, None]).to(states.dtype)
+        if ctx.needs_input_grad[1]:
+            of_weight = slopes.T @ (states * of_nll[:, None]).to(states.dtype)
+        if ctx.needs_input_grad[2]:
+            of_bias = of_nll.new_zeros(slopes.size(1))
+            for part, weights in zip(
+                slopes.split(CACHED_ROWS), of_nll.split(CACHED_ROWS), strict=True
+            ):
+                of_bias += weights @ part.to(weights.dtype)
+            of_bias = of_bias.to(states.dtype)
+        return of_states, of_weight, of_bias, None
 
 
 class _LinearNLL(torch.autograd.Function):
