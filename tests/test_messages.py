@@ -27,7 +27,7 @@ from textvae.errors import (
 PACKAGE = Path(textvae.__file__).parent
 COMMAND_LINE = re.compile(
     r"(?<![\w-])--[a-z]|\btextvae (train|embed|probe|classify|cluster|evaluate|compare|info"
-    r"|generate|reconstruct|interpolate|analogy|attribute|traverse|summarize|neighbors|score|plot"
+    r"|generate|reconstruct|interpolate|analogy|attribute|traverse|summarize|neighbors|score|paraphrase|augment|plot"
     r"|config) "
 )
 # What is written for a reader of files: the model card, and descriptions of configuration fields.

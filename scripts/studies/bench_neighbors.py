@@ -39,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vectors", type=int, default=1_000_000, metavar="N")
     parser.add_argument("--indexed", type=int, default=0, metavar="N", help="vectors of an index")
+    parser.add_argument("--dimensions", type=int, nargs="+", default=DIMENSIONS, metavar="D")
     parser.add_argument("--table", type=Path, metavar="FILE.json")
     parser.add_argument("--one", nargs=3, metavar="X", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -48,7 +49,7 @@ def main() -> None:
         return
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for dimensions in DIMENSIONS:
+        for dimensions in options.dimensions:
             jobs = [("exact", options.vectors, n) for n in QUERIES]
             jobs += [("index", options.indexed, QUERIES[-1])] if options.indexed else []
             for how, n, queries in jobs:

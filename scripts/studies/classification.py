@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from commands import commit, markdown, textvae
 
 from textvae.data.opening import open_rows
+from textvae.data.writing import letters
 
 SPLIT = ("trec6", "sst2")
 WHOLE = ("mr", "cr", "subj", "mpqa")
@@ -82,7 +83,7 @@ def write_union(corpora: Path, out: Path) -> dict[str, dict[str, int]]:
     A text is left out that has the letters and digits of a test text, or of a text that an earlier
     file has given: the collections tokenize the same sentences differently.
     """
-    tests = {same(text) for name in SPLIT for text in texts(corpora / name / "test.tsv.xz")}
+    tests = {letters(text) for name in SPLIT for text in texts(corpora / name / "test.tsv.xz")}
     files = [*(f"{name}/train.tsv.xz" for name in SPLIT), *(f"{name}/all.tsv.xz" for name in WHOLE)]
     seen: set[str] = set()
     counts = {}
@@ -90,7 +91,7 @@ def write_union(corpora: Path, out: Path) -> dict[str, dict[str, int]]:
         for file in [*files, UNLABELLED]:
             n = tested = repeated = 0
             for text in texts(corpora / file):
-                key = same(text)
+                key = letters(text)
                 if key in tests:
                     tested += 1
                 elif key in seen:
@@ -106,11 +107,6 @@ def write_union(corpora: Path, out: Path) -> dict[str, dict[str, int]]:
 def texts(path: Path) -> list[str]:
     """The texts of a file, blank ones apart."""
     return [row.text for row in open_rows([str(path)]) if row.text.strip()]
-
-
-def same(text: str) -> str:
-    """What two texts share that differ in case, blanks and punctuation only."""
-    return "".join(filter(str.isalnum, text.casefold())) or "".join(text.split())
 
 
 def train(kind: str, union: Path, options: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from pretrained_folders import write_encoder
 from small_runs import TEXTS
 
@@ -13,7 +14,10 @@ SMALL = ("--max-steps", 4, "--hidden-size", 8, "--latent-size", 3, "--device", "
          "--precision", "float32", "--set", "tokenizer.vocab_size=300")  # fmt: skip
 
 
-def test_a_model_with_a_pretrained_encoder_from_the_command_line(textvae, tmp_path: Path) -> None:
+def test_a_model_with_a_pretrained_encoder_from_the_command_line(
+    textvae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
     ref, text, out = write_encoder(tmp_path / "bert"), tmp_path / "text.txt", tmp_path / "out"
     text.write_text("\n".join(TEXTS))
     options = ("--encoder", ref, "--max-tokens", 20, *SMALL)

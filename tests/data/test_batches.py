@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -135,3 +137,11 @@ def test_collate_ends_and_pads_each_sentence() -> None:
     some = tokens.rows(torch.tensor([2, 0]))
     assert some.ids.tolist() == [[9, 2, 0], [7, 8, 2]]
     assert len(some) == 2
+
+
+def test_stored_vectors_go_with_their_sentences() -> None:
+    tokens = replace(collate([[5, 6], [7], []], 2, 0), vectors=torch.arange(6.0).view(3, 2))
+    assert torch.equal(tokens.rows(torch.tensor([2, 0])).vectors, tokens.vectors[[2, 0]])
+    assert torch.equal(tokens.repeat(2).vectors, torch.cat([tokens.vectors, tokens.vectors]))
+    assert torch.equal(tokens.to("cpu").vectors, tokens.vectors)
+    assert collate([[5]], 2, 0).repeat(2).vectors is None

@@ -115,6 +115,7 @@ def test_the_copy_on_a_device_gives_the_same_tokens(
     path = tmp_path / "c.arrow"
     write_corpus(path, map(Row, SENTENCES), tokenizer, max_tokens=9, overlong="cut")
     corpus = EncodedCorpus(path, tokenizer)
+    corpus = corpus.with_vectors(np.random.default_rng(0).random((len(corpus), 3), np.float32))
     resident = corpus.on_device(device)
     for seed in range(20):
         indices = np.random.default_rng(seed).integers(0, len(corpus), 7)
@@ -125,6 +126,8 @@ def test_the_copy_on_a_device_gives_the_same_tokens(
         torch.cuda.set_sync_debug_mode("default") if device == "cuda" else None
         here = corpus.tokens(indices)
         assert torch.equal(there.ids.cpu(), here.ids)
+        assert here.vectors is not None
+        assert torch.equal(there.vectors.cpu(), here.vectors)
         assert there.ids.dtype == here.ids.dtype
         assert torch.equal(there.lengths.cpu(), here.lengths)
 

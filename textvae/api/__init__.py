@@ -1,6 +1,7 @@
 """The Python API: `TextVAE`, the one object that people hold, and all that a command does."""
 
 from textvae.api.analogies import Candidate
+from textvae.api.augmenting import Augmentation, Variation
 from textvae.api.classifying import Prediction
 from textvae.api.clustering import Clustering
 from textvae.api.comparing import Comparison, compare
@@ -10,6 +11,7 @@ from textvae.api.kl_units import UnitKL
 from textvae.api.mapping import PathOnMap, SentenceMap
 from textvae.api.model import LAYERS, Embeddings, TextVAE
 from textvae.api.neighbors import Neighbor, Neighbors
+from textvae.api.paraphrasing import Paraphrase
 from textvae.api.probing import Probe
 from textvae.api.scoring import Scores
 from textvae.api.sentence_scores import SentenceScore
@@ -23,6 +25,7 @@ from textvae.progress import Watcher
 
 __all__ = [
     "LAYERS",
+    "Augmentation",
     "Candidate",
     "Clustering",
     "Comparison",
@@ -31,6 +34,7 @@ __all__ = [
     "Evaluation",
     "Neighbor",
     "Neighbors",
+    "Paraphrase",
     "PathOnMap",
     "Prediction",
     "Probe",
@@ -44,6 +48,7 @@ __all__ = [
     "Traversal",
     "UnitKL",
     "UnitReport",
+    "Variation",
     "Watcher",
     "compare",
     "plan",

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from textvae.api.encoding import neighbourhood, require_latent, warn_of_cut
+from textvae.api.encoding import default_spread, neighbourhood, require_latent, warn_of_cut
 from textvae.api.protocol import TextModel
 from textvae.arguments import distance, number, seed_of, whole_number
 from textvae.data.texts import one_text
@@ -18,14 +18,11 @@ from textvae.decoding.settings import Sampling
 from textvae.errors import UsageError, flag
 from textvae.evaluation.likelihood import chunks_by_length, log_likelihoods
 from textvae.latent.directions import analogy as analogous
-from textvae.models.prior import CodeGaussian
 from textvae.number_format import counted
 from textvae.progress import Progress, Watcher
 from textvae.progress.bars import shows_progress
 
 MOST_CANDIDATES = 10_000
-SPREAD = 1.0  # of the noise, in standard deviations of the posterior
-SPREAD_OF_CODES = 0.2  # and in those of all codes, which are far wider
 _DRAWS_A_CANDIDATE = 20  # at most
 _BATCH = 64  # draws that are decoded at once
 
@@ -91,9 +88,8 @@ def analogy(
     warn_of_cut(found.cut, vae.max_tokens_read, watcher.warn)
     z = torch.from_numpy(analogous(*found.vectors, scale=scale)).to(vae.model.device)
     _, stddev = neighbourhood(vae, texts[2])
-    if spread is None:
-        spread = SPREAD_OF_CODES if isinstance(vae.model.prior, CodeGaussian) else SPREAD
-    deviation = distance("spread", spread) * stddev.to(z)
+    spread = default_spread(vae) if spread is None else distance("spread", spread)
+    deviation = spread * stddev.to(z)
     sentences = _distinct(vae, _decoded(vae, z, deviation, n, seed), n, watcher.progress)
     if len(sentences) < n:
         watcher.warn(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,6 +18,24 @@ from textvae.models.prior import CodeGaussian
 from textvae.models.sentence import Layer
 from textvae.number_format import counted
 from textvae.progress import Progress, Say, Watcher
+
+SPREAD = 1.0  # of noise near a sentence, in standard deviations of its posterior
+SPREAD_OF_CODES = 0.2  # of an autoencoder, in those of all codes, which are far wider
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """The latents near N sentences.
+
+    Args:
+        mean: the vectors, (N, Z).
+        stddev: of the posterior of each; of an autoencoder, of all its codes, (N, Z).
+        cut: the number of truncated sentences.
+    """
+
+    mean: NDArray[np.float32]
+    stddev: NDArray[np.float32]
+    cut: int
 
 
 def require_latent(vae: TextModel, what: str, name: str | None = None) -> None:
@@ -39,6 +58,21 @@ def neighbourhood(vae: TextModel, text: str) -> tuple[Tensor, Tensor]:
         return torch.as_tensor(vae.embed([text]).vectors).to(spread.device), spread
     q = vae.posterior([text])
     return q.mean, q.stddev
+
+
+def surroundings(vae: TextModel, texts: Sequence[str]) -> Surroundings:
+    """The latents near each text, as `neighbourhood` gives them for one."""
+    found = vae.embed(texts, with_variance=vae.model.has_density)
+    if found.variances is not None:
+        return Surroundings(found.vectors, np.sqrt(found.variances), found.cut)
+    prior = vae.model.prior
+    spread = prior.stddev.cpu().numpy() if isinstance(prior, CodeGaussian) else np.float32(1)
+    return Surroundings(found.vectors, np.full_like(found.vectors, spread), found.cut)
+
+
+def default_spread(vae: TextModel) -> float:
+    """The size of noise near a sentence, in the deviations of `surroundings`."""
+    return SPREAD if vae.model.has_density else SPREAD_OF_CODES
 
 
 def warn_of_cut(n: int, max_tokens: int, warn: Say) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from textvae.api import (
     analogies,
+    augmenting,
     classifying,
     clustering,
     directions,
@@ -23,6 +24,7 @@ from textvae.api import (
     interpolating,
     kl_units,
     mapping,
+    paraphrasing,
     probing,
     scoring,
     summarizing,
@@ -238,14 +240,21 @@ class TextVAE:
         )
         write_atomically(folder / EXPERIMENT_FILE, self.config.to_toml())
 
-    def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
-        """Upload the model to the Hugging Face hub; its address."""
+    def push_to_hub(
+        self, repo_id: str, *, private: bool = False, embed_backbones: bool = False
+    ) -> str:
+        """Upload the model to the Hugging Face hub; its address.
+
+        Args:
+            embed_backbones: as in `save_pretrained`; others need the copies of a pretrained model
+                that you named by a local folder.
+        """
         from huggingface_hub import HfApi
 
         hub = HfApi()
         hub.create_repo(repo_id, exist_ok=True, private=private)
         with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
+            self.save_pretrained(folder, embed_backbones=embed_backbones)
             # Not a link to a file of yours: the card becomes public.
             if self.folder is not None and own_file(self.folder, CARD_FILE).is_file():
                 card = (self.folder / CARD_FILE).read_text(encoding="utf-8")
@@ -596,6 +605,10 @@ class TextVAE:
     attribute = directions.attribute
     iter_attribute = directions.iter_attribute
     analogy = analogies.analogy
+    augment = augmenting.augment
+    iter_augment = augmenting.iter_augment
+    paraphrase = paraphrasing.paraphrase
+    iter_paraphrase = paraphrasing.iter_paraphrase
     traverse = traversing.traverse
     units = units.units
     summarize = summarizing.summarize

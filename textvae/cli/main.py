@@ -16,6 +16,7 @@ from textvae import __version__
 from textvae.cli import (
     analogy,
     attribute,
+    augment,
     classify,
     cluster,
     compare,
@@ -27,6 +28,7 @@ from textvae.cli import (
     interpolate,
     neighbors,
     options,
+    paraphrase,
     plot,
     probe,
     reconstruct,
@@ -98,7 +100,7 @@ def textvae(
 
 COMMANDS = (
     train, generate, interpolate, reconstruct, analogy, attribute, traverse, summarize, neighbors,
-    score, embed, probe, classify, cluster, evaluate, compare, info,
+    paraphrase, augment, score, embed, probe, classify, cluster, evaluate, compare, info,
 )  # fmt: skip
 for module in COMMANDS:
     name = module.__name__.rpartition(".")[2]

@@ -88,6 +88,7 @@ class Choice:
 
     def tell(self, columns: Columns, remarks: Remarks, name: str, *more: str) -> None:
         """Name the columns that nobody asked for in so many letters, and `more` of the table."""
+        remarks.columns[name] = columns.text, columns.label
         said = list(more)
         if columns.text != (self.text or TEXT):
             said.append(f"the text is in column {shown(columns.text)}")

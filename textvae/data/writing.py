@@ -44,6 +44,15 @@ def units(text: str, writing: Writing) -> list[str]:
     return list("".join(words)) if writing == "unspaced" else words
 
 
+def letters(text: str) -> str:
+    """What texts share that differ only in case, spacing and punctuation; never empty for a text.
+
+    >>> letters("It's late."), letters("?!")
+    ('itslate', '?!')
+    """
+    return "".join(filter(str.isalnum, text.casefold())) or "".join(text.split())
+
+
 def words(text: str, writing: Writing) -> list[str]:
     """The words and punctuation marks of a text in lower case; its characters if unspaced.
 

@@ -93,15 +93,20 @@ def build_model(
     else:
         posterior = PointPosterior(config, encoder.output_size)
     decoder = build_decoder(config, vocabulary, max_tokens, config.latent_size, backbones)
-    shares = config.tie_embeddings and encoder_vocabulary is None
-    if shares and isinstance(encoder, NetworkEncoder) and isinstance(decoder, NetworkDecoder):
-        encoder.share_embedding(decoder.embedding)
+    if config.tie_embeddings and encoder_vocabulary is None:
+        _share_embedding(encoder, decoder)
     prior: Prior
     if config.model == "vae":
         prior = PRIORS[config.prior](config.latent_size)
     else:
         prior = CodeGaussian(config.latent_size)
     return SentenceModel(config, decoder, encoder=encoder, posterior=posterior, prior=prior)
+
+
+def _share_embedding(encoder: Encoder, decoder: Decoder) -> None:
+    """Let the encoder read with the decoder's embedding, if both are networks of our own."""
+    if isinstance(encoder, NetworkEncoder) and isinstance(decoder, NetworkDecoder):
+        encoder.share_embedding(decoder.embedding)
 
 
 def build_encoder(

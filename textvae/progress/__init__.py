@@ -69,11 +69,15 @@ class Remarks:
     Args:
         note: gets what was recognized, such as the separator of a table.
         warn: gets what is likely to be a mistake.
+
+    Attributes:
+        columns: the names of the columns of text and label, or None, of each table that was read.
     """
 
     def __init__(self, note: Say = silent, warn: Say = silent) -> None:
         self._note, self._warn = note, warn
         self._said: set[str] = set()
+        self.columns: dict[str, tuple[str, str | None]] = {}
 
     def note(self, name: str, what: str) -> None:
         """Say what was recognized in the input `name`; once for all inputs of which it is true."""

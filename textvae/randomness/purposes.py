@@ -20,8 +20,9 @@ class Purpose(IntEnum):
     PATH_PAIRS = 4  # pairs of sentences whose paths are judged
 
 
-# Names of seeds that are derived from the seed of a training, `derived_seed(seed, NAME)`.
+# Names of seeds that are derived from the seed of a run, `derived_seed(seed, NAME)`.
 WEIGHTS = "weights"  # the fresh model
 DECODER = "decoder"  # the model whose decoder replaces the pretrained one
 AUXILIARIES = "auxiliaries"  # what the loss has of its own
+VARIATION = "variation"  # of sentences: derived_seed(seed, VARIATION, number of the draw)
 STEP = "step"  # the noise of a step: derived_seed(seed, STEP, step)
