@@ -3,10 +3,10 @@
     python scripts/studies/large_vocabulary.py --table scripts/results/large-vocabulary.json
 
 A pretrained decoder with random weights (Llama, 2 layers of width 256, tied output layer) reads
-32 sentences of 64 tokens and a z of 32 numbers, and makes steps of AdamW, the first with one sentence.
-Each case runs in a process of its own. Memory is the peak of the step above the memory before it,
-of the process or of the GPU. Seconds are those of the processor, whatever else it does, or on a GPU
-those of the clock.
+32 sentences of 64 tokens and a z of 32 numbers, and makes steps of AdamW, the first with one
+sentence. Each case runs in a process of its own. Memory is the peak of the steps above the memory
+before them, of the process or of the GPU. Seconds are of the last step: those of the processor,
+whatever else it does, or on a GPU those of the clock.
 """
 
 from __future__ import annotations
