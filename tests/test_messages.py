@@ -27,8 +27,8 @@ from textvae.errors import (
 PACKAGE = Path(textvae.__file__).parent
 COMMAND_LINE = re.compile(
     r"(?<![\w-])--[a-z]|\btextvae (train|embed|probe|classify|cluster|evaluate|compare|info"
-    r"|generate|reconstruct|interpolate|analogy|attribute|traverse|summarize|neighbors|score|paraphrase|augment|plot"
-    r"|config) "
+    r"|generate|reconstruct|interpolate|analogy|attribute|traverse|summarize|neighbors|score|paraphrase"
+    r"|augment|prior|plot|config) "
 )
 # What is written for a reader of files: the model card, and descriptions of configuration fields.
 NO_MESSAGES = ("training/card.py", "config/schema.py")

@@ -25,6 +25,11 @@ NOT_OURS = {
     "--cases",  # tests/hardening/fuzz.py
     "--processes",
     "--check",  # scripts/tour.py
+    "--against",  # scripts/benchmark
+    "--clock",
+    "--compare",
+    "--paths",
+    "--networks",
 }
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -23,6 +23,21 @@ def human(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(human(item) for item in value) or "-"
     return str(value)
+
+
+def short(value: Any) -> str:
+    """A figure with three decimals, for a narrow table.
+
+    >>> short(2.5), short(None), short(12345.6)
+    ('2.500', '-', '12,345.6')
+    """
+    return f"{value:.3f}" if isinstance(value, float) and abs(value) < 1000 else human(value)
+
+
+def with_error(record: Mapping[str, Any], key: str) -> str:
+    """The figure `key` and its standard error `key_se`, or a dash."""
+    error = record.get(f"{key}_se")
+    return short(record.get(key)) + ("" if error is None else f" ± {short(error)}")
 
 
 def counted(n: int, noun: str) -> str:

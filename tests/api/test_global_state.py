@@ -125,6 +125,23 @@ def drawn(vae: TextVAE, folder: Path) -> None:
         picture.save(folder / f"map.{suffix}")
 
 
+def packed(vae: TextVAE, folder: Path) -> None:
+    settings = {**TINY, "adversarial_weight": 0.0, "noise_drop": 0.0}
+    lm = TextVAE.train(MANY, out=folder / "lm", model="lm", **settings, threads=1)
+    (folder / "text").write_text("\n".join(TEXTS), encoding="utf-8")
+    lm.compress(folder / "text", folder / "packed")
+    lm.decompress(folder / "packed", folder / "again")
+
+
+def fitted(vae: TextVAE, folder: Path) -> None:
+    vae.save_pretrained(folder / "copy")
+    copy = TextVAE.from_pretrained(folder / "copy")
+    copy.store_prior(copy.fit_prior("flow", [f"us {n}" for n in range(120)], steps=2))
+    copy.generate(2, prior=True)
+    copy.stored_prior()
+    copy.remove_prior()
+
+
 def planned(vae: TextVAE, folder: Path) -> None:
     (folder / "train.txt").write_text("\n".join(MANY), encoding="utf-8")
     config = Config.resolve(options={**TINY, "train": [str(folder / "train.txt")], "threads": 2})
@@ -177,6 +194,17 @@ METHODS: dict[str, Callable[[TextVAE, Path], Any]] = {
     "neighbors": lambda vae, folder: vae.neighbors(TEXTS, TEXTS[:1], 2),
     "score": lambda vae, folder: vae.score(TEXTS, threshold=TEXTS, samples=2),
     "iter_score": lambda vae, folder: next(iter(vae.iter_score(TEXTS, samples=2))),
+    "paraphrase": lambda vae, folder: vae.paraphrase(TEXTS[:1], 2, draws=3),
+    "iter_paraphrase": lambda vae, folder: next(vae.iter_paraphrase(TEXTS[:1], 2, draws=3), None),
+    "augment": lambda vae, folder: vae.augment(LABELLED, 1),
+    "iter_augment": lambda vae, folder: next(iter(vae.iter_augment(LABELLED, 1))),
+    "rate_distortion": lambda vae, folder: vae.rate_distortion(TEXTS, fit=TEXTS),
+    "compress": packed,
+    "decompress": packed,
+    "fit_prior": fitted,
+    "store_prior": fitted,
+    "stored_prior": fitted,
+    "remove_prior": fitted,
     "kind": lambda vae, folder: vae.kind,
     "latent_size": lambda vae, folder: vae.latent_size,
     "device": lambda vae, folder: vae.device,

@@ -53,6 +53,52 @@ def test_evaluate_judges_samples_with_a_scorer(textvae, tiny_vae, tiny_lm, corpu
     assert "is of the kind vae" in wrong.err
 
 
+def test_evaluate_compares_samples_by_the_vectors_of_a_model(
+    textvae, tiny_vae, tiny_ae, tiny_lm, corpus
+) -> None:
+    common = ("evaluate", tiny_lm, corpus, "--limit", 60, "--quality", 30)
+    plain = textvae(*common)
+    assert plain.code == 0, plain.err
+    assert "divergence" not in plain.out  # a language model has no vectors of its own
+    (report,) = textvae(*common, "--divergence-encoder", tiny_ae, "--json").rows
+    assert report["divergence_encoder"] == str(tiny_ae)
+    assert report["divergence_sentences"] == 30
+    for code, words, rest in (
+        (2, "is a language model", ("--quality", 30, "--divergence-encoder", tiny_lm)),
+        (2, "add --quality N", ("--divergence-encoder", tiny_ae)),
+    ):
+        ran = textvae("evaluate", tiny_vae, corpus, *rest)
+        assert ran.code == code, ran.err
+        assert ONE_LINE_ERROR.match(ran.err), ran.err
+        assert words in ran.err
+
+
+def test_evaluate_prints_tables_of_compression(
+    textvae, tiny_vae, tiny_lm, corpus, tmp_path
+) -> None:
+    common = (corpus, "--limit", 20, "--samples", 1, "--compression")
+    ran = textvae("evaluate", tiny_vae, *common)
+    assert ran.code == 0, ran.err
+    _, rates, sizes = ran.out.split("\n\n")
+    assert [line.split()[0] for line in rates.splitlines()[:3]] == [
+        "rate_distortion",
+        "code",
+        "mean",
+    ]
+    assert [line.split()[0] for line in sizes.splitlines()[:3]] == ["lossless", "coder", "nll_iw"]
+    of_lm = textvae("evaluate", tiny_lm, *common)
+    assert of_lm.code == 0, of_lm.err
+    assert "rate_distortion" not in of_lm.out
+    wrong = textvae("evaluate", tiny_vae, corpus, "--fit", corpus)
+    assert wrong.code == 2
+    assert "add --compression" in wrong.err
+    blank = tmp_path / "blank.txt"
+    blank.write_text("\n\n")
+    none = textvae("evaluate", tiny_vae, *common, "--fit", blank)
+    assert none.code == 4
+    assert "no text to fit the codes to" in none.err
+
+
 def test_compare_prints_the_reports_of_evaluate_and_paired_differences(
     textvae, tiny_vae, tiny_ae, tiny_lm, corpus, tmp_path
 ) -> None:
@@ -102,7 +148,15 @@ def test_compare_judges_samples_too(textvae, tiny_vae, tiny_ae, corpus) -> None:
     common = ("--on", corpus, "--samples", 1, "--limit", 5, "--quality", 4, "--json")
     (report,) = textvae("compare", tiny_vae, tiny_ae, *common).rows
     assert all({"self_bleu", "distinct_2", "copied"} <= one.keys() for one in report["models"])
+    assert "divergence_area" not in report["models"][0]  # no vectors that both models share
     assert textvae("compare", tiny_vae, *common, "--scorer", tiny_ae).code == 2
+    more = ("--on", corpus, "--samples", 1, "--limit", 40, "--quality", 20, "--json")
+    (report,) = textvae("compare", tiny_vae, tiny_ae, *more, "--divergence-encoder", tiny_ae).rows
+    first, second = report["models"]
+    assert first["divergence_encoder"] == second["divergence_encoder"] == str(tiny_ae)
+    assert first["divergence_area_real"] == second["divergence_area_real"]
+    alone = textvae("compare", tiny_vae, "--on", corpus, "--divergence-encoder", tiny_ae)
+    assert (alone.code, "add --quality N" in alone.err) == (2, True)
 
 
 def test_compare_finds_out_what_is_missing_before_it_measures(

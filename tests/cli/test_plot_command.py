@@ -19,6 +19,7 @@ def test_each_kind_writes_its_picture(
         "kl": (corpus,),
         "map": (corpus, "-k", 2),
         "path": (corpus, "us !", "rain .", "--steps", 3),
+        "rate-distortion": ("--on", corpus, "--limit", 20),
     }.items():
         out = tmp_path / f"{kind}.svg"
         ran = textvae("plot", kind, tiny_vae, *rest, "--out", out)
@@ -52,6 +53,25 @@ def test_several_runs_share_one_picture(
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 
+def test_rates_are_those_of_evaluate_and_models_share_a_picture(
+    textvae, tmp_path: Path, tiny_vae: Path, tiny_ae: Path, corpus: Path
+) -> None:
+    out = tmp_path / "rate.svg"
+    common = ("--limit", 30, "--fit", corpus, "--json", "--device", "cpu")
+    models = (tiny_vae, tiny_ae)
+    ran = textvae("plot", "rate-distortion", *models, "--on", corpus, *common, "-q", "--out", out)
+    assert (ran.code, ran.err) == (0, "")
+    of_vae, of_ae = ran.rows[0]["models"]
+    again = textvae("evaluate", tiny_vae, corpus, "--samples", 1, "--compression", *common)
+    assert again.rows[0]["rate_distortion"] == of_vae["rate_distortion"]
+    assert [point["code"] for point in of_ae["rate_distortion"]] == [
+        point["code"] for point in of_vae["rate_distortion"] if point["code"] != "sample"
+    ]
+    drawn = out.read_text()
+    for curve in ("product quantization: ", "each dimension: ", "posterior sample: "):
+        assert curve in drawn
+
+
 def test_mistakes_are_one_line(
     textvae, tmp_path: Path, tiny_vae: Path, tiny_ae: Path, tiny_lm: Path, corpus: Path
 ) -> None:
@@ -61,6 +81,8 @@ def test_mistakes_are_one_line(
         (2, "must end in .svg", ("map", tiny_vae, corpus, "--out", tmp_path / "a.gif")),
         (3, "create it first", ("map", tiny_vae, corpus, "--out", tmp_path / "no" / "a.svg")),
         (2, "has no latent", ("map", tiny_lm, corpus, *out)),
+        (2, "has no latent", ("rate-distortion", tiny_vae, tiny_lm, "--on", corpus, *out)),
+        (2, "named twice", ("rate-distortion", tiny_vae, tiny_vae, "--on", corpus, *out)),
         (2, "a code has no KL", ("kl", tiny_ae, corpus, *out)),
         (3, "no such folder", ("curves", tmp_path / "no", *out)),
         (4, "only 150 sentences on the map; lower -k", ("map", tiny_vae, corpus, "-k", 999, *out)),

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -19,6 +20,7 @@ import pytest
 from rich.console import Console
 from typer.main import get_command
 
+from textvae.api import TextVAE
 from textvae.cli import progress
 from textvae.cli.main import app, run
 from textvae.cli.output import Output, prepare_streams, say
@@ -114,6 +116,14 @@ def near_lines(out: str) -> None:
         assert all(re.match(r"  +-?[\d.]+  +\d+  ", line) for line in near)
 
 
+def paraphrases(out: str) -> None:
+    assert all(re.match(r"-?[\d.]+\t", line) for line in out.splitlines())
+
+
+def json_rows(*keys: str) -> Callable[[str], None]:
+    return lambda out: json_objects(out.count("\n"), *keys)(out)
+
+
 def scores(out: str) -> None:
     heading, *rows = out.splitlines()
     assert heading.split() == ["nll_iw", "nll_per_word", "nll_per_byte", "text"]
@@ -126,6 +136,7 @@ def toml(out: str) -> None:
 
 
 MODEL, FILE, TABLE, OUT, CLASSIFIER = ("MODEL", "FILE", "TABLE", "OUT", "CLASSIFIER")
+LM, PACKED, COPY = ("LM", "PACKED", "COPY")  # a compressed file; a model that may change
 SMALL = [
     "--hidden-size=8", "--embedding-size=8", "--latent-size=2", "--tokenizer=word",
     "--device=cpu", "--max-steps=2", "--batch-size=16", "--set=data.valid_fraction=0.3",
@@ -203,6 +214,31 @@ COMMANDS: dict[str, list[tuple[list[str], Callable[[str], None]]]] = {
         (["score", MODEL, FILE, "--samples", "2"], scores),
         (["score", MODEL, FILE, "--samples", "2", "--json"], json_objects(4, "nll_per_byte")),
     ],
+    "paraphrase": [
+        (["paraphrase", MODEL, "us !", "-n", "2"], paraphrases),
+        (["paraphrase", MODEL, FILE, "-n", "2", "--json"], json_rows("index", "text", "decoding")),
+    ],
+    "augment": [
+        (["augment", MODEL, TABLE, "--out", f"{OUT}.csv"], nothing),
+        (["augment", MODEL, TABLE, "--out", f"{OUT}.csv", "--json"], json_objects(1, "kept")),
+    ],
+    "compress": [
+        (["compress", LM, FILE, "--out", OUT], names_and_values("n_lines")),
+        (["compress", LM, FILE, "--out", OUT, "--json"], json_objects(1, "bits_per_byte")),
+    ],
+    "decompress": [
+        (["decompress", LM, PACKED, "--out", OUT], names_and_values("n_lines")),
+        (["decompress", LM, PACKED, "--out", OUT, "--json"], json_objects(1, "bits_per_byte")),
+    ],
+    "prior": [
+        (["prior", COPY, "--fit", "gaussian"], names_and_values("model", "prior")),
+        (["prior", COPY, "--fit", "gaussian", "--json"], json_objects(1, "prior", "seed")),
+    ],
+    "plot rate-distortion": [
+        (["plot", "rate-distortion", MODEL, "--on", FILE, "--out", f"{OUT}.svg"], nothing),
+        (["plot", "rate-distortion", MODEL, "--on", FILE, "--out", f"{OUT}.svg", "--json"],
+         json_objects(1)),
+    ],
     "plot curves": [(["plot", "curves", MODEL, "--out", f"{OUT}.svg"], nothing)],
     "plot kl": [
         (["plot", "kl", MODEL, FILE, "--out", f"{OUT}.svg"], nothing),
@@ -235,19 +271,26 @@ def commands_of(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory, tiny_vae: Path) -> dict[str, str]:
+def files(
+    tmp_path_factory: pytest.TempPathFactory, tiny_vae: Path, tiny_lm: Path
+) -> dict[str, str]:
     """What stands for the words in capitals."""
     folder = tmp_path_factory.mktemp("terminal")
     (folder / "lines.txt").write_text(LINES, encoding="utf-8")
     (folder / "table.tsv").write_text(LABELLED, encoding="utf-8")
     names = {MODEL: tiny_vae, FILE: folder / "lines.txt", TABLE: folder / "table.tsv"}
+    names |= {LM: tiny_lm, PACKED: folder / "lines.tvc", COPY: folder / "copy"}
+    shutil.copytree(tiny_vae, folder / "copy")
+    TextVAE.from_pretrained(tiny_lm).compress(folder / "lines.txt", folder / "lines.tvc")
     names |= {CLASSIFIER: folder / "c.safetensors", "EXPERIMENT": tiny_vae / "experiment.toml"}
     return {name: str(path) for name, path in names.items()}
 
 
 def arguments_of(template: list[str], files: dict[str, str], tmp_path: Path) -> list[str]:
     named = {**files, OUT: str(tmp_path / "out")}
-    named |= {f"{OUT}{suffix}": str(tmp_path / f"out{suffix}") for suffix in (".npy", ".svg")}
+    named |= {
+        f"{OUT}{suffix}": str(tmp_path / f"out{suffix}") for suffix in (".npy", ".svg", ".csv")
+    }
     return [named.get(word, word) for word in template]
 
 
@@ -276,7 +319,6 @@ def test_stdout_carries_nothing_but_data(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whatever libraries have to say meanwhile, and below Python too."""
-    from textvae.api import TextVAE
     from textvae.config import Config
 
     def noisy(function: Callable[..., Any]) -> Callable[..., Any]:

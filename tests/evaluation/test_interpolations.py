@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from random_models import random_word_model, word_tokenizer
+from scipy.stats import spearmanr
 
 from textvae.data.rows import Row
 from textvae.decoding.generation import Sampling, decode_batches
@@ -19,11 +20,11 @@ from textvae.errors import DataError, UsageError
 from textvae.evaluation.interpolations import (
     Interpolations,
     judge_paths,
-    largest_step,
     random_pairs,
 )
 from textvae.evaluation.likelihood import chunks_by_length, codes
-from textvae.evaluation.perplexity import perplexity
+from textvae.evaluation.path_shape import end_correlations, largest_step, smoothness
+from textvae.evaluation.perplexity import perplexity, perplexity_difference
 from textvae.evaluation.report import evaluate
 from textvae.models.sentence import SentenceModel
 
@@ -64,6 +65,46 @@ def test_no_path_is_more_even_than_one_of_equal_steps() -> None:
         path = ["".join(random.choice(list("ab"), random.integers(0, 5))) for _ in range(4)]
         if path[0] != path[-1]:
             assert largest_step(path) >= 1 / 3
+
+
+def test_the_shape_of_a_path_at_its_limits() -> None:
+    even = ["aaaa", "aaab", "aabb", "abbb", "bbbb"]
+    assert (smoothness(even), end_correlations(even)) == (1, pytest.approx((-1, 1)))
+    back = end_correlations(even[::-1])
+    assert back == pytest.approx((-1, 1))  # a path from the other end is as good
+    jump = ["aaaa", "aaaa", "bbbb", "bbbb"]
+    assert smoothness(jump) == 1 == largest_step(jump)  # only the latter sees the jump
+    assert end_correlations(jump) == pytest.approx((-2 / math.sqrt(5), 2 / math.sqrt(5)))
+    detour = ["aaaa", "cccc", "aaaa", "bbbb"]
+    assert smoothness(detour) == 1 / 3
+    random = np.random.default_rng(2)
+    for _ in range(50):
+        path = ["".join(random.choice(list("abc"), random.integers(1, 5))) for _ in range(6)]
+        if path[0] == path[-1]:
+            continue
+        assert 0 < smoothness(path) <= 1
+        distances = [edit_distance(s, path[0]) for s in path]
+        expected = spearmanr(range(6), [-d for d in distances]).statistic
+        assert end_correlations(path)[0] == pytest.approx(expected)
+        assert end_correlations(path[::-1])[1] == pytest.approx(-expected)
+
+
+def test_the_error_of_a_difference_of_perplexities_is_paired() -> None:
+    random = torch.Generator().manual_seed(3)
+    lengths = torch.randint(1, 9, (3000, 50), generator=random)
+    common = torch.randn(3000, 50, generator=random).double()
+    own = torch.randn(3000, 50, generator=random).double()
+    one, other = lengths * (1 + 0.3 * common), lengths * (1.2 + 0.3 * common + 0.05 * own)
+    found = [
+        perplexity_difference((a, n), (b, n)) for a, b, n in zip(one, other, lengths, strict=True)
+    ]
+    values, errors = (torch.tensor(column).double() for column in zip(*found, strict=True))
+    assert errors.mean().item() == pytest.approx(values.std().item(), rel=0.05)
+    same = perplexity_difference((one[0], lengths[0]), (one[0], lengths[0]))
+    assert same == (0, 0)
+    assert (
+        perplexity_difference((one[0, :1], lengths[0, :1]), (one[1, :1], lengths[1, :1]))[1] is None
+    )
 
 
 def test_pairs_are_uniform_over_those_that_differ() -> None:
@@ -132,20 +173,23 @@ def test_figures_of_paths_are_their_definitions() -> None:
     chosen = Interpolations(P, S, spacing="latent", scorer=scorer)
     found = judge_paths(model, TOKENIZER, chosen, TEXTS, z, "tokenized", seed=5).report
 
-    distinct, alike, largest, inside, ends = [], [], [], [], []
+    distinct, alike, apart, inside, ends = [], [], [], [], []
     for a, b in random_pairs(TEXTS, P, 5).tolist():
         points = torch.stack([z[a] + (z[b] - z[a]) * k / (S - 1) for k in range(S)])
         path = TOKENIZER.decode(list(decode_batches(model, points, Sampling("greedy"))))
         distinct.append(len(set(path)) / S)
-        steps = [edit_distance(path[k].split(), path[k + 1].split()) for k in range(S - 1)]
         alike.append(path[0] == path[-1])
         if not alike[-1]:
-            largest.append(max(steps) / edit_distance(path[0].split(), path[-1].split()))
+            apart.append([text.split() for text in path])
         inside.append(path[1:-1])
         ends.append([path[0], path[-1]])
     assert found["path_distinct"] == pytest.approx(np.mean(distinct), rel=1e-12)
     assert found["path_distinct_se"] == pytest.approx(np.std(distinct, ddof=1) / math.sqrt(P))
+    largest = [largest_step(path) for path in apart]
     assert found["path_largest_step"] == pytest.approx(np.mean(largest), rel=1e-12)
+    assert found["path_smoothness"] == pytest.approx(np.mean([smoothness(p) for p in apart]))
+    start, end = np.mean([end_correlations(path) for path in apart], axis=0)
+    assert (found["path_from_start"], found["path_to_end"]) == pytest.approx((start, end))
     assert found["path_ends_alike"] == pytest.approx(np.mean(alike))
     assert found["path_ends_alike_se"] == pytest.approx(np.std(alike, ddof=1) / math.sqrt(P))
     assert np.std(distinct) > 0.05  # there is something to get wrong
@@ -154,6 +198,10 @@ def test_figures_of_paths_are_their_definitions() -> None:
         texts = [text for part in parts for text in part]
         words = sum(len(text.split()) + 1 for text in texts)
         assert found[key] == pytest.approx(math.exp(scorer(texts).sum() / words))
+    middle = [path[j] for path in inside for j in (1, 2)]  # two of six are in the middle
+    words = sum(len(text.split()) + 1 for text in middle)
+    of_middle = math.exp(scorer(middle).sum() / words)
+    assert found["path_midpoint"] == pytest.approx(of_middle - found["ppl_path_ends"])
     assert found["path_real_sentences"] == len(TEXTS)
     # A path is one observation: its sentences are not independent of each other.
     nll = torch.tensor([scorer(part).sum() for part in inside])

@@ -265,6 +265,25 @@ def test_memory_of_a_decoder_call_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     assert found.nll.isfinite().all()
 
 
+def test_samples_of_a_few_sentences_need_no_padding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call holds samples of one sentence where those fill it."""
+    model = random_model()
+    sizes = decoded_positions(model, monkeypatch)
+    monkeypatch.setattr(likelihood, "CPU_LOGITS", 32 * 24)  # 24 tokens a call
+    sentences = [(3,) * 5, (4,), (5,) * 3]  # 6, 2 and 4 tokens with the end
+    chunks = chunks_by_length(sentences, model)
+    samples = 12
+    found = importance_weighted(model, chunks, posteriors(model, chunks), samples=samples, seed=0)
+    assert sum(sizes) == samples * (6 + 2 + 4)
+    assert max(sizes) == 24
+    alone = []
+    for i, sentence in enumerate(sentences):
+        chunk = chunks_by_length([sentence], model)
+        q = posteriors(model, chunk)
+        alone.append(importance_weighted(model, chunk, q, samples=samples, seed=0, first=i).nll)
+    torch.testing.assert_close(found.nll, torch.cat(alone), rtol=0, atol=1e-5)
+
+
 def test_training_mode_comes_back() -> None:
     model = random_model("lm").train()
     log_likelihoods(model, chunks_by_length([(3,)], model), None)

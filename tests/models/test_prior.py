@@ -11,15 +11,17 @@ import torch
 from mixture_prior import GaussianMixture
 from random_models import random_model, random_word_model, word_tokenizer
 from torch import Tensor
-from torch.distributions import MultivariateNormal
+from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal, Normal
 
 from textvae import TextVAE
 from textvae.config import Config, DataConfig, ObjectiveConfig
 from textvae.data.batches import Batch, collate
-from textvae.errors import ConfigError, TextVAEError
+from textvae.errors import ConfigError, TextVAEError, UsageError
 from textvae.evaluation.likelihood import chunks_by_length, importance_weighted, posteriors
 from textvae.evaluation.refined_posteriors import refine
 from textvae.gaussian import DiagonalGaussian
+from textvae.models.flow_prior import FlowPrior
+from textvae.models.mixture_prior import MixturePrior
 from textvae.models.prior import CodeGaussian, Prior, StandardNormal, register_prior
 from textvae.objectives.training_loss import TrainingLoss
 from textvae.randomness.noise import StepNoise
@@ -38,7 +40,13 @@ def priors() -> list[Prior]:
         mixture.logits.copy_(torch.tensor([0.0, 1.0, -1.0]))
         mixture.means.mul_(2)
         mixture.log_variances.normal_(std=0.5)
-    return [StandardNormal(2), codes, mixture]
+    fitted = MixturePrior(2, 3)
+    fitted.log_weights.copy_(torch.tensor([0.5, 0.3, 0.2]).log())
+    fitted.means.copy_(torch.tensor([[2.0, 1.0], [-2.0, 0.0], [0.0, -3.0]]))
+    fitted.factors.copy_(
+        torch.tensor([[[0.5, 0.0], [0.4, 0.7]], [[1.0, 0.0], [-1.5, 0.3]]])[[0, 1, 0]]
+    )
+    return [StandardNormal(2), codes, mixture, fitted]
 
 
 @pytest.mark.parametrize("prior", priors(), ids=lambda prior: type(prior).__name__)
@@ -75,6 +83,37 @@ def test_the_gaussian_of_codes_has_the_density_of_torch() -> None:
     expected = MultivariateNormal(prior.mean, scale_tril=prior.factor).log_prob(z)
     torch.testing.assert_close(prior.log_prob(z), expected)
     torch.testing.assert_close(prior.stddev**2, (prior.factor @ prior.factor.T).diagonal())
+
+
+def test_a_mixture_has_the_density_of_torch_in_one_dimension_too() -> None:
+    prior = MixturePrior(1, 2)
+    prior.log_weights.copy_(torch.tensor([0.25, 0.75]).log())
+    prior.means.copy_(torch.tensor([[-1.0], [3.0]]))
+    prior.factors.copy_(torch.tensor([[[0.1]], [[2.0]]]))
+    z = torch.linspace(-20, 20, 40_001, dtype=torch.float64)
+    density = prior.log_prob(z[:, None]).exp()
+    assert (density.sum() * (z[1] - z[0])).item() == pytest.approx(1, abs=1e-6)
+    expected = MixtureSameFamily(
+        Categorical(torch.tensor([0.25, 0.75])),
+        Normal(prior.means[:, 0].double(), prior.factors[:, 0, 0].double()),
+    )
+    torch.testing.assert_close(density, expected.log_prob(z).exp(), atol=1e-6, rtol=1e-6)
+
+
+def test_a_flow_whose_network_gives_zero_is_its_gaussian() -> None:
+    flow = FlowPrior(3, width=8, layers=2)
+    flow.initialize(torch.Generator().manual_seed(0))
+    codes = CodeGaussian(3)
+    codes.fit(torch.randn(50, 3) @ torch.randn(3, 3) + 1)
+    flow.mean.copy_(codes.mean)
+    flow.factor.copy_(codes.factor)
+    noise = torch.randn(20, 3)
+    torch.testing.assert_close(flow.sample(noise), codes.sample(noise), atol=5e-3, rtol=0)
+    with torch.no_grad():
+        flow.write.normal_()
+    assert (flow.sample(noise) - codes.sample(noise)).abs().max() > 0.5
+    with pytest.raises(UsageError, match="no density"):
+        flow.log_prob(noise)
 
 
 def test_an_unknown_prior_is_refused_by_name() -> None:

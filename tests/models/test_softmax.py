@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from textvae.models import softmax
 from textvae.models.softmax import linear_nll
 
 N, E, V = 23, 5, 11
@@ -32,8 +33,10 @@ def gradients(nll: Tensor, *inputs: Tensor) -> list[Tensor]:
     return list(torch.autograd.grad((nll * weights).sum(), inputs))
 
 
-@pytest.mark.parametrize("rows", [1, 4, N - 1])  # of a part; the last one is shorter
-def test_parts_equal_the_whole(rows: int) -> None:
+# Rows of a part; the last part is shorter. With many rows the slopes are kept.
+@pytest.mark.parametrize(("rows", "cached"), [(1, 256), (4, 256), (N - 1, 256), (N, 6), (N, N)])
+def test_parts_equal_the_whole(rows: int, cached: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(softmax, "CACHED_ROWS", cached)
     states, weight, bias, targets = operands()
     whole = F.cross_entropy(F.linear(states, weight, bias), targets, reduction="none")
     parts = linear_nll(states, weight, bias, targets, largest=rows * V)
@@ -42,12 +45,13 @@ def test_parts_equal_the_whole(rows: int) -> None:
     torch.testing.assert_close(gradients(parts, states, weight, bias), expected)
 
 
-def test_the_gradient_is_the_derivative() -> None:
+@pytest.mark.parametrize("rows", [4, N])
+def test_the_gradient_is_the_derivative(rows: int) -> None:
     states, weight, _, targets = operands()
     bias = torch.zeros(V, dtype=torch.float64, requires_grad=True)
 
     def nll(*inputs: Tensor) -> Tensor:
-        return linear_nll(*inputs, targets, largest=4 * V)
+        return linear_nll(*inputs, targets, largest=rows * V)
 
     assert torch.autograd.gradcheck(nll, (states, weight, bias))
 
@@ -75,3 +79,19 @@ def test_mixed_precision_is_the_same_at_once_and_in_parts() -> None:
         found.append([nll.detach(), *gradients(nll, states, weight, bias)])
     torch.testing.assert_close(found[0], found[1], atol=0.05, rtol=0.02)
     assert all(gradient.dtype == torch.float32 for gradient in found[1])
+
+
+def test_an_unlikely_target_has_a_finite_likelihood() -> None:
+    """Its probability is 0 in float32, its logarithm is not."""
+    states = torch.tensor([[200.0]], requires_grad=True)
+    weight, bias = torch.tensor([[1.0], [-1.0]], requires_grad=True), torch.zeros(2)
+    nll = linear_nll(states, weight, bias, torch.tensor([1]))
+    assert nll.item() == 400
+    nll.sum().backward()
+    assert states.grad is not None
+    assert states.grad.item() == 2
+
+
+def test_no_row_has_no_likelihood() -> None:
+    states, weight, bias, targets = operands()
+    assert linear_nll(states[:0], weight, bias, targets[:0]).shape == (0,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 from textvae.api.evaluating import Evaluation, check_counts
 from textvae.api.loading import load_all
 from textvae.api.model import TextVAE
-from textvae.api.scorers import check_judged, check_scorer, quality_of, scorer_trainer
+from textvae.api.scorers import (
+    check_encoder,
+    check_judged,
+    check_scorer,
+    quality_of,
+    scorer_trainer,
+)
 from textvae.arguments import seed_of
 from textvae.data.input_rows import Sentences, name_of, prepared, require_text, rows_from
 from textvae.errors import UsageError, worded
@@ -104,6 +110,7 @@ def compare(
     truncate: bool = False,
     quality: int | None = None,
     scorer: str | Path | TextVAE | None = None,
+    divergence_encoder: str | Path | TextVAE | None = None,
     text_column: str | None = None,
     seed: int | None = 0,
     device: str = "auto",
@@ -119,6 +126,8 @@ def compare(
         on: test sentences; a file, glob, `-`, `hf:` name, or sentences.
         samples, limit, truncate, quality, text_column, seed: as in `TextVAE.evaluate`.
         scorer: a language model of the training set that judges the samples of `quality`.
+        divergence_encoder: a model whose vectors compare the samples of each model with real
+            sentences; None: these figures are left out, because each model has other vectors.
         device: for the models that are loaded.
 
     Raises:
@@ -128,6 +137,7 @@ def compare(
     seed = seed_of(seed)
     check_counts(samples=samples, limit=limit, quality=quality)
     check_judged(scorer, {"quality": quality})
+    check_judged(divergence_encoder, {"quality": quality}, judge="divergence_encoder")
     models = [models] if isinstance(models, str | Path | TextVAE) else list(models)
     if not models:
         raise UsageError("no model to compare: name one or more")
@@ -138,8 +148,11 @@ def compare(
     watcher = watcher or Watcher()
     lm = train_scorer = None
     if scorer is not None:
-        lm = _scorer(scorer, device)
+        lm = _loaded(scorer, device, check_scorer)
         train_scorer = scorer_trainer(lm, TextVAE.train, watcher.note)
+    encoder = None
+    if divergence_encoder is not None:
+        encoder = _loaded(divergence_encoder, device, check_encoder)
     column = text_column or next(iter(loaded.values())).config.data.text_column
     lines = list(
         require_text(rows_from(on, text_column=column, remarks=watcher.remarks), name_of(on))
@@ -150,7 +163,7 @@ def compare(
             watcher.note(f"{name}: model {number} of {len(loaded)}")
             judged = None
             if quality is not None:
-                judged = quality_of(vae, quality, lm, train_scorer, watcher.warn)
+                judged = quality_of(vae, quality, lm, train_scorer, watcher.warn, encoder=encoder)
             rows = list(prepared(iter(lines), vae.config.data))
             yield Candidate(name, vae.model, vae.tokenizer, rows, judged, vae.encoder_tokenizer)
 
@@ -167,10 +180,13 @@ def compare(
     return comparison
 
 
-def _scorer(scorer: str | Path | TextVAE, device: str) -> TextVAE:
-    if isinstance(scorer, TextVAE):
-        check_scorer(scorer)
-        return scorer
-    lm = TextVAE.from_pretrained(scorer, device=device)
-    check_scorer(lm, scorer)
-    return lm
+def _loaded(
+    model: str | Path | TextVAE, device: str, check: Callable[[TextVAE, object], None]
+) -> TextVAE:
+    """The model, after a check that gets the model and its name."""
+    if isinstance(model, TextVAE):
+        check(model, None)
+        return model
+    loaded = TextVAE.from_pretrained(model, device=device)
+    check(loaded, model)
+    return loaded

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from textvae.api.encoding import require_latent, warn_of_cut
+from textvae.api.encoding import fingerprint_of, require_latent, warn_of_cut
 from textvae.api.protocol import TextModel
 from textvae.arguments import number, seed_of
 from textvae.data import input_rows
@@ -23,7 +23,6 @@ from textvae.latent.direction_file import Direction
 from textvae.latent.directions import DirectionMethod
 from textvae.progress import Watcher
 from textvae.progress.bars import shows_progress
-from textvae.saving.identity import fingerprint
 
 MOST_STRENGTHS = 100  # of one call; each decodes the whole input once
 
@@ -116,7 +115,7 @@ def direction(
         n_start=len(before),
         n_end=len(after),
         separation=apart,
-        fingerprint=_fingerprint(vae),
+        fingerprint=fingerprint_of(vae),
     )
 
 
@@ -219,7 +218,7 @@ def checked_direction(
     elif not isinstance(direction, Direction):
         raise UsageError(f"direction is {shown(direction)}; expected a Direction or its file")
     same_size = direction.vector.shape == (vae.model.latent_size,)
-    if direction.fingerprint != _fingerprint(vae) or not same_size:
+    if direction.fingerprint != fingerprint_of(vae) or not same_size:
         model = name or str(vae.folder or "MODEL")
         how = worded(
             f"textvae attribute {shlex.quote(model)} --from FILE --to FILE --save FILE",
@@ -278,7 +277,3 @@ def _normal(
     found = fit((both - mean) / scale, labels, seed=seed)
     normal: NDArray[np.float64] = (found.weights[1] - found.weights[0]) / scale
     return normal
-
-
-def _fingerprint(vae: TextModel) -> str:
-    return fingerprint(vae.model, vae.encoder_tokenizer, vae.config.data)

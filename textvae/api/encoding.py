@@ -18,6 +18,7 @@ from textvae.models.prior import CodeGaussian
 from textvae.models.sentence import Layer
 from textvae.number_format import counted
 from textvae.progress import Progress, Say, Watcher
+from textvae.saving.identity import fingerprint
 
 SPREAD = 1.0  # of noise near a sentence, in standard deviations of its posterior
 SPREAD_OF_CODES = 0.2  # of an autoencoder, in those of all codes, which are far wider
@@ -46,6 +47,11 @@ def require_latent(vae: TextModel, what: str, name: str | None = None) -> None:
             f"{name} is a language model, which has no latent, so there are no vectors; to {what}, "
             "train a vae or an ae"
         )
+
+
+def fingerprint_of(vae: TextModel) -> str:
+    """The digest of all that the model's vectors depend on."""
+    return fingerprint(vae.model, vae.encoder_tokenizer, vae.config.data)
 
 
 def neighbourhood(vae: TextModel, text: str) -> tuple[Tensor, Tensor]:

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from textvae.api.compressing import compression_of
+from textvae.api.priors import GivenPrior, checked_prior
 from textvae.api.protocol import TextModel
 from textvae.api.scorers import (
+    check_encoder,
     check_judged,
     check_scorer,
     negated,
@@ -15,8 +18,15 @@ from textvae.api.scorers import (
     scorer_trainer,
 )
 from textvae.arguments import seed_of, whole_number
-from textvae.data.input_rows import Sentences, name_of, prepared_rows, require_text
-from textvae.errors import UsageError, flag, worded
+from textvae.data.input_rows import (
+    Sentences,
+    name_of,
+    prepared_rows,
+    read_stdin_once,
+    require_text,
+)
+from textvae.errors import UsageError, flag, option, worded
+from textvae.latent.prior_file import FittedPrior
 from textvae.progress import Say, Watcher
 from textvae.progress.bars import shows_progress
 
@@ -77,8 +87,12 @@ def evaluate(
     quality: int | None = None,
     decoding: Mapping[str, Any] | None = None,
     scorer: TextModel | None = None,
+    divergence_encoder: TextModel | None = None,
     interpolations: int | None = None,
     refine: int | None = None,
+    compression: bool = False,
+    fit: Sentences | None = None,
+    prior: GivenPrior = False,
     text_column: str | None = None,
     seed: int | None = 0,
     watcher: Watcher | None = None,
@@ -98,15 +112,22 @@ def evaluate(
         decoding: how these samples are decoded, e.g. `{"temperature": 1}`; None: as `generate`
             does without options.
         scorer: a language model of the training set, to judge samples and paths.
+        divergence_encoder: the model whose vectors compare samples with real sentences; None: this
+            model, if it has a latent.
         interpolations: judge the paths between so many random pairs of the sentences too.
         refine: improve each posterior by so many gradient steps too.
+        compression: compare the bits of quantized latents with what is decoded, and the bound of
+            the model with general compressors: the figures `rate_distortion` and `lossless`.
+        fit: the text that `compression` fits codes and a dictionary to; None: the training text.
+        prior: evaluate with this prior of `fit_prior` in place of the model's own; True: with the
+            one in the model's folder.
         text_column: column of the text; None: as in training.
         seed: None takes a fresh one.
         watcher: receives notes, warnings and progress.
 
     Raises:
         UsageError: figures that the model cannot have; a scorer that is no language model, or
-            has nothing to judge.
+            has nothing to judge; a divergence encoder that is a language model.
         DataError: no sentence with a text, or sentences beyond the limit unless `truncate`.
     """
     seed = seed_of(seed)
@@ -118,13 +139,21 @@ def evaluate(
         refine=refine or None,
     )
     check_judged(scorer, {"quality": quality, "interpolations": interpolations})
+    check_judged(divergence_encoder, {"quality": quality}, judge="divergence_encoder")
     if decoding and quality is None:
         names = ", ".join(sorted(decoding))
         needed = worded("--quality N", "quality=N")
         raise UsageError(f"{names}: there are no samples to decode; add {needed}")
     if scorer is not None:
         check_scorer(scorer)
+    if divergence_encoder is not None:
+        check_encoder(divergence_encoder)
+    read_stdin_once(sentences, fit)
+    if fit is not None and not compression:
+        raise UsageError(f"{flag('fit')} has nothing to fit; add {option('compression', True)}")
+    fitted = None if prior is False else _fitted(vae, prior, quality, name)
     # Here and not above: sacrebleu, which not every user of a model needs.
+    from textvae.evaluation.byte_coders import has_zstandard
     from textvae.evaluation.interpolations import Interpolations
     from textvae.evaluation.report import evaluate as measure
     from textvae.evaluation.why_no_likelihood import why_no_likelihood
@@ -136,14 +165,28 @@ def evaluate(
         if scorer is not None:
             trainer = scorer_trainer(scorer, type(scorer).train, watcher.note)
         settings = vae.decoding(**(decoding or {}))
-        judged = quality_of(vae, quality, scorer, trainer, watcher.warn, decoding=settings)
+        own = None if vae.model.encoder is None else vae
+        judged = quality_of(
+            vae,
+            quality,
+            scorer,
+            trainer,
+            watcher.warn,
+            decoding=settings,
+            encoder=divergence_encoder or own,
+        )
     if interpolations is not None:
         paths = Interpolations(interpolations, scorer=None if scorer is None else negated(scorer))
+    codes = None
+    if compression:
+        codes = compression_of(vae, fit, watcher, text_column=text_column, seed=seed)
+        if not has_zstandard():
+            watcher.note("sizes by zstd are left out; `pip install 'textvae[zstd]'` adds them")
     rows = prepared_rows(
         sentences, vae.config.data, text_column=text_column, remarks=watcher.remarks
     )
     report = measure(
-        vae.model,
+        vae.model if fitted is None else vae.model.with_prior(fitted.prior),
         vae.tokenizer,
         require_text(rows, name_of(sentences)),
         name=str(vae.folder or "") if name is None else name,
@@ -154,13 +197,38 @@ def evaluate(
         refine_steps=refine or 0,
         interpolations=paths,
         quality=judged,
+        compression=codes,
         per_sentence=per_sentence,
         encoder_tokenizer=vae.encoder_tokenizer,
         progress=watcher.progress,
     )
+    if fitted is not None:
+        report = {"model": report["model"], "prior": str(fitted), **report}
     reason = why_no_likelihood(vae.model, vae.config.objective)
     evaluation = Evaluation.from_report(report, reason)
     if reason is not None:
         watcher.note(reason)
     evaluation.warn(watcher.warn)
     return evaluation
+
+
+def _fitted(
+    vae: TextModel, prior: GivenPrior, quality: int | None, name: str | None
+) -> FittedPrior:
+    """The fitted prior to evaluate with.
+
+    Raises:
+        UsageError: the prior has no density, or changes no figure.
+    """
+    found = checked_prior(vae, prior, name)
+    if vae.model.has_density and not found.prior.has_density:
+        raise UsageError(
+            f"{flag('prior')}: a {found.kind} prior has no density, so kl, nll_elbo and nll_iw are "
+            "undefined; evaluate with a gaussian or a mixture"
+        )
+    if not vae.model.has_density and quality is None:
+        needed = worded("--quality N", "quality=N")
+        raise UsageError(
+            f"{flag('prior')}: only the samples of an autoencoder depend on its prior; add {needed}"
+        )
+    return found

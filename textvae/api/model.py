@@ -19,12 +19,15 @@ from textvae.api import (
     augmenting,
     classifying,
     clustering,
+    compressing,
     directions,
     evaluating,
     interpolating,
     kl_units,
+    lossless,
     mapping,
     paraphrasing,
+    priors,
     probing,
     scoring,
     summarizing,
@@ -42,7 +45,14 @@ from textvae.data.texts import kind_of, one_text, texts_of
 from textvae.data.tokenizers import Tokenizer
 from textvae.decoding.generation import decode_batches, default_strategy, generate
 from textvae.decoding.settings import Sampling
-from textvae.errors import DataError, InterruptedRun, ModelFormatError, NotFoundError, UsageError
+from textvae.errors import (
+    DataError,
+    InterruptedRun,
+    ModelFormatError,
+    NotFoundError,
+    UsageError,
+    flag,
+)
 from textvae.evaluation.likelihood import (
     chunks_by_length,
     importance_weighted,
@@ -50,7 +60,7 @@ from textvae.evaluation.likelihood import (
     posteriors,
 )
 from textvae.files.home import home_path
-from textvae.files.names import CARD_FILE, CONFIG_FILE, EXPERIMENT_FILE
+from textvae.files.names import CARD_FILE, CONFIG_FILE, EXPERIMENT_FILE, PRIOR_FILE
 from textvae.gaussian import DiagonalGaussian
 from textvae.latent.direction_file import Direction
 from textvae.models.device import choose_device, exact_float32
@@ -221,15 +231,20 @@ class TextVAE:
         )
 
     def save_pretrained(self, folder: str | Path, *, embed_backbones: bool = False) -> None:
-        """Write the model into a folder that `from_pretrained` reads.
+        """Write the model, and its fitted prior if there is one, into a folder.
 
         Args:
             embed_backbones: copy the pretrained models behind the encoder and the decoder, too, so
                 that loading needs nothing else. Without the copies, the folder names them.
+
+        Raises:
+            UsageError: `folder` is a file.
+            ModelFormatError, DataError: the fitted prior is damaged, or of other weights.
         """
         folder = home_path(folder)
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder} is a file; a model needs a folder")
+        prior = self.stored_prior()
         save_model(
             folder,
             self.model,
@@ -239,6 +254,10 @@ class TextVAE:
             with_backbones=embed_backbones,
         )
         write_atomically(folder / EXPERIMENT_FILE, self.config.to_toml())
+        if prior is None:
+            (folder / PRIOR_FILE).unlink(missing_ok=True)  # left from an earlier model
+        else:
+            prior.save(folder / PRIOR_FILE, follow=False)
 
     def push_to_hub(
         self, repo_id: str, *, private: bool = False, embed_backbones: bool = False
@@ -458,6 +477,7 @@ class TextVAE:
         scale: float = 1.0,
         towards: Direction | str | Path | None = None,
         strength: float = 1.0,
+        prior: priors.GivenPrior = False,
         **decoding: Any,
     ) -> list[str]:
         """`n` sentences from the prior, or near one sentence; sample i depends on (seed, i) only.
@@ -469,12 +489,13 @@ class TextVAE:
             scale: how far.
             towards: a direction from `direction`, or its file: z + strength * direction.
             strength: how far along the direction; below 0: away from the attribute.
+            prior: draw z from this prior of `fit_prior`; True: from the one in the model's folder.
             decoding: fields of `Sampling`, e.g. `temperature=1` to draw each word. By default a
                 model with a latent takes the most probable words for a random z, and a language
                 model draws each word; see `decoding`.
         """
         where: dict[str, Any] = {"near": near, "scale": scale}
-        where |= {"towards": towards, "strength": strength}
+        where |= {"towards": towards, "strength": strength, "prior": prior}
         sentences = self.iter_generate(n, seed=seed, **where, **decoding)
         with python_progress() as progress:
             return list(counted_off(sentences, progress, "sampling", n, every=64))
@@ -488,6 +509,7 @@ class TextVAE:
         scale: float = 1.0,
         towards: Direction | str | Path | None = None,
         strength: float = 1.0,
+        prior: priors.GivenPrior = False,
         batch_size: int = 256,
         **decoding: Any,
     ) -> Iterator[str]:
@@ -499,6 +521,8 @@ class TextVAE:
             raise UsageError(f"scale {scale} has no effect without near, the sentence to vary")
         if towards is None and strength != 1:
             raise UsageError(f"strength {strength} has no effect without towards, a direction")
+        if prior is not False and near is not None:
+            raise UsageError(f"{flag('prior')} has no effect near a sentence; leave out one")
         latents = offset = None
         if near is not None:
             self._need_latent("generate near a sentence")
@@ -511,8 +535,11 @@ class TextVAE:
             self._need_latent("generate towards an attribute")
             found = directions.checked_direction(self, towards)
             offset = torch.from_numpy(number("strength", strength) * found.vector).float()
+        model = self.model
+        if prior is not False:
+            model = model.with_prior(priors.checked_prior(self, prior).prior)
         ids = generate(
-            self.model,
+            model,
             n,
             settings,
             seed=seed,
@@ -616,9 +643,16 @@ class TextVAE:
     neighbors = near.neighbors
     score = scoring.score
     iter_score = scoring.iter_score
+    fit_prior = priors.fit_prior
+    stored_prior = priors.stored_prior
+    store_prior = priors.store_prior
+    remove_prior = priors.remove_prior
     sentence_map = mapping.sentence_map
     path_on_map = mapping.path_on_map
     unit_kl = kl_units.unit_kl
+    rate_distortion = compressing.rate_distortion
+    compress = lossless.compress
+    decompress = lossless.decompress
 
     # copies
 

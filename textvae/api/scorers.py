@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from textvae.api.protocol import TextModel
 from textvae.config import Config, DataConfig
 from textvae.data.opening import hash_fraction, open_rows
+from textvae.data.rows import Row
 from textvae.decoding.settings import Sampling
 from textvae.errors import NotFoundError, UsageError, flag, option, worded
 from textvae.evaluation.perplexity import Scorer
@@ -21,11 +22,17 @@ if TYPE_CHECKING:
 Trainer = Callable[..., TextModel]  # of texts, with config=..., as `TextVAE.train`
 
 
-def check_judged(scorer: object, judged: Mapping[str, int | None]) -> None:
-    """Raise UsageError where a scorer has nothing to judge; `judged` has numbers by option."""
+def check_judged(
+    scorer: object, judged: Mapping[str, int | None], *, judge: str = "scorer"
+) -> None:
+    """Raise UsageError where a scorer has nothing to judge; `judged` has numbers by option.
+
+    Args:
+        judge: the option that names the scorer.
+    """
     if scorer is not None and all(number is None for number in judged.values()):
         options = " or ".join(worded(f"--{name} N", f"{name}=N") for name in judged)
-        raise UsageError(f"{flag('scorer')} has nothing to judge; add {options}")
+        raise UsageError(f"{flag(judge)} has nothing to judge; add {options}")
 
 
 def check_scorer(lm: TextModel, name: object = None) -> None:
@@ -38,6 +45,16 @@ def check_scorer(lm: TextModel, name: object = None) -> None:
         )
 
 
+def check_encoder(encoder: TextModel, name: object = None) -> None:
+    """Raise UsageError where a model has no vectors to compare samples and sentences by."""
+    if encoder.model.encoder is None:
+        name = name or encoder.folder or "given"
+        raise UsageError(
+            f"{worded('--divergence-encoder', 'the divergence encoder')} {name} is a language "
+            "model, which has no vectors; use a vae or an ae"
+        )
+
+
 def quality_of(
     vae: TextModel,
     samples: int,
@@ -46,18 +63,23 @@ def quality_of(
     warn: Say,
     *,
     decoding: Sampling | None = None,
+    encoder: TextModel | None = None,
 ) -> Quality:
     """The settings for judging `samples` samples: training texts and, with an lm, its scores.
 
     Args:
         train_scorer: that of `scorer_trainer`, which several models can share.
         decoding: how samples are decoded; None: by the model's default.
+        encoder: makes the vectors for `divergence_area`; None: the figure is left out.
     """
-    from textvae.evaluation.samples import Quality  # and sacrebleu with it
+    from textvae.evaluation.samples import Quality, SentenceEncoder  # and sacrebleu with them
 
     texts = training_texts(vae.config.data, warn)
+    vectors = None
+    if encoder is not None:
+        vectors = SentenceEncoder(str(encoder.folder or "given"), encoder.encode)
     if lm is None:
-        return Quality(samples, decoding, training_texts=texts)
+        return Quality(samples, decoding, training_texts=texts, encoder=vectors)
     return Quality(
         samples,
         decoding,
@@ -65,6 +87,7 @@ def quality_of(
         scorer=negated(lm),
         train_scorer=train_scorer,
         real_texts=texts,
+        encoder=vectors,
     )
 
 
@@ -94,19 +117,37 @@ def negated(lm: TextModel) -> Scorer:
 def training_texts(data: DataConfig, warn: Say) -> list[str] | None:
     """The texts that a model was trained on; None, with a warning, if they are not there."""
     try:
-        if not data.train or "-" in data.train:
-            raise NotFoundError("the model does not say which file it was trained on")
-        rows = open_rows(
-            data.train,
-            text_column=data.text_column,
-            lowercase=data.lowercase,
-            normalization=data.normalization,
-        )
-        held_out = 0.0 if data.valid else data.valid_fraction
-        return [row.text for row in rows if hash_fraction(row.text) >= held_out]
+        return read_training_texts(data)
     except NotFoundError as error:
         warn(f"{error}; figures that need the training text are left out")
         return None
+
+
+def read_training_texts(data: DataConfig) -> list[str]:
+    """The texts that a model was trained on.
+
+    Raises:
+        NotFoundError: they are not there.
+    """
+    return [row.text for row in training_rows(data)]
+
+
+def training_rows(data: DataConfig) -> Iterator[Row]:
+    """The rows that a model was trained on, without those that were held out for validation.
+
+    Raises:
+        NotFoundError: the text is not there, or the model does not say which it was.
+    """
+    if not data.train or "-" in data.train:
+        raise NotFoundError("the model does not say which file it was trained on")
+    rows = open_rows(
+        data.train,
+        text_column=data.text_column,
+        lowercase=data.lowercase,
+        normalization=data.normalization,
+    )
+    held_out = 0.0 if data.valid else data.valid_fraction
+    return (row for row in rows if hash_fraction(row.text) >= held_out)
 
 
 def configuration_like(lm: TextModel) -> Config:

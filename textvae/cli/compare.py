@@ -11,7 +11,7 @@ from textvae.cli import options
 from textvae.cli.output import Output
 from textvae.cli.reports import whatever_happens, write_json
 from textvae.files.destination import check_folder
-from textvae.number_format import human
+from textvae.number_format import short, with_error
 
 EXAMPLES = (
     "textvae compare runs/lm runs/vae runs/ae --on test.txt",
@@ -21,7 +21,8 @@ EXAMPLES = (
 # The columns after nll_iw and its difference, if at least one model defines them.
 FIGURES = (
     "gap", "ppl_word", "ppl_word_unk", "ppl_char", "rec", "kl", "mi", "z_gain", "active_units",
-    "bleu", "token_accuracy", "self_bleu", "distinct_2", "copied", "ppl_forward", "ppl_reverse",
+    "bleu", "token_accuracy", "self_bleu", "distinct_2", "copied", "divergence_area", "ppl_forward",
+    "ppl_reverse",
 )  # fmt: skip
 
 
@@ -36,6 +37,7 @@ def compare(
     truncate: options.Truncate = False,
     quality: options.QualitySamples = None,
     scorer: options.ScorerModel = None,
+    divergence_encoder: options.DivergenceEncoder = None,
     out: options.ReportFile = None,
     text_column: options.TextColumn = None,
     seed: options.Seed = 0,
@@ -67,6 +69,7 @@ def compare(
             truncate=truncate,
             quality=quality,
             scorer=scorer,
+            divergence_encoder=divergence_encoder,
             text_column=text_column,
             seed=seed,
             device=device,
@@ -101,14 +104,3 @@ def table_of(
     shown = {key: cells for key, cells in columns.items() if set(cells) != {"-"}}
     names = [report["model"] for report in reports]
     return [["model", *shown], *map(list, zip(names, *shown.values(), strict=True))]
-
-
-def with_error(report: dict[str, Any], key: str) -> str:
-    """A figure and its standard error, or a dash."""
-    error = report.get(f"{key}_se")
-    return short(report.get(key)) + ("" if error is None else f" ± {short(error)}")
-
-
-def short(value: Any) -> str:
-    """A figure with three decimals, for a narrow table."""
-    return f"{value:.3f}" if isinstance(value, float) and abs(value) < 1000 else human(value)

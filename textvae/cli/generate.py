@@ -15,6 +15,7 @@ EXAMPLES = (
     "textvae generate runs/mine -n 10",
     "textvae generate runs/mine -n 10 --temperature 1 --top-p 0.9",
     'textvae generate runs/mine -n 5 --near "the soup was cold ." --scale 0.5',
+    "textvae generate runs/mine -n 5 --prior",
     "textvae generate runs/mine -n 5 --towards good.safetensors --strength 1.5",
 )
 
@@ -52,6 +53,7 @@ def generate(
         float | None,
         typer.Option("--strength", metavar="S", help="Distance along the direction; default: 1."),
     ] = None,
+    prior: options.FittedPrior = False,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     as_json: options.JsonLines = False,
@@ -61,10 +63,13 @@ def generate(
 
     A VAE or an autoencoder takes the most likely tokens for a random z; `--temperature 1` draws
     each token too. A language model always draws each token. Each sentence depends only on the
-    seed and its index: `-n 5` prints the first five of `-n 10`.
+    seed and its index: `-n 5` prints the first five of `-n 10`. With --prior, z comes from a prior
+    that `textvae prior` fitted.
     """
     if scale is not None and near is None:
         raise UsageError("--scale needs --near TEXT, the sentence to vary")
+    if prior and near is not None:
+        raise UsageError("--prior and --near TEXT are two sources of z; leave out one")
     if strength is not None and towards is None:
         raise UsageError("--strength needs --towards FILE, the direction of an attribute")
     output = Output(as_json=as_json, quiet=quiet)
@@ -82,10 +87,10 @@ def generate(
     from textvae.api.encoding import warn_of_cut
 
     vae = TextVAE.from_pretrained(model, device=device)
-    if vae.latent_size and not vae.model.has_density and near is None:
+    if vae.latent_size and not vae.model.has_density and near is None and not prior:
         output.note(
-            "an autoencoder has no prior: z comes from a Gaussian fitted to its codes; "
-            "for samples of a prior, train with --model vae"
+            "an autoencoder has no prior: z comes from a Gaussian fitted to its codes; for a "
+            "closer fit, see textvae prior --help; for samples of a prior, train with --model vae"
             if vae.prior_is_fitted
             else "z comes from N(0, I), which training matched the codes of this autoencoder to"
         )
@@ -99,6 +104,7 @@ def generate(
         scale=1.0 if scale is None else scale,
         towards=towards,
         strength=1.0 if strength is None else strength,
+        prior=prior,
         **given,
     )
     settings = vae.decoding(**given)

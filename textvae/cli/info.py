@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from textvae.cli import options
 from textvae.cli.output import Output
+from textvae.errors import InvalidError
+
+if TYPE_CHECKING:
+    from textvae.api import TextVAE
 
 EXAMPLES = ("textvae info runs/mine",)
 
@@ -26,6 +32,7 @@ def info(model: options.Model, as_json: options.Json = False, quiet: options.Qui
         "latent_size": vae.latent_size or None,
         "vocab_size": vae.tokenizer.vocab_size,
         "max_tokens": vae.max_tokens,
+        "fitted_prior": described_prior(vae, model, output),
         "metrics": vae.metrics,
         "config": vae.config.model_dump(mode="json", exclude_none=True),
     }
@@ -33,3 +40,15 @@ def info(model: options.Model, as_json: options.Json = False, quiet: options.Qui
     if reason is not None:
         output.note(reason)
     output.report({key: value for key, value in record.items() if value is not None})
+
+
+def described_prior(vae: TextVAE, model: str, output: Output) -> dict[str, Any] | None:
+    """The fitted prior of a model; None, with a warning, if it cannot be used."""
+    if not vae.latent_size:
+        return None
+    try:
+        found = vae.stored_prior(model)
+    except InvalidError as error:
+        output.warn(str(error))
+        return None
+    return None if found is None else found.to_dict()

@@ -20,7 +20,9 @@ from textvae.cli import (
     classify,
     cluster,
     compare,
+    compress,
     config,
+    decompress,
     embed,
     evaluate,
     generate,
@@ -30,6 +32,7 @@ from textvae.cli import (
     options,
     paraphrase,
     plot,
+    prior,
     probe,
     reconstruct,
     score,
@@ -100,7 +103,8 @@ def textvae(
 
 COMMANDS = (
     train, generate, interpolate, reconstruct, analogy, attribute, traverse, summarize, neighbors,
-    paraphrase, augment, score, embed, probe, classify, cluster, evaluate, compare, info,
+    paraphrase, augment, score, embed, probe, classify, cluster, prior, evaluate, compare, compress,
+    decompress, info,
 )  # fmt: skip
 for module in COMMANDS:
     name = module.__name__.rpartition(".")[2]

@@ -141,6 +141,9 @@ Towards = Annotated[
         help="Direction of an attribute, from textvae attribute --save.",
     ),
 ]
+FittedPrior = Annotated[
+    bool, typer.Option("--prior", help="Use the fitted prior, from textvae prior --fit.")
+]
 ImportanceSamples = Annotated[
     int, typer.Option("--samples", min=1, metavar="K", help="Importance samples per sentence.")
 ]
@@ -166,6 +169,22 @@ ScorerModel = Annotated[
         "--scorer",
         metavar="LM_DIR",
         help="Language model of the training set, to judge samples and paths.",
+    ),
+]
+DivergenceEncoder = Annotated[
+    str | None,
+    typer.Option(
+        "--divergence-encoder",
+        metavar="MODEL",
+        help="Model whose vectors compare samples with real sentences.",
+    ),
+]
+Fit = Annotated[
+    str | None,
+    typer.Option(
+        "--fit",
+        metavar="FILE",
+        help="Text to fit the codes of the latent to; none: the training text of MODEL.",
     ),
 ]
 ReportFile = Annotated[

@@ -29,6 +29,10 @@ MAP_EXAMPLES = (
 PATH_EXAMPLES = (
     'textvae plot path runs/mine test.txt "the soup was cold ." "she went home ." --out path.svg',
 )
+RATE_EXAMPLES = (
+    "textvae plot rate-distortion runs/mine --on test.txt --out rate.svg",
+    "textvae plot rate-distortion runs/vae runs/ae --on test.txt --limit 1000 --out rate.png",
+)
 
 
 class KindFirst(TyperGroup):
@@ -243,6 +247,50 @@ def path(
             watcher=watcher,
         )
     finish(path_on_map(found), found.to_dict(), out, output)
+
+
+@app.command("rate-distortion", epilog=options.examples(RATE_EXAMPLES))
+def rate_distortion(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL", help="Models with a latent.")],
+    on: Annotated[str, typer.Option("--on", metavar="FILE", help="Test sentences; `-`: stdin.")],
+    out: Out,
+    fit: options.Fit = None,
+    limit: options.Limit = None,
+    truncate: options.Truncate = False,
+    text_column: options.TextColumn = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Draw the bits of a sentence's quantized latent against what is decoded from the bits.
+
+    The figures are those of `evaluate --compression`.
+    """
+    from textvae.plots import compression
+    from textvae.plots.files import check_picture
+
+    check_picture(out, on)
+    output = Output(as_json=as_json, quiet=quiet)
+    from textvae.api.compressing import rate_distortions
+    from textvae.api.loading import load_encoders
+    from textvae.cli.progress import watching
+
+    loaded = load_encoders(models, device, "compress sentences")
+    output.note_typing(on)
+    with watching(output) as watcher:
+        found = rate_distortions(
+            loaded,
+            on,
+            fit=fit,
+            limit=limit,
+            truncate=truncate,
+            text_column=text_column,
+            seed=seed,
+            watcher=watcher,
+        )
+    report = {"models": [one.to_dict() for one in found]}
+    finish(compression(found), report, out, output)
 
 
 def finish(picture: Picture, report: dict[str, Any], out: Path, output: Output) -> None:

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from textvae.data.arrow import from_numpy, numbers, strings, to_numpy
 from textvae.data.batches import Tokens
 from textvae.data.doubts import C1_CONTROLS
 from textvae.data.encoding import TextEncoder, spans
@@ -79,8 +80,8 @@ class EncodedCorpus:
             raise DataError(f"{path}: damaged encoded corpus: {error}") from None
         self._slabs = [slab for slab in slabs if slab.num_rows]
         self._first_rows = np.cumsum([0, *(slab.num_rows for slab in self._slabs)])
-        self._offsets = [slab.column("ids").offsets.to_numpy() for slab in self._slabs]
-        self._ids = [slab.column("ids").values.to_numpy() for slab in self._slabs]
+        self._offsets = [to_numpy(slab.column("ids").offsets) for slab in self._slabs]
+        self._ids = [to_numpy(slab.column("ids").values) for slab in self._slabs]
         lengths = [np.diff(offsets) for offsets in self._offsets]
         self.lengths: np.ndarray = np.concatenate([np.empty(0, np.int32), *lengths])
         self.n_cut, self.n_dropped = self._counts.n_cut, self._counts.n_dropped
@@ -389,10 +390,10 @@ def _slab(pieces: Sequence[_Piece]) -> pa.RecordBatch:
     texts, labels, log_probs, ids, lengths, n_bytes = zip(*pieces, strict=True)
     offsets = np.cumsum(np.concatenate([[0], *lengths])).astype(np.int32)
     columns = [
-        pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(ids))),
+        pa.ListArray.from_arrays(from_numpy(offsets), from_numpy(np.concatenate(ids))),
         _strings(list(chain.from_iterable(texts)), np.concatenate(n_bytes)),
-        pa.array(list(chain.from_iterable(labels)), type=pa.string()),
-        pa.array(list(chain.from_iterable(log_probs)), type=pa.float64()),
+        strings(list(chain.from_iterable(labels))),
+        numbers(list(chain.from_iterable(log_probs))),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)
 

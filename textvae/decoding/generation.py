@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from textvae.decoding.beam import beam_search
+from textvae.decoding.blocks import largest_id
 from textvae.decoding.penalties import forbid, penalize_repetition, require_finite
 from textvae.decoding.sampling import draw
 from textvae.decoding.settings import Sampling, Strategy
@@ -93,7 +94,7 @@ def _token_by_token(
 
 def _choose(logits: Tensor, settings: Sampling, streams: SampleStreams | None, t: int) -> Tensor:
     if settings.strategy == "greedy" or streams is None:
-        tokens = logits.argmax(1)  # ties: the first
+        tokens = largest_id(logits)
         require_finite(logits.gather(1, tokens[:, None]))
         return tokens
     device = double_device(logits.device)  # of the sums of probabilities

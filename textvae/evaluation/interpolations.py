@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -14,10 +13,16 @@ from textvae.data.tokenizers import Tokenizer
 from textvae.data.writing import Writing, units
 from textvae.decoding.settings import Sampling
 from textvae.decoding.walk import Spacing, WalkPoint, decode_walks, n_points
-from textvae.edit_distance import edit_distance
 from textvae.errors import DataError, UsageError, flag
 from textvae.evaluation.measurements import Figures
-from textvae.evaluation.perplexity import Scorer, perplexity, scored_perplexity, unit_lengths
+from textvae.evaluation.path_shape import end_correlations, largest_step, smoothness
+from textvae.evaluation.perplexity import (
+    Scorer,
+    perplexity,
+    perplexity_difference,
+    scored_perplexity,
+    unit_lengths,
+)
 from textvae.evaluation.sentences import lowest_hashes
 from textvae.latent.interpolation import Method, interpolate
 from textvae.models.sentence import SentenceModel
@@ -79,13 +84,19 @@ def judge_paths(
     - `path_largest_step`: max_i d(s_i, s_i+1) / d(s_1, s_S), the mean over pairs. 1 / (S - 1) is
       the minimum (triangle inequality) and means equal steps; 1 means a single jump; more than 1 a
       detour. Gradual change is the criterion of Berthelot 2018, here for text.
+    - `path_smoothness`: d(s_1, s_S) / sum_i d(s_i, s_i+1), the mean over pairs. 1 is a path without
+      a detour, a single jump included, so read the value together with `path_largest_step`.
+    - `path_from_start`, `path_to_end`: the rank correlation of i with the similarity -d(s_i, s_1)
+      to the first sentence, and with -d(s_i, s_S) to the last. An even walk has -1 and 1.
     - `path_ends_alike`: the share of pairs whose ends decode to the same sentence. Their distance
-      is 0, so `path_largest_step` leaves them out.
+      is 0, so the four figures above leave these pairs out.
     - `ppl_path`: the perplexity of the S - 2 inner sentences under the scorer, per word, or per
       character of unspaced text. For comparison: `ppl_path_ends` for the decoded ends, and
       `ppl_path_real` for as many real sentences as there are inner ones, or for all if there are
       fewer (`path_real_sentences`). A path that repeats one bland sentence has a low `ppl_path`,
       so read it together with `path_distinct`.
+    - `path_midpoint`: the perplexity of the middle sentences (of the two in the middle if S is
+      even) minus `ppl_path_ends`.
 
     Args:
         texts: the N evaluated sentences.
@@ -114,8 +125,10 @@ def judge_paths(
     alike = torch.tensor([path[0] == path[-1] for path in paths])
     figures.mean("path_ends_alike", alike.double())
     if apart:
-        steps = [largest_step(path) for path in apart]
-        figures.mean("path_largest_step", torch.tensor(steps, dtype=torch.float64))
+        shapes = [(largest_step(p), smoothness(p), *end_correlations(p)) for p in apart]
+        keys = ("path_largest_step", "path_smoothness", "path_from_start", "path_to_end")
+        for key, values in zip(keys, torch.tensor(shapes, dtype=torch.float64).T, strict=True):
+            figures.mean(key, values)
     if interpolations.scorer is not None:
         figures.update(_scored(interpolations.scorer, outputs, texts, S, writing))
     return figures
@@ -136,16 +149,18 @@ def _walks(
 def _scored(
     scorer: Scorer, outputs: Sequence[str], texts: Sequence[str], steps: int, writing: Writing
 ) -> Figures:
-    """`ppl_path` and its comparison values; a path counts as one observation."""
+    """`ppl_path`, its comparison values and the midpoint; a path counts as one observation."""
     figures = Figures()
     nll = torch.as_tensor(np.asarray(scorer(outputs), dtype=np.float64)).view(-1, steps)
     lengths = unit_lengths(outputs, writing).view(-1, steps)
-    inside, ends = slice(1, -1), [0, -1]
+    inside, ends, middle = slice(1, -1), [0, -1], slice((steps - 1) // 2, steps // 2 + 1)
     for key, part in (("ppl_path", inside), ("ppl_path_ends", ends)):
         figures.value(key, *perplexity(nll[:, part].sum(1), lengths[:, part].sum(1)))
     real = [texts[i] for i in lowest_hashes(texts, nll[:, inside].numel())]
     figures.value("ppl_path_real", *scored_perplexity(scorer, real, writing))
     figures.value("path_real_sentences", len(real))
+    of_middle, of_ends = ((nll[:, at].sum(1), lengths[:, at].sum(1)) for at in (middle, ends))
+    figures.value("path_midpoint", *perplexity_difference(of_middle, of_ends))
     return figures
 
 
@@ -178,13 +193,3 @@ def random_pairs(texts: Sequence[str], n: int, seed: int) -> Tensor:
             place += size[kind[a]]
         pairs[k] = a, grouped[place]
     return torch.from_numpy(pairs)
-
-
-def largest_step(path: Sequence[Sequence[str]]) -> float:
-    """The largest edit distance of neighbours / the distance of the ends, which must differ.
-
-    >>> largest_step(["a b c d".split(), "a b x d".split(), "a y x d".split()])
-    0.5
-    """
-    steps = [edit_distance(s, t) for s, t in pairwise(path)]
-    return max(steps) / edit_distance(path[0], path[-1])

@@ -239,8 +239,8 @@ def importance_weighted(
     columns: list[tuple[Tensor, ...]] = []
     done, total = 0, sum(len(chunk.places) for chunk in chunks)
     with inference(model):
-        for chunk in chunks:
-            drawn = _importance_samples(model, chunk, q[chunk.places], samples, seed, first)
+        for few in (few for chunk in chunks for few in _few_at_a_time(chunk, model, samples)):
+            drawn = _importance_samples(model, few, q[few.places], samples, seed, first)
             found = (
                 drawn.rec,
                 drawn.kl,
@@ -249,13 +249,29 @@ def importance_weighted(
                 drawn.nll_half,
             )
             columns.append(tuple(column for column in found if column is not None))
-            done += len(chunk.places)
+            done += len(few.places)
             if progress is not None:
                 progress(phase, done, total)
     order = restoring(chunks)
     rec, kl, nll, size, *half = (torch.cat(parts)[order] for parts in zip(*columns, strict=True))
     exact = None if model.prior is None else model.prior.exact_kl(q)
     return Likelihood(rec, kl if exact is None else exact, nll, half[0] if half else None, size)
+
+
+def _few_at_a_time(chunk: Chunk, model: SentenceModel, samples: int) -> Iterator[Chunk]:
+    """The sentences of a chunk, as few at a time as fill a decoder call with their samples.
+
+    The samples of one sentence need no padding; different sentences do.
+    """
+    lengths = chunk.target.lengths.tolist()
+    first = 0
+    while first < len(lengths):
+        count = max(1, rows_a_call(model, lengths[first]) // samples)
+        rows = slice(first, first + count)
+        ids = chunk.target.ids[rows, : max(lengths[rows])]
+        target = Tokens(ids, chunk.target.lengths[rows])
+        yield Chunk(chunk.source.rows(rows), target, chunk.places[rows])
+        first += count
 
 
 def _importance_samples(

@@ -22,15 +22,32 @@ def perplexity(nll: Tensor, lengths: Tensor) -> tuple[float, float | None]:
         nll: -log p of each sentence in nats, (N,).
         lengths: words or characters of each sentence, including one end token, (N,).
     """
+    value, influence = _perplexity(nll, lengths)
+    return value, _error(influence)
+
+
+def perplexity_difference(
+    one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]
+) -> tuple[float, float | None]:
+    """The perplexity of `one` minus that of `other`, (nll, lengths) each, and its standard error.
+
+    Place i belongs to the same observation in both, such as a path, so the error is paired.
+    """
+    (a, influence_a), (b, influence_b) = _perplexity(*one), _perplexity(*other)
+    return a - b, _error(influence_a - influence_b)
+
+
+def _perplexity(nll: Tensor, lengths: Tensor) -> tuple[float, Tensor]:
+    """The perplexity, and the influence of each observation on it, (N,), with mean 0."""
     nll, lengths = nll.double(), lengths.double()
     rate = nll.sum() / lengths.sum()
     value = rate.exp().item()
-    n = len(nll)
-    if n < 2:
-        return value, None
-    residual = nll - rate * lengths
-    rate_error = (residual.square().sum() / (n - 1) / n).sqrt() / lengths.mean()
-    return value, value * rate_error.item()
+    return value, value * (nll - rate * lengths) / lengths.mean()
+
+
+def _error(influence: Tensor) -> float | None:
+    n = len(influence)
+    return (influence.square().sum() / (n - 1) / n).sqrt().item() if n > 1 else None
 
 
 def unit_lengths(texts: Sequence[str], writing: Writing) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from textvae.decoding.blocks import largest_id
 from textvae.evaluation.likelihood import Chunk, inference
 from textvae.models.sentence import SentenceModel
 
@@ -28,6 +29,6 @@ def token_accuracy(model: SentenceModel, chunks: Sequence[Chunk], z: Tensor) -> 
             for t in range(tokens.ids.size(1)):
                 logits, state = decoder.step(previous, state)
                 previous = tokens.ids[:, t]
-                correct += int(((logits.argmax(1) == previous) & tokens.mask[:, t]).sum())
+                correct += int(((largest_id(logits) == previous) & tokens.mask[:, t]).sum())
             total += int(tokens.lengths.sum())
     return correct / total

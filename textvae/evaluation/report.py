@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,10 @@ from torch import Tensor
 
 from textvae.data.rows import Row
 from textvae.data.tokenizers import Tokenizer
-from textvae.data.writing import Writing, writing_of
-from textvae.decoding.generation import Sampling, decode_batches
+from textvae.data.writing import Writing
 from textvae.errors import UsageError, flag, option
 from textvae.evaluation.bleu import bleu
+from textvae.evaluation.compression import Compression, compression_figures
 from textvae.evaluation.information import (
     active_units,
     derangement,
@@ -27,7 +26,6 @@ from textvae.evaluation.interpolations import Interpolations, judge_paths
 from textvae.evaluation.likelihood import (
     Chunk,
     Likelihood,
-    chunks_by_length,
     codes,
     importance_weighted,
     log_likelihoods,
@@ -39,7 +37,8 @@ from textvae.evaluation.perplexity import perplexity, unit_lengths
 from textvae.evaluation.reconstruction import exact_match, token_accuracy
 from textvae.evaluation.refined_posteriors import refine, refined_figures
 from textvae.evaluation.samples import Quality, judge_samples
-from textvae.evaluation.sentences import Sentences, prepare
+from textvae.evaluation.sentences import Sentences
+from textvae.evaluation.subject import Subject, prepared_subject
 from textvae.gaussian import DiagonalGaussian
 from textvae.models.sentence import SentenceModel
 from textvae.progress import Progress
@@ -60,6 +59,7 @@ def evaluate(
     refine_steps: int = 0,
     interpolations: Interpolations | None = None,
     quality: Quality | None = None,
+    compression: Compression | None = None,
     per_sentence: bool = False,
     encoder_tokenizer: Tokenizer | None = None,
     progress: Progress | None = None,
@@ -81,6 +81,7 @@ def evaluate(
         refine_steps: also refine each posterior by this many gradient steps, see `refine`.
         interpolations: also evaluate paths between random pairs of sentences.
         quality: also evaluate samples of the prior.
+        compression: add `rate_distortion` and `lossless`, lists with one dict per code.
         per_sentence: add `sentences`, a list with one dict per sentence.
         encoder_tokenizer: the encoder's own tokenizer; default: shared.
 
@@ -90,17 +91,17 @@ def evaluate(
             model.
     """
     check_request(model, samples=samples, refine_steps=refine_steps, interpolations=interpolations)
-    sentences = prepare(
-        rows,
+    subject = prepared_subject(
+        model,
         tokenizer,
-        model.decoder.max_tokens,
+        rows,
+        seed=seed,
         limit=limit,
         truncate=truncate,
-        encoder_tokenizer=encoder_tokenizer if model.encoder is not None else None,
-        encoder_max_tokens=None if model.encoder is None else model.encoder.max_tokens,
+        encoder_tokenizer=encoder_tokenizer,
+        progress=progress,
     )
-    chunks = chunks_by_length(sentences.ids, model, source_ids=sentences.source_ids)
-    writing = writing_of(sentences.texts)
+    sentences, chunks, writing = subject.sentences, subject.chunks, subject.writing
 
     figures = Figures()
     figures.value("model", name)
@@ -111,8 +112,8 @@ def evaluate(
     figures.value("seed", seed)
     figures.column("index", sentences.places)
     figures.column("text", sentences.texts)
-    subject = Subject(model, tokenizer, sentences, chunks, writing, seed, progress)
     vectors: Tensor | None = None  # (N, Z): the ends of paths
+    q: DiagonalGaussian | None = None
     if model.posterior is None:
         figures.update(of_language_model(subject))
     elif not model.has_density:
@@ -142,22 +143,11 @@ def evaluate(
                 model, tokenizer, quality, held_out, writing, seed=seed, progress=progress
             )
         )
+    if compression is not None:
+        figures.update(compression_figures(subject, compression, vectors, q, figures.report))
     if per_sentence:
         figures.value("sentences", figures.sentences)
     return figures.report
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A model, its evaluated sentences, and the settings."""
-
-    model: SentenceModel
-    tokenizer: Tokenizer
-    sentences: Sentences
-    chunks: Sequence[Chunk]
-    writing: Writing
-    seed: int
-    progress: Progress | None
 
 
 def of_language_model(subject: Subject) -> Figures:
@@ -295,12 +285,8 @@ def information(
 
 def reconstruction(subject: Subject, z: Tensor) -> Figures:
     """Metrics of greedy reconstruction from posterior means or an autoencoder's codes (N, Z)."""
-    figures, texts, ids = Figures(), subject.sentences.texts, []
-    for output in decode_batches(subject.model, z.float(), Sampling("greedy")):
-        ids.append(output)
-        if subject.progress is not None:
-            subject.progress("reconstruction", len(ids), len(texts))
-    outputs = subject.tokenizer.decode(ids)
+    figures, texts = Figures(), subject.sentences.texts
+    outputs = subject.decoded(z, "reconstruction")
     score, signature = bleu(outputs, texts, subject.writing)
     figures.value("bleu", score)
     figures.value("bleu_signature", signature)

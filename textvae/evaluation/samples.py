@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from textvae.data.tokenizers import Tokenizer
 from textvae.data.writing import Writing
 from textvae.decoding.generation import Sampling, default_strategy, generate
@@ -14,8 +17,21 @@ from textvae.evaluation.diversity import distinct_2, found_in
 from textvae.evaluation.measurements import Figures
 from textvae.evaluation.perplexity import Scorer, scored_perplexity
 from textvae.evaluation.sentences import lowest_hashes
+from textvae.latent.divergence import FEWEST, divergence
 from textvae.models.sentence import SentenceModel
 from textvae.progress import Progress
+from textvae.randomness.purposes import DIVERGENCE
+from textvae.randomness.seeds import derived_seed
+
+MOST_COMPARED = 5_000  # sentences of each set for the divergence, as in Pillutla 2021
+
+
+@dataclass(frozen=True)
+class SentenceEncoder:
+    """A function from texts to vectors (N, D), and its name."""
+
+    name: str
+    encode: Callable[[Sequence[str]], NDArray[np.floating]]
 
 
 @dataclass(frozen=True)
@@ -30,6 +46,7 @@ class Quality:
         train_scorer: trains a language model on texts, for `ppl_reverse`.
         real_texts: real sentences outside the evaluated set, for `ppl_reverse_real`.
         reverse_samples: the number of texts for `train_scorer`.
+        encoder: makes the vectors for `divergence_area`.
 
     Raises:
         UsageError: a number of samples is below 1.
@@ -42,6 +59,7 @@ class Quality:
     train_scorer: Callable[[Sequence[str]], Scorer] | None = None
     real_texts: Sequence[str] | None = None
     reverse_samples: int = 10_000
+    encoder: SentenceEncoder | None = None
 
     def __post_init__(self) -> None:
         if min(self.samples, self.reverse_samples) < 1:
@@ -86,6 +104,8 @@ def judge_samples(
         found = found_in([*samples, *real], quality.training_texts)
         figures.mean("copied", found[: len(samples)])
         figures.mean("copied_real", found[len(samples) :])
+    if quality.encoder is not None:
+        figures.update(divergences(quality.encoder, samples, held_out, seed=seed))
     if quality.scorer is not None:
         figures.value("ppl_forward", *scored_perplexity(quality.scorer, samples, writing))
         figures.value("ppl_forward_real", *scored_perplexity(quality.scorer, real, writing))
@@ -96,6 +116,33 @@ def judge_samples(
         if len(others) >= reverse:
             scorer = quality.train_scorer([others[i] for i in lowest_hashes(others, reverse)])
             figures.value("ppl_reverse_real", *scored_perplexity(scorer, held_out, writing))
+    return figures
+
+
+def divergences(
+    encoder: SentenceEncoder, samples: Sequence[str], held_out: Sequence[str], *, seed: int
+) -> Figures:
+    """`divergence_area` of samples and real sentences, and `divergence_area_real` of two halves.
+
+    The held-out sentences are divided at random. The first half is compared with as many samples
+    and with the other half, so both areas have the same number of sentences and of clusters. No
+    figures for less than 20 sentences of a set.
+    """
+    figures, seed = Figures(), derived_seed(seed, DIVERGENCE)
+    n = min(len(samples), len(held_out) // 2, MOST_COMPARED)
+    if n < FEWEST:
+        return figures
+    order = np.random.default_rng(seed).permutation(len(held_out))
+    first, second = ([held_out[i] for i in order[part]] for part in (slice(n), slice(n, 2 * n)))
+    places: dict[str, int] = {}
+    rows = [places.setdefault(text, len(places)) for text in [*first, *second, *samples[:n]]]
+    vectors = encoder.encode(list(places))[rows]
+    real, other, drawn = vectors[:n], vectors[n : 2 * n], vectors[2 * n :]
+    for key, others in (("divergence_area", drawn), ("divergence_area_real", other)):
+        found = divergence(others, real, seed=seed)
+        figures.value(key, found.area, found.error)
+    figures.value("divergence_sentences", n)
+    figures.value("divergence_encoder", encoder.name)
     return figures
 
 

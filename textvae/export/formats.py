@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
+import numpy as np
+
+from textvae.data.arrow import from_numpy, strings
 from textvae.errors import UsageError, is_utf8, option, shown, worded
 from textvae.export.table import ArrayStream, Block, Extent, VectorTable
 from textvae.files.atomic import replacing
 from textvae.files.destination import check_folder
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow
     from numpy.typing import NDArray
 
@@ -179,12 +181,13 @@ def decimals(values: NDArray[Any], separator: str, *, nonfinite: str | None = No
     from pyarrow import compute
 
     rows, columns = values.shape
-    flat = pyarrow.array((values + values.dtype.type(0)).ravel())  # + 0 leaves no "-0", an integer
-    strings = flat.cast(pyarrow.string())
+    flat = from_numpy((values + values.dtype.type(0)).ravel())  # + 0 leaves no "-0", an integer
+    words = flat.cast(pyarrow.string())
     if nonfinite is not None and values.dtype.kind == "f":
-        strings = compute.if_else(compute.is_finite(flat), strings, nonfinite)
-    ends = pyarrow.array(range(0, rows * columns + 1, columns), pyarrow.int32())
-    joined = compute.binary_join(pyarrow.ListArray.from_arrays(ends, strings), separator)
+        words = compute.if_else(compute.is_finite(flat), words, strings([nonfinite])[0])
+    ends = from_numpy(columns * np.arange(rows + 1, dtype=np.int32))
+    lists = pyarrow.ListArray.from_arrays(ends, words)
+    joined = compute.binary_join(lists, strings([separator])[0])
     return cast("list[str]", joined.to_pylist())
 
 
@@ -223,13 +226,14 @@ def parquet_table(block: Block, schema: pyarrow.Schema) -> pyarrow.Table:
     import pyarrow
 
     columns = [
-        pyarrow.array(block.indices, pyarrow.int64()),
-        pyarrow.array(block.texts, pyarrow.string()),
-        pyarrow.array(block.labels, pyarrow.string()),
+        from_numpy(np.asarray(block.indices, dtype=np.int64)),
+        strings(block.texts),
+        strings(block.labels),
     ]
     for array in (block.vectors, block.variances):
         if array is not None:
-            columns.append(pyarrow.FixedSizeListArray.from_arrays(array.ravel(), array.shape[1]))
+            flat = from_numpy(array.ravel())
+            columns.append(pyarrow.FixedSizeListArray.from_arrays(flat, array.shape[1]))
     return pyarrow.Table.from_arrays(columns, schema=schema)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from textvae.data.arrow import to_numpy
 from textvae.errors import DataError, UsageError, option, worded
 from textvae.export.formats import parquet_schema, parquet_table
 from textvae.export.table import Block
@@ -155,7 +156,9 @@ class Parts:
 
         path = self._path(number)
         try:
-            table = parquet.read_table(path, page_checksum_verification=True)
+            # Not read_table, which imports pandas.
+            with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+                table = file.read()
             return Block(
                 int(table.schema.metadata[b"start"]),
                 table["text"].to_pylist(),
@@ -214,5 +217,4 @@ def input_state(sentences: Sentences) -> list[tuple[str, int, int]] | None:
 def _matrix(column: pyarrow.ChunkedArray) -> NDArray[np.float32]:
     """The lists of a column as a matrix (N, D)."""
     lists = column.combine_chunks()
-    matrix: NDArray[np.float32] = lists.flatten().to_numpy().reshape(-1, lists.type.list_size)
-    return matrix
+    return to_numpy(lists.flatten()).reshape(-1, lists.type.list_size)

@@ -6,6 +6,7 @@ CONFIG_FILE = "config.json"  # architecture and format version
 WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.json"  # of the decoder
 ENCODER_TOKENIZER_FILE = "encoder_tokenizer.json"  # of an encoder that has its own
+PRIOR_FILE = "prior.safetensors"  # of a prior that was fitted after training
 EXPERIMENT_FILE = "experiment.toml"  # the resolved configuration
 METRICS_FILE = "metrics.jsonl"
 CURVES_FILE = "curves.svg"  # of a training that draws them

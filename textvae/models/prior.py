@@ -23,6 +23,7 @@ class Prior(Part):
     """
 
     is_fitted = False  # True after a prior was fitted to the codes of sentences
+    has_density = True  # False for a prior that only draws samples
 
     def __init__(self, latent_size: int, noise_size: int | None = None) -> None:
         super().__init__()
@@ -98,6 +99,14 @@ class CodeGaussian(Prior):
         """log N(z; mean, factor factor^T) in nats, (..., Z) -> (...)."""
         standard = DiagonalGaussian.standard(self.latent_size, device=z.device)
         return standard.log_prob(self._whitened(z)) - self.factor.to(z).diagonal().log().sum()
+
+    def exact_kl(self, q: DiagonalGaussian) -> Tensor:
+        """KL(q || N(mean, factor factor^T)) of diagonal Gaussians (..., Z) in nats, (...)."""
+        size, factor = self.latent_size, self.factor.to(q.mean)
+        inverse = torch.linalg.solve_triangular(factor, torch.eye(size).to(factor), upper=False)
+        trace = q.log_variance.exp() @ inverse.square().sum(0)
+        log_ratio = 2 * factor.diagonal().log().sum() - q.log_variance.sum(-1)
+        return 0.5 * (trace + self.distance(q.mean).square() - size + log_ratio)
 
     def distance(self, z: Tensor) -> Tensor:
         """The Mahalanobis distance to the mean, in standard deviations, (..., Z) -> (...)."""

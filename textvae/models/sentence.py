@@ -128,6 +128,19 @@ class SentenceModel(nn.Module):
             raise UsageError("a language model has no latent; train a vae or an ae")
         return self.encoder, self.posterior
 
+    # another prior
+
+    def with_prior(self, prior: Prior) -> SentenceModel:
+        """A model of the same parts, not copied, with another prior."""
+        other = SentenceModel(
+            self.config,
+            self.decoder,
+            encoder=self.encoder,
+            posterior=self.posterior,
+            prior=prior.to(self.device),
+        )
+        return other.train(self.training)
+
     # parameters to train, tensors to save
 
     def parts(self) -> Iterator[tuple[str, Part]]:

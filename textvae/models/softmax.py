@@ -1,8 +1,9 @@
 """-log softmax of linear logits at the target, without holding all logits in memory.
 
 Logits take more memory than anything else in training: 64 sentences of 84 tokens over 10,000 words
-have 54 million, and a plain cross entropy holds four copies. Above a limit the logits are computed
-in parts, and recomputed for the gradient.
+have 54 million, and a plain cross entropy holds four copies. In training on a CPU they are computed
+in parts that fit its cache, and one copy is held: the slopes, softmax - one-hot, which the gradient
+needs. Above a limit the logits are computed in parts, and recomputed for the gradient.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LARGEST = 2**25  # logits in memory at a time: 128 MiB in float32
+COPIES = 4  # of the logits in a plain cross entropy and its gradient
+CACHED_ROWS = 256  # of a part
 
 
 def linear_nll(
@@ -25,19 +28,53 @@ def linear_nll(
         states: (N, E).
         weight, bias: (V, E) and (V,); a bias of -inf excludes a token.
         targets: (N,) token ids.
-        largest: with more logits (N * V) than this, they are computed in parts.
+        largest: with more logits (N * V) than this, they are computed in parts; on a CPU, where one
+            copy is held, with more than `COPIES` times as many.
     """
-    if len(states) * len(weight) <= largest:
+    logits_count, kind = len(states) * len(weight), states.device.type
+    keeps = kind == "cpu" and torch.is_grad_enabled() and logits_count <= COPIES * largest
+    if logits_count <= largest and not keeps:
         logits = F.linear(states, weight, bias)
         return F.cross_entropy(_wide(logits), targets, reduction="none")
-    kind = states.device.type
     if torch.is_autocast_enabled(kind):
         narrow = torch.get_autocast_dtype(kind)
         states, weight, bias = states.to(narrow), weight.to(narrow), bias.to(narrow)
     with torch.autocast(kind, enabled=False):
+        if keeps:
+            return _KeptNLL.apply(states, weight, bias, targets)  # type: ignore[no-untyped-call]
         rows = max(1, largest // len(weight))
-        nll: Tensor = _LinearNLL.apply(states, weight, bias, targets, rows)  # type: ignore[no-untyped-call]
-    return nll
+        return _LinearNLL.apply(states, weight, bias, targets, rows)  # type: ignore[no-untyped-call]
+
+
+class _KeptNLL(torch.autograd.Function):
+    """`linear_nll` that keeps the slopes (N, V), of the type of `states`, for the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+        slopes = states.new_empty(len(states), len(weight))
+        nll = []
+        for start in range(0, len(states), CACHED_ROWS):
+            part = slice(start, start + CACHED_ROWS)
+            logits, target = _wide(F.linear(states[part], weight, bias)), targets[part, None]
+            same = slopes.dtype == logits.dtype
+            probs = slopes[part] if same else torch.empty_like(logits)
+            torch.softmax(logits, 1, out=probs)
+            # The probability of the target may be too small for its logarithm, the largest is not.
+            highest, chosen = logits.amax(1), logits.gather(1, target).squeeze(1)
+            nll.append(highest - probs.amax(1).log() - chosen)
+            probs.scatter_add_(1, target, probs.new_full(target.size(), -1.0))
+            if not same:
+                slopes[part] = probs
+        ctx.save_for_backward(states, weight, slopes)
+        return torch.cat(nll) if nll else _wide(states.new_empty(0))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        states, weight, slopes = ctx.saved_tensors
+        of_nll = gradients[0].to(states.dtype)
+        of_states = (slopes @ weight).mul_(of_nll[:, None])
+        of_weight = slopes.T @ (states * of_nll[:, None])
+        return of_states, of_weight, of_nll @ slopes, None
 
 
 class _LinearNLL(torch.autograd.Function):

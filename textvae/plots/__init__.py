@@ -9,7 +9,7 @@ from textvae.plots.during_training import CurvesReporter
 from textvae.plots.files import Picture
 from textvae.plots.maps import path_on_map, sentence_map
 from textvae.plots.panels import Panel, Series, panels
-from textvae.plots.tradeoffs import attribute_strength, rate_distortion
+from textvae.plots.tradeoffs import attribute_strength, compression, rate_distortion
 from textvae.plots.units import unit_kl
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Picture",
     "Series",
     "attribute_strength",
+    "compression",
     "panels",
     "path_on_map",
     "rate_distortion",

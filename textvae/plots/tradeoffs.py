@@ -6,12 +6,19 @@ from collections.abc import Mapping, Sequence
 
 from numpy.typing import ArrayLike
 
+from textvae.api.compressing import RateDistortion
 from textvae.errors import UsageError
 from textvae.plots.files import Picture
 from textvae.plots.panels import Panel, Series, panels
 
 # The label of a vertical axis with its unit -> the name of a curve -> a figure at each point.
 Figures = Mapping[str, Mapping[str, ArrayLike]]
+
+_DISTORTIONS = {
+    "BLEU (0 to 100)": "bleu",
+    "exact match (share)": "exact_match",
+    "-log p(x|z) (nats)": "rec",
+}
 
 
 def rate_distortion(
@@ -43,6 +50,38 @@ def rate_distortion(
     if unknown:
         raise UsageError(f"bits lacks the curve {unknown[0]!r}; name the curves alike in both")
     return _picture(title, "bits per sentence (logarithmic)", bits, figures, errors, codes, base=2)
+
+
+def compression(found: Sequence[RateDistortion], *, title: str = "Rate and distortion") -> Picture:
+    """The rates and distortions of one or more models.
+
+    Each model has a curve of product quantization, and one of the codes with the same bits for each
+    dimension. The points without bits are left out, because the axis is logarithmic.
+
+    >>> picture = compression([vae.rate_distortion("test.txt")])  # doctest: +SKIP
+    """
+    bits: dict[str, list[float]] = {}
+    codes: dict[str, list[str]] = {}
+    figures: dict[str, dict[str, list[float]]] = {label: {} for label in _DISTORTIONS}
+    for one in found:
+        for point in one.points:
+            if point.bits <= 0:
+                continue
+            name = _curve(one.model, point.code, several=len(found) > 1)
+            bits.setdefault(name, []).append(point.bits)
+            named = point.code if point.code != "sample" else ""  # its curve has that name
+            codes.setdefault(name, []).append(named)
+            for label, key in _DISTORTIONS.items():
+                figures[label].setdefault(name, []).append(getattr(point, key))
+    return rate_distortion(bits, figures, codes=codes, title=title)
+
+
+def _curve(model: str, code: str, *, several: bool) -> str:
+    """The name of the curve of a code."""
+    kind = "product quantization" if code.startswith("pq-") else "each dimension"
+    if code == "sample":
+        kind = "posterior sample"
+    return f"{kind}: {model}" if several else kind  # a long name is cut at its end
 
 
 def attribute_strength(

@@ -18,6 +18,7 @@ class Purpose(IntEnum):
     POSTERIOR_SAMPLE = 2  # normal noise of importance samples
     REFINEMENT = 3  # normal noise of the steps that refine a posterior
     PATH_PAIRS = 4  # pairs of sentences whose paths are judged
+    PRIOR_FIT = 5  # normal noise of the posterior samples that a prior is fitted to
 
 
 # Names of seeds that are derived from the seed of a run, `derived_seed(seed, NAME)`.
@@ -26,3 +27,7 @@ DECODER = "decoder"  # the model whose decoder replaces the pretrained one
 AUXILIARIES = "auxiliaries"  # what the loss has of its own
 VARIATION = "variation"  # of sentences: derived_seed(seed, VARIATION, number of the draw)
 STEP = "step"  # the noise of a step: derived_seed(seed, STEP, step)
+DIVERGENCE = "divergence"  # halves of real sentences, clusters and resamples
+
+# Names of seeds that are derived from the seed of another fit.
+FLOW = "flow"  # the weights and batches of a flow prior

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from textvae.files.names import (
     TOKENIZER_FILE,
     WEIGHTS_FILE,
 )
+from textvae.models.decoder import Decoder
 from textvae.models.encoder import Encoder
 from textvae.models.sentence import SentenceModel
 from textvae.saving.backbones import references_of
@@ -29,32 +31,51 @@ def fingerprint(model: SentenceModel, encoder_tokenizer: Tokenizer, data: DataCo
     digest does not depend on the format version of the folder.
     """
     reader = model.encoder if model.encoder is not None else model.decoder
-    references = references_of(model)
-    described: dict[str, Any] = {
-        # Without defaults, so that a setting added later does not change the digest. Shared
-        # embeddings are among the tensors.
-        "architecture": model.config.model_dump(
-            mode="json", exclude_defaults=True, exclude={"tie_embeddings"}
-        ),
+    described = {
+        "architecture": _architecture(model),
         "lowercase": data.lowercase,
         "normalization": data.normalization,
         "max_tokens": reader.max_tokens,
         "tokenizer": encoder_tokenizer.fingerprint,
     }
-    for part, reference in references.items():  # the same weights, wherever they are stored
-        described["architecture"][part] = reference.digest
     digest = hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=16)
     if model.encoder is not None and model.posterior is not None:
-        tensors = {**_own_tensors(model.encoder), **model.posterior.state_dict()}
-        for name, value in sorted(tensors.items()):
-            digest.update(f"{name} {tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        _add_tensors(digest, {**_own_tensors(model.encoder), **model.posterior.state_dict()})
     return digest.hexdigest()
 
 
-def _own_tensors(encoder: Encoder) -> dict[str, Tensor]:
-    """The tensors of an encoder that the digest of its pretrained model does not cover."""
-    return encoder.state_dict() if encoder.reference is None else encoder.saved()
+def writer_fingerprint(model: SentenceModel, tokenizer: Tokenizer) -> str:
+    """A digest of the decoder's architecture, weights and tokenizer; 32 hex digits.
+
+    Models with the same fingerprint give a text the same probability.
+    """
+    described = {
+        "architecture": _architecture(model),
+        "max_tokens": model.decoder.max_tokens,
+        "tokenizer": tokenizer.fingerprint,
+    }
+    digest = hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=16)
+    _add_tensors(digest, _own_tensors(model.decoder))
+    return digest.hexdigest()
+
+
+def _architecture(model: SentenceModel) -> dict[str, Any]:
+    # Without defaults, so that a setting added later does not change the digest. Shared embeddings
+    # are among the tensors.
+    found = model.config.model_dump(mode="json", exclude_defaults=True, exclude={"tie_embeddings"})
+    # A pretrained model is what its files hold, wherever they are stored.
+    return found | {part: reference.digest for part, reference in references_of(model).items()}
+
+
+def _own_tensors(part: Encoder | Decoder) -> dict[str, Tensor]:
+    """The tensors of a part that the digest of its pretrained model does not cover."""
+    return part.state_dict() if part.reference is None else part.saved()
+
+
+def _add_tensors(digest: hashlib.blake2b, tensors: Mapping[str, Tensor]) -> None:
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
 
 
 def folder_digests(folder: Path) -> list[str]:

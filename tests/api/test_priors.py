@@ -1,0 +1,180 @@
+"""Priors that are fitted to a model: what they change, and where they are stored."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from textvae import TextVAE
+from textvae.api import FittedPrior
+from textvae.data.rows import hash_fraction
+from textvae.errors import DataError, ModelFormatError, NotFoundError, UsageError
+from textvae.evaluation.likelihood import chunks_by_length, importance_weighted, posteriors
+from textvae.randomness.streams import SampleStreams
+
+STEPS = {"gaussian": {}, "mixture": {"components": 3}, "flow": {"steps": 10}}
+
+
+@pytest.fixture(scope="module")
+def vae(fluent_vae: Path) -> TextVAE:
+    return TextVAE.from_pretrained(fluent_vae, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def fitted(vae: TextVAE, sentences: list[str]) -> dict[str, FittedPrior]:
+    """One of each kind."""
+    return {
+        kind: vae.fit_prior(kind, sentences, seed=3, **options) for kind, options in STEPS.items()
+    }
+
+
+@pytest.fixture
+def own(fluent_vae: Path, tmp_path: Path) -> TextVAE:
+    """A copy of the model in a folder of its own."""
+    return TextVAE.from_pretrained(shutil.copytree(fluent_vae, tmp_path / "own"), device="cpu")
+
+
+def test_the_gain_is_the_fall_of_the_kl(
+    vae: TextVAE, fitted: dict[str, FittedPrior], sentences: list[str]
+) -> None:
+    """Of the held-out posteriors, from the model's own prior to a Gaussian: in closed form."""
+    found, prior = fitted["gaussian"], vae.model.prior
+    assert prior is not None
+    assert found.n_sentences + found.n_held_out == 150
+    texts = [text for text in sentences if hash_fraction(text, purpose="prior") < 0.1]
+    assert len(texts) == found.n_held_out
+    q = vae.posterior(texts)
+    fall = (prior.kl(q, q.mean) - found.prior.kl(q, q.mean)).mean().item()
+    assert found.figures["log_density_gain"] == pytest.approx(fall, rel=0.1)
+    assert fall > 0.2
+
+
+@pytest.mark.parametrize("kind", STEPS)
+def test_samples_are_a_prefix_and_those_of_the_prior(
+    vae: TextVAE, fitted: dict[str, FittedPrior], kind: str
+) -> None:
+    prior = fitted[kind]
+    many = vae.generate(12, seed=5, prior=prior)
+    assert vae.generate(4, seed=5, prior=prior) == many[:4]
+    assert list(vae.iter_generate(12, seed=5, prior=prior, batch_size=5)) == many
+    assert many != vae.generate(12, seed=5)
+    noise = SampleStreams(5, range(12)).normal(prior.prior.noise_size)
+    assert vae.decode(prior.prior.sample(noise)) == many
+
+
+def test_evaluation_takes_the_likelihood_of_the_fitted_prior(
+    vae: TextVAE, fitted: dict[str, FittedPrior], sentences: list[str]
+) -> None:
+    texts, prior = sentences[:20], fitted["mixture"]
+    before = vae.evaluate(texts, samples=5).figures
+    found = vae.evaluate(texts, samples=5, prior=prior).figures
+    assert found["prior"] == "mixture of 3"
+    assert (found["rec"], found["mi"]) == (before["rec"], before["mi"])
+    ids = vae.tokenizer.encode(texts)
+    model = vae.model.with_prior(prior.prior)
+    chunks = chunks_by_length(ids, model)
+    expected = importance_weighted(model, chunks, posteriors(model, chunks), samples=5, seed=0)
+    assert found["nll_iw"] == pytest.approx(expected.nll.mean().item(), abs=1e-6)
+    assert found["kl"] == pytest.approx(expected.kl.mean().item(), abs=1e-6)
+    assert found["kl"] < before["kl"]
+    with pytest.raises(UsageError, match="a flow prior has no density, so kl"):
+        vae.evaluate(texts, prior=fitted["flow"])
+
+
+def test_a_stored_prior_stays_with_the_model(
+    own: TextVAE, fitted: dict[str, FittedPrior], tmp_path: Path
+) -> None:
+    assert own.stored_prior() is None
+    with pytest.raises(NotFoundError, match="no fitted prior; fit one with"):
+        own.generate(1, prior=True)
+    for kind in ("mixture", "flow"):  # the second replaces the first
+        own.store_prior(fitted[kind])
+        found = own.stored_prior()
+        assert found is not None
+        assert found.to_dict() == fitted[kind].to_dict()
+    samples = own.generate(5, prior=fitted["flow"])
+    assert own.generate(5, prior=True) == samples
+    own.save_pretrained(tmp_path / "copy")
+    copy = TextVAE.from_pretrained(tmp_path / "copy", device="cpu")
+    assert copy.generate(5, prior=True) == samples
+    assert own.remove_prior()
+    assert not own.remove_prior()
+    assert own.stored_prior() is None
+    own.save_pretrained(tmp_path / "copy")
+    assert copy.stored_prior() is None
+
+
+def test_a_prior_of_other_weights_is_refused(
+    own: TextVAE, fitted: dict[str, FittedPrior], tmp_path: Path
+) -> None:
+    path = own.store_prior(fitted["gaussian"])
+    with torch.no_grad():
+        for parameter in own.model.encoder.parameters():
+            parameter.mul_(1.01)
+    for prior in (True, path, str(path), fitted["gaussian"]):
+        with pytest.raises(DataError, match="fitted to other weights"):
+            own.generate(1, prior=prior)
+    with pytest.raises(DataError, match="fitted to other weights"):
+        own.store_prior(fitted["mixture"])
+
+
+def test_a_damaged_prior_and_a_link_out_of_the_folder_are_refused(
+    own: TextVAE, fitted: dict[str, FittedPrior], tmp_path: Path
+) -> None:
+    path = own.store_prior(fitted["mixture"])
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelFormatError, match="damaged"):
+        own.generate(1, prior=True)
+    assert len(TextVAE.from_pretrained(own.folder).generate(1)) == 1  # not read, not needed
+    outside = tmp_path / "outside.safetensors"
+    fitted["mixture"].save(outside)
+    path.unlink()
+    path.symlink_to(outside)
+    with pytest.raises(ModelFormatError, match="leads out of the folder"):
+        own.generate(1, prior=True)
+    own.store_prior(fitted["gaussian"])  # replaces the link, not its target
+    assert FittedPrior.load(outside).kind == "mixture"
+    assert not path.is_symlink()
+
+
+def test_an_autoencoder_draws_from_the_fitted_prior(tiny_ae: Path, sentences: list[str]) -> None:
+    ae = TextVAE.from_pretrained(tiny_ae, device="cpu")
+    gaussian = ae.fit_prior("gaussian", sentences)
+    # Its own prior is such a Gaussian of all codes.
+    torch.testing.assert_close(gaussian.prior.mean, ae.model.prior.mean, atol=0.2, rtol=0.2)
+    assert abs(gaussian.figures["log_density_gain"]) < 0.3
+    with pytest.raises(UsageError, match="only the samples of an autoencoder"):
+        ae.evaluate(sentences, prior=gaussian)
+    found = ae.evaluate(sentences[:20], prior=gaussian, quality=10)
+    assert found.figures["prior"] == "gaussian"
+    assert "nll_iw" not in found.figures
+
+
+def test_the_training_text_is_the_default(vae: TextVAE) -> None:
+    assert vae.fit_prior("gaussian").n_sentences > 100
+    first, again = (vae.fit_prior("mixture", components=2, seed=1).to_bytes() for _ in range(2))
+    assert first == again
+
+
+def test_mistakes_are_told(vae: TextVAE, tiny_lm: Path, sentences: list[str]) -> None:
+    with pytest.raises(UsageError, match="'vamp' is unknown; choose from gaussian, mixture, flow"):
+        vae.fit_prior("vamp")
+    with pytest.raises(UsageError, match="components=3 is for a mixture"):
+        vae.fit_prior("flow", components=3)
+    with pytest.raises(UsageError, match="steps 0 must be a whole number"):
+        vae.fit_prior("flow", steps=0)
+    with pytest.raises(DataError, match="99 different sentences with text; a prior needs 100"):
+        vae.fit_prior("gaussian", [*sentences[:99], " "])
+    with pytest.raises(DataError, match="4 different sentences"):
+        vae.fit_prior("flow", sentences[:4] * 50)
+    with pytest.raises(UsageError, match="no latent"):
+        TextVAE.from_pretrained(tiny_lm).fit_prior("gaussian", sentences)
+    with pytest.raises(UsageError, match="prior has no effect near a sentence"):
+        vae.generate(1, near="us !", prior=True)
+    with pytest.raises(UsageError, match="expected True, a FittedPrior or its file"):
+        vae.generate(1, prior=3)

@@ -1,0 +1,273 @@
+"""Priors fitted after training: a better distribution of latents than that of the training."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textvae.api.encoding import fingerprint_of, require_latent, warn_of_cut
+from textvae.api.protocol import TextModel
+from textvae.api.scorers import training_rows
+from textvae.arguments import seed_of, whole_number
+from textvae.data.input_rows import CHUNK, Sentences, name_of, prepared_rows, with_text
+from textvae.data.rows import Row, hash_fraction
+from textvae.errors import DataError, NotFoundError, UsageError, flag, option, shown, worded
+from textvae.evaluation.sentences import lowest_hashed_rows
+from textvae.files.names import PRIOR_FILE
+from textvae.gaussian import DiagonalGaussian
+from textvae.latent.flow_matching import TRAINING_STEPS, fit_flow
+from textvae.latent.prior_file import PRIOR_KINDS, FittedPrior, PriorKind
+from textvae.latent.prior_fitting import fit_gaussian, fit_mixture, told_apart
+from textvae.models.device import exact_float32
+from textvae.models.prior import Prior
+from textvae.number_format import counted
+from textvae.progress import Watcher
+from textvae.progress.bars import shows_progress
+from textvae.randomness.streams import SampleStreams
+from textvae.saving.folder import own_file
+
+HELD_OUT = 0.1  # share of the sentences that judge the fit
+LIMIT = 50_000  # sentences, more than a prior needs
+LEAST_SENTENCES = 100
+JUDGED = 2_000  # samples that are compared with as many held-out posteriors
+DRAWS = 8  # of each held-out posterior, for the gain in log density
+POINT = -torch.inf  # log-variance of a code
+
+GivenPrior = FittedPrior | str | Path | bool  # True: that in the model's folder
+
+
+@shows_progress
+def fit_prior(
+    vae: TextModel,
+    kind: PriorKind,
+    sentences: Sentences | None = None,
+    *,
+    components: int | None = None,
+    steps: int | None = None,
+    limit: int = LIMIT,
+    name: str | None = None,
+    text_column: str | None = None,
+    seed: int | None = 0,
+    watcher: Watcher | None = None,
+) -> FittedPrior:
+    """A prior fitted to the aggregate posterior of sentences; the model stays as it is.
+
+    - `gaussian`: a Gaussian with full covariance, in closed form.
+    - `mixture`: a mixture of such Gaussians, by EM on samples of the posteriors.
+    - `flow`: flow matching (Lipman 2023), which gives samples but no density.
+
+    A tenth of the sentences, by a hash of the text, is held out. `figures` of the result has:
+
+    - `log_density_gain` with its standard error: mean of log p(z) under the fitted prior minus that
+      under the model's own prior, in nats, over samples z of the held-out posteriors. The KL of
+      these posteriors to the prior falls by as much. Absent for a flow.
+    - `told_apart`: the share of samples of the fitted prior and of the held-out posteriors that a
+      nearest-neighbor classifier tells apart; 0.5 is the best. `told_apart_own` is the same for the
+      model's own prior. See `textvae.latent.prior_fitting.told_apart`.
+
+    >>> vae.generate(5, prior=vae.fit_prior("mixture"))  # doctest: +SKIP
+
+    Args:
+        sentences: a file, glob, `-` (stdin), `hf:` name, or sentences; None: the training text.
+        components: of a mixture; None: the number with the highest held-out density.
+        steps: of the training of a flow; None: 2,000.
+        limit: fit to at most so many sentences, chosen by a hash of the text.
+        seed: None takes a fresh one.
+
+    Raises:
+        UsageError: a language model, an unknown kind, or an option of another kind.
+        NotFoundError: the training text is not there.
+        DataError: fewer than 100 sentences.
+    """
+    require_latent(vae, "fit a prior", name)
+    _check_options(kind, components, steps)
+    limit = whole_number("limit", limit, least=LEAST_SENTENCES, example=LIMIT)
+    seed, watcher = seed_of(seed), watcher or Watcher()
+    source = "the training text" if sentences is None else name_of(sentences)
+    if sentences is None:
+        rows = training_rows(vae.config.data)
+    else:
+        rows = prepared_rows(
+            sentences, vae.config.data, text_column=text_column, remarks=watcher.remarks
+        )
+    texts = _chosen(with_text(rows, source, watcher.warn), limit, source)
+    q = _posteriors(vae, texts, watcher)
+    apart = torch.tensor([hash_fraction(text, purpose="prior") < HELD_OUT for text in texts])
+    sets = q[~apart], q[apart]
+    prior: Prior
+    if kind == "gaussian":
+        prior = fit_gaussian(sets[0])
+    elif kind == "mixture":
+        progress = watcher.progress
+        prior = fit_mixture(*sets, components=components, seed=seed, progress=progress).prior
+    else:
+        steps, device = steps or TRAINING_STEPS, vae.model.device
+        prior = fit_flow(*sets, steps=steps, seed=seed, device=device, progress=watcher.progress)
+    return FittedPrior(
+        kind=kind,
+        prior=prior.eval(),
+        n_sentences=len(sets[0].mean),
+        n_held_out=len(sets[1].mean),
+        seed=seed,
+        figures=_figures(vae, prior, sets[1], seed),
+        fingerprint=fingerprint_of(vae),
+    )
+
+
+def _check_options(kind: PriorKind, components: int | None, steps: int | None) -> None:
+    if kind not in PRIOR_KINDS:
+        raise UsageError(f"prior {shown(kind)} is unknown; choose from {', '.join(PRIOR_KINDS)}")
+    for option_name, value, of in (("components", components, "mixture"), ("steps", steps, "flow")):
+        if value is not None:
+            whole_number(option_name, value, least=1, example=8)
+            if kind != of:
+                raise UsageError(
+                    f"{option(option_name, value)} is for a {of}, not for a prior of the kind "
+                    f"{kind}; leave {flag(option_name)} out"
+                )
+
+
+def _chosen(rows: Iterator[Row], limit: int, source: str) -> list[str]:
+    """At most `limit` texts.
+
+    Raises:
+        DataError: too few for a fit.
+    """
+    kept, _ = lowest_hashed_rows(rows, limit)
+    different = len({row.text for _, row in kept})
+    if different < LEAST_SENTENCES:
+        raise DataError(
+            f"{source}: {counted(different, 'different sentence')} with text; a prior needs "
+            f"{LEAST_SENTENCES} or more"
+        )
+    return [row.text for _, row in kept]
+
+
+def _posteriors(vae: TextModel, texts: Sequence[str], watcher: Watcher) -> DiagonalGaussian:
+    """q(z|x) of the texts, (N, Z), on the CPU; the code of an autoencoder has variance 0."""
+    parts, n_cut = [], 0
+    for start in range(0, len(texts), CHUNK):
+        chunk = texts[start : start + CHUNK]
+        found = vae.embed(chunk, with_variance=vae.model.has_density)
+        n_cut += found.cut
+        mean = torch.from_numpy(found.vectors)
+        log_variance = torch.full_like(mean, POINT)
+        if found.variances is not None:
+            log_variance = torch.from_numpy(found.variances).log()
+        parts.append(DiagonalGaussian(mean, log_variance))
+        watcher.progress("encoding", min(start + len(chunk), len(texts)), len(texts))
+    warn_of_cut(n_cut, vae.max_tokens_read, watcher.warn)
+    return DiagonalGaussian.cat(parts)
+
+
+# how good a fit is
+
+
+def _figures(
+    vae: TextModel, prior: Prior, held_out: DiagonalGaussian, seed: int
+) -> dict[str, float]:
+    """The figures of `fit_prior`."""
+    own = vae.model.prior
+    assert own is not None  # a model with a latent has one
+    figures: dict[str, float] = {}
+    with torch.no_grad(), exact_float32(vae.model.device):
+        if prior.has_density:
+            gain = _gain(prior, own, held_out, seed)
+            figures["log_density_gain"] = gain.mean().item()
+            figures["log_density_gain_se"] = gain.std().item() / len(gain) ** 0.5
+        N = min(JUDGED, len(held_out.mean))
+        streams = SampleStreams(seed, np.arange(N))
+        real = held_out[:N].sample(streams.normal(vae.latent_size))
+        for name, one in (("told_apart", prior), ("told_apart_own", own)):
+            # Not the noise of the first samples that a user draws with this seed, nor that of z.
+            noise = SampleStreams(seed, np.arange(N, 2 * N)).normal(one.noise_size)
+            figures[name] = told_apart(one.sample(noise), real)
+    return figures
+
+
+def _gain(prior: Prior, own: Prior, q: DiagonalGaussian, seed: int) -> Tensor:
+    """log p(z) minus log p(z) under the model's own prior, mean over z of each posterior, (N,)."""
+    N, Z = q.mean.shape
+    gains = []
+    for draw in range(DRAWS):
+        noise = SampleStreams(seed, np.arange(draw * N, (draw + 1) * N)).normal(Z)
+        z = q.sample(noise).double()
+        gains.append(prior.log_prob(z) - own.log_prob(z))
+    return torch.stack(gains).mean(0)
+
+
+# stored with the model
+
+
+def store_prior(vae: TextModel, prior: FittedPrior) -> Path:
+    """Write a fitted prior into the model's folder, in place of an earlier one; its file.
+
+    Raises:
+        UsageError: the model has no folder.
+        DataError: the prior belongs to another model.
+    """
+    folder = _folder(vae)
+    path = folder / PRIOR_FILE
+    checked_prior(vae, prior).save(path, follow=False)
+    return path
+
+
+def remove_prior(vae: TextModel) -> bool:
+    """Delete the fitted prior from the model's folder; False if there was none."""
+    path = _folder(vae) / PRIOR_FILE
+    found = path.is_file() or path.is_symlink()
+    path.unlink(missing_ok=True)
+    return found
+
+
+def stored_prior(vae: TextModel, name: str | None = None) -> FittedPrior | None:
+    """The fitted prior in the model's folder; None if there is none.
+
+    Raises:
+        ModelFormatError: the file is damaged, or a link that leads out of the folder.
+        DataError: the prior belongs to other weights than those in the folder.
+    """
+    if vae.folder is None or not own_file(vae.folder, PRIOR_FILE).is_file():
+        return None
+    return checked_prior(vae, vae.folder / PRIOR_FILE, name)
+
+
+def checked_prior(vae: TextModel, prior: GivenPrior, name: str | None = None) -> FittedPrior:
+    """The fitted prior itself, from its file, or (True) from the model's folder.
+
+    Raises:
+        NotFoundError: no such file; or the model has no fitted prior.
+        ModelFormatError: the file is damaged.
+        DataError: the prior belongs to another model.
+        UsageError: a language model, or something else than a fitted prior.
+    """
+    require_latent(vae, "use a fitted prior", name)
+    model = name or str(vae.folder or "MODEL")
+    fit = worded(
+        f"textvae prior {shlex.quote(model)} --fit mixture",
+        "vae.store_prior(vae.fit_prior('mixture'))",
+    )
+    if prior is True:
+        found = stored_prior(vae, name)
+        if found is None:
+            raise NotFoundError(f"{model} has no fitted prior; fit one with {fit}")
+        return found
+    path = "this prior"
+    if isinstance(prior, str | Path):
+        path, prior = str(prior), FittedPrior.load(prior)
+    if not isinstance(prior, FittedPrior):
+        raise UsageError(f"prior is {shown(prior)}; expected True, a FittedPrior or its file")
+    if prior.fingerprint != fingerprint_of(vae) or prior.prior.latent_size != vae.latent_size:
+        raise DataError(f"{path} was fitted to other weights than {model}; fit it again with {fit}")
+    return prior
+
+
+def _folder(vae: TextModel) -> Path:
+    if vae.folder is None:
+        raise UsageError("this model has no folder; save the prior itself with prior.save(path)")
+    return vae.folder
