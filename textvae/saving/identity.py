@@ -18,6 +18,7 @@ from textvae.files.names import (
     TOKENIZER_FILE,
     WEIGHTS_FILE,
 )
+from textvae.models.decoder import Decoder
 from textvae.models.encoder import Encoder
 from textvae.models.sentence import SentenceModel
 from textvae.saving.backbones import references_of
@@ -54,24 +55,21 @@ def writer_fingerprint(model: SentenceModel, tokenizer: Tokenizer) -> str:
         "tokenizer": tokenizer.fingerprint,
     }
     digest = hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=16)
-    _add_tensors(digest, model.decoder.state_dict())
+    _add_tensors(digest, _own_tensors(model.decoder))
     return digest.hexdigest()
 
 
 def _architecture(model: SentenceModel) -> dict[str, Any]:
     # Without defaults, so that a setting added later does not change the digest. Shared embeddings
     # are among the tensors.
-    described = model.config.model_dump(
-        mode="json", exclude_defaults=True, exclude={"tie_embeddings"}
-    )
-    for part, reference in references_of(model).items():
-        described[part] = reference.digest  # the same weights, wherever they are stored
-    return described
+    found = model.config.model_dump(mode="json", exclude_defaults=True, exclude={"tie_embeddings"})
+    # A pretrained model is what its files hold, wherever they are stored.
+    return found | {part: reference.digest for part, reference in references_of(model).items()}
 
 
-def _own_tensors(encoder: Encoder) -> dict[str, Tensor]:
-    """The tensors of an encoder that the digest of its pretrained model does not cover."""
-    return encoder.state_dict() if encoder.reference is None else encoder.saved()
+def _own_tensors(part: Encoder | Decoder) -> dict[str, Tensor]:
+    """The tensors of a part that the digest of its pretrained model does not cover."""
+    return part.state_dict() if part.reference is None else part.saved()
 
 
 def _add_tensors(digest: hashlib.blake2b, tensors: Mapping[str, Tensor]) -> None:
