@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from typing import Any
 
 import pytest
+from pretrained_folders import write_encoder
 from running import ONE_LINE_ERROR
 
 from textvae.config import Config, recipe_names
@@ -58,11 +60,14 @@ def test_train_prints_nothing_on_stdout_and_tells_what_to_try(textvae, corpus, t
 def test_each_recipe_trains(textvae, corpus, tmp_path, name: str) -> None:
     out, cache = tmp_path / "model", ("--set", f"data.cache_dir={tmp_path / 'cache'}")
     given = ("--recipe", name, *SMALL[:-2], "--max-steps", 2, "--set", "training.epochs=1")
+    sizes: dict[str, Any] = {"hidden_size": 8, "embedding_size": 8, "latent_size": 2}
+    if name == "pretrained":  # whose encoder is on the hub
+        sizes["encoder"] = str(write_encoder(tmp_path / "bert"))
+        given = (*given, "--encoder", sizes["encoder"])
     ran = textvae("train", corpus, "--out", out, *given, *cache)
     assert (ran.code, ran.out) == (0, "")
     trained, alone = Config.resolve(file=out / "experiment.toml"), Config.resolve(recipe=name)
     assert trained.objective == alone.objective
-    sizes = {"hidden_size": 8, "embedding_size": 8, "latent_size": 2}
     assert trained.model == alone.model.model_copy(update=sizes)
     assert textvae("evaluate", out, corpus, "--limit", 5, "--samples", 2, "--json").code == 0
 
