@@ -133,6 +133,12 @@ def packed(vae: TextVAE, folder: Path) -> None:
     lm.decompress(folder / "packed", folder / "again")
 
 
+def predicted(vae: TextVAE, folder: Path) -> None:
+    settings = {**TINY, "label_weight": 1.0}
+    labelled = TextVAE.train(LABELLED * 2, out=folder / "labels", **settings, threads=1)
+    labelled.label_probabilities(TEXTS)
+
+
 def fitted(vae: TextVAE, folder: Path) -> None:
     vae.save_pretrained(folder / "copy")
     copy = TextVAE.from_pretrained(folder / "copy")
@@ -201,6 +207,8 @@ METHODS: dict[str, Callable[[TextVAE, Path], Any]] = {
     "rate_distortion": lambda vae, folder: vae.rate_distortion(TEXTS, fit=TEXTS),
     "compress": packed,
     "decompress": packed,
+    "labels": lambda vae, folder: vae.labels,
+    "label_probabilities": predicted,
     "fit_prior": fitted,
     "store_prior": fitted,
     "stored_prior": fitted,

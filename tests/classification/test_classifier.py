@@ -130,7 +130,7 @@ def test_the_files_that_the_refused_ones_differ_from_is_taken(tmp_path: Path) ->
     path.write_bytes(file_of())
     assert read_classifier(path, vector_size=SIZES).classes == ("a", "b")
     with pytest.raises(DataError, match="another model"):
-        read_classifier(path, vector_size=SIZES | {"latent": 4})
+        read_classifier(path, vector_size=SIZES | {"latent": 2})
     for none in (tmp_path, tmp_path / ("x" * 5000)):
         with pytest.raises(NotFoundError):
             read_classifier(none, vector_size=SIZES)

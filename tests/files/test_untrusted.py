@@ -96,8 +96,9 @@ def test_no_module_can_unpickle_or_evaluate() -> None:
             elif isinstance(node, ast.ImportFrom):
                 names = {(node.module or "").partition(".")[0]}
             assert not names & modules, path
-            if isinstance(node, ast.keyword):
-                assert node.arg not in ("trust_remote_code", "allow_pickle"), path
+            if isinstance(node, ast.keyword) and node.arg in ("trust_remote_code", "allow_pickle"):
+                assert isinstance(node.value, ast.Constant), path
+                assert node.value.value is False, path
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in calls, path
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):

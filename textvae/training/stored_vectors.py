@@ -133,13 +133,13 @@ def _vectors(
         f"{name}: stored the vectors of {counted(len(corpus), 'sentence')} by the frozen encoder "
         f"({seconds:.0f} s, {shape[0] * shape[1] * 4 / 2**20:.0f} MiB)"
     )
-    return np.load(path, mmap_mode="r")
+    return np.lib.format.open_memmap(path, mode="r")
 
 
 def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
     """The vectors in a file of the cache; None if the file is damaged."""
     try:
-        found = np.load(path, mmap_mode="r")
+        found = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError):
         return None
     return found if found.shape == shape and found.dtype == np.float32 else None
