@@ -13,6 +13,7 @@ from running import ONE_LINE_ERROR
 
 from textvae.api import TextVAE
 from textvae.errors import DataError, UsageError
+from textvae.files.compressed_blocks import BlockReader
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,29 @@ def test_several_blocks_and_other_threads_give_the_same_file(
         torch.set_num_threads(threads)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert (tmp_path / "back").read_bytes() == corpus.read_bytes()
+
+
+def test_long_lines_are_not_tokenized_and_blocks_stay_small(
+    lm: TextVAE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textvae.api.lossless._LONGEST_CODED", 6)
+    monkeypatch.setattr("textvae.api.lossless._BYTES", 20)
+    (tmp_path / "a").write_bytes(b"rain .\nus !\nthe cook likes rain .\n" * 3)
+    found = lm.compress(tmp_path / "a", tmp_path / "b")
+    assert (found.n_lines, found.n_other_lines) == (9, 3)
+    with (tmp_path / "b").open("rb") as file:
+        assert [block.n_lines for block in BlockReader(file, "b").blocks()] == [3, 3, 3]
+    lm.decompress(tmp_path / "b", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "a").read_bytes()
+
+
+def test_a_line_that_could_not_be_read_again_is_refused(lm: TextVAE, tmp_path: Path) -> None:
+    with (tmp_path / "a").open("wb") as file:
+        file.write(b"rain .\n")
+        file.truncate(7 + 2**26 + 1)  # NUL bytes
+    with pytest.raises(DataError, match="line 2 has more than 67,108,864 bytes"):
+        lm.compress(tmp_path / "a", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_damaged_file_is_refused_and_nothing_is_written(

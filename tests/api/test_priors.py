@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 
@@ -155,6 +156,14 @@ def test_an_autoencoder_draws_from_the_fitted_prior(tiny_ae: Path, sentences: li
     assert "nll_iw" not in found.figures
 
 
+def test_texts_without_a_low_hash_have_held_out_ones_too(vae: TextVAE) -> None:
+    texts = [f"the cook likes rain {n} ." for n in range(400)]
+    high = [text for text in texts if hash_fraction(text, purpose="prior") >= 0.1][:100]
+    found = vae.fit_prior("gaussian", high)
+    assert (found.n_sentences, found.n_held_out) == (95, 5)
+    assert all(map(math.isfinite, found.figures.values()))
+
+
 def test_the_training_text_is_the_default(vae: TextVAE) -> None:
     assert vae.fit_prior("gaussian").n_sentences > 100
     first, again = (vae.fit_prior("mixture", components=2, seed=1).to_bytes() for _ in range(2))
@@ -166,6 +175,8 @@ def test_mistakes_are_told(vae: TextVAE, tiny_lm: Path, sentences: list[str]) ->
         vae.fit_prior("vamp")
     with pytest.raises(UsageError, match="components=3 is for a mixture"):
         vae.fit_prior("flow", components=3)
+    with pytest.raises(UsageError, match="components=2000: expected 1,024 at most"):
+        vae.fit_prior("mixture", components=2000)
     with pytest.raises(UsageError, match="steps 0 must be a whole number"):
         vae.fit_prior("flow", steps=0)
     with pytest.raises(DataError, match="99 different sentences with text; a prior needs 100"):

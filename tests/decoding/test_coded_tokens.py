@@ -53,6 +53,14 @@ def test_a_carry_runs_through_full_bytes() -> None:
     assert all(decoded)
 
 
+def test_bytes_of_no_encoder_are_noticed() -> None:
+    decoder = RangeDecoder(b"\xff" * 200)
+    for _ in range(40):  # until the range is no multiple of 2^24: all ones lie above its shares
+        decoder.take(TOTAL - 3, 3)
+    with pytest.raises(DataError, match="of no range coder"):
+        decoder.target()
+
+
 def test_frequencies_are_whole_positive_and_near_the_probabilities() -> None:
     logits = torch.randn(50, 30, generator=torch.Generator().manual_seed(0)) * 6
     logits[:, 3] = -torch.inf

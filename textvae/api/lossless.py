@@ -18,7 +18,7 @@ import torch
 
 from textvae.api.protocol import TextModel
 from textvae.decoding.coded_tokens import decode_tokens, encode_tokens
-from textvae.errors import DataError, NotFoundError, UsageError
+from textvae.errors import DataError, NotFoundError, UsageError, shown
 from textvae.files.atomic import replacing
 from textvae.files.compressed_blocks import (
     Block,
@@ -34,6 +34,9 @@ from textvae.progress.bars import shows_progress
 from textvae.saving.identity import writer_fingerprint
 
 _LINES, _NUMBERS = 1024, 2**22  # of a block: lines, and numbers in the logits of a step
+_BYTES = 2**24  # of the lines of a block, apart from the last line
+_LONGEST_CODED = 2**20  # bytes of a line: above, the tokenizer would need much memory for nothing
+_LONGEST = 2**26  # bytes of a line: a block of longer ones could not be read again
 
 
 @dataclass(frozen=True)
@@ -82,13 +85,14 @@ def compress(
     Raises:
         UsageError: the model is no language model, or `out` is `source`.
         NotFoundError: no such file.
+        DataError: a line of more than 64 MiB.
     """
     place, target = _checked(lm, source, out)
     watcher, size = watcher or Watcher(), place.stat().st_size
     digest, n_lines, n_other, n_bytes, last = hashlib.sha256(), 0, 0, 0, b"\n"
     with place.open("rb") as file, replacing(target) as stream, one_thread():
         writer = BlockWriter(stream, _circumstances(lm))
-        for lines in _line_blocks(file, lines_a_block(lm)):
+        for lines in _line_blocks(file, lines_a_block(lm), str(place)):
             block, others = _block(lm, [line.removesuffix(b"\n") for line in lines])
             writer.add(block)
             for line in lines:
@@ -165,14 +169,26 @@ def _checked(lm: TextModel, source: str | Path, out: str | Path) -> tuple[Path, 
     return place, target
 
 
-def _line_blocks(file: IO[bytes], n: int) -> Iterator[list[bytes]]:
-    """At most n lines at a time, with their newlines."""
+def _line_blocks(file: IO[bytes], n: int, name: str) -> Iterator[list[bytes]]:
+    """At most n lines at a time, with their newlines, in bounded memory.
+
+    Raises:
+        DataError: a line is too long.
+    """
     lines: list[bytes] = []
-    for line in file:
+    n_lines = n_bytes = 0
+    while line := file.readline(_LONGEST + 1):
+        n_lines += 1
+        if len(line) > _LONGEST:
+            raise DataError(
+                f"{name}: line {n_lines:,} has more than {_LONGEST:,} bytes; textvae compress is "
+                "for texts with one sentence a line, so take xz or zstd instead"
+            )
         lines.append(line)
-        if len(lines) == n:
+        n_bytes += len(line)
+        if len(lines) == n or n_bytes > _BYTES:
             yield lines
-            lines = []
+            lines, n_bytes = [], 0
     if lines:
         yield lines
 
@@ -200,10 +216,10 @@ def _lines(
 ) -> tuple[list[bytes], int]:
     """The lines of a block, and how many of the lines the model cannot write."""
     try:
-        others = unpacked_lines(block.others)
-        n_written = block.n_lines - len(others)
-        if block.n_lines > lines_a_block(lm) or n_written < 0:
+        if block.n_lines > lines_a_block(lm):
             raise DataError("lines")
+        others = unpacked_lines(block.others, block.n_lines)
+        n_written = block.n_lines - len(others)
         ids = decode_tokens(lm.model.decoder, block.tokens, n_written) if n_written else []
         written = iter(lm.tokenizer.decode(ids))
         lines = [
@@ -216,6 +232,9 @@ def _lines(
 
 
 def _text(line: bytes) -> str | None:
+    """The line, if it is UTF-8 and short enough for a model."""
+    if len(line) > _LONGEST_CODED:
+        return None
     try:
         return line.decode()
     except UnicodeDecodeError:
@@ -241,9 +260,9 @@ def _check_circumstances(header: dict[str, Any], lm: TextModel, path: Path) -> N
 
 
 def _differs(path: Path, header: dict[str, Any]) -> DataError:
-    then = ", ".join(str(header.get(name)) for name in ("torch", "processor", "device"))
+    then = ", ".join(shown(header.get(name)) for name in ("torch", "processor", "device"))
     now = f"{torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
     return DataError(
         f"{path}: the text does not come back: damaged, or compressed elsewhere (torch and "
-        f"processor: {then}; here: {now})"[:500]
+        f"processor: {then}; here: {now})"
     )

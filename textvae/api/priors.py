@@ -34,6 +34,8 @@ from textvae.saving.folder import own_file
 HELD_OUT = 0.1  # share of the sentences that judge the fit
 LIMIT = 50_000  # sentences, more than a prior needs
 LEAST_SENTENCES = 100
+FEWEST_HELD_OUT = 5  # different sentences
+MOST_COMPONENTS = 1_024  # memory grows with components times samples
 JUDGED = 2_000  # samples that are compared with as many held-out posteriors
 DRAWS = 8  # of each held-out posterior, for the gain in log density
 POINT = -torch.inf  # log-variance of a code
@@ -80,7 +82,8 @@ def fit_prior(
         seed: None takes a fresh one.
 
     Raises:
-        UsageError: a language model, an unknown kind, or an option of another kind.
+        UsageError: a language model, an unknown kind, more than 1,024 components, or an option of
+            another kind.
         NotFoundError: the training text is not there.
         DataError: fewer than 100 sentences.
     """
@@ -97,7 +100,7 @@ def fit_prior(
         )
     texts = _chosen(with_text(rows, source, watcher.warn), limit, source)
     q = _posteriors(vae, texts, watcher)
-    apart = torch.tensor([hash_fraction(text, purpose="prior") < HELD_OUT for text in texts])
+    apart = _held_out(texts)
     sets = q[~apart], q[apart]
     prior: Prior
     if kind == "gaussian":
@@ -125,6 +128,10 @@ def _check_options(kind: PriorKind, components: int | None, steps: int | None) -
     for option_name, value, of in (("components", components, "mixture"), ("steps", steps, "flow")):
         if value is not None:
             whole_number(option_name, value, least=1, example=8)
+            if option_name == "components" and value > MOST_COMPONENTS:
+                raise UsageError(
+                    f"{option(option_name, value)}: expected {MOST_COMPONENTS:,} at most"
+                )
             if kind != of:
                 raise UsageError(
                     f"{option(option_name, value)} is for a {of}, not for a prior of the kind "
@@ -146,6 +153,16 @@ def _chosen(rows: Iterator[Row], limit: int, source: str) -> list[str]:
             f"{LEAST_SENTENCES} or more"
         )
     return [row.text for _, row in kept]
+
+
+def _held_out(texts: Sequence[str]) -> Tensor:
+    """True for the texts that judge the fit, (N,): a tenth by a hash, equal texts alike.
+
+    Few texts can have no hash in this tenth; the lowest hashes are taken then.
+    """
+    hashes = [hash_fraction(text, purpose="prior") for text in texts]
+    below = max(HELD_OUT, sorted(set(hashes))[FEWEST_HELD_OUT])
+    return torch.tensor([own < below for own in hashes])
 
 
 def _posteriors(vae: TextModel, texts: Sequence[str], watcher: Watcher) -> DiagonalGaussian:

@@ -41,6 +41,7 @@ def prior(
         typer.Option(
             "--components",
             min=1,
+            max=1024,
             metavar="K",
             help="Gaussians of a mixture; default: by the density of held-out sentences.",
         ),

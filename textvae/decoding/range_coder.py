@@ -5,6 +5,8 @@ All arithmetic is on integers, so the bytes are the same on every machine.
 
 from __future__ import annotations
 
+from textvae.errors import DataError
+
 TOTAL_BITS = 24  # the frequencies of a symbol's alternatives sum to 2^24
 _TOP, _BOTTOM = 1 << 56, 1 << 48  # the range stays from 2^48 to 2^56
 _BYTES = 7  # of the lower end of the range
@@ -57,8 +59,15 @@ class RangeDecoder:
         self._range = _TOP
 
     def target(self) -> int:
-        """A number below 2^24 in the share of the next symbol."""
-        return min(self._code // (self._range >> TOTAL_BITS), (1 << TOTAL_BITS) - 1)
+        """A number below 2^24 in the share of the next symbol.
+
+        Raises:
+            DataError: no encoder writes these bytes.
+        """
+        found = self._code // (self._range >> TOTAL_BITS)
+        if found >> TOTAL_BITS:
+            raise DataError("the bytes are of no range coder")
+        return found
 
     def take(self, start: int, frequency: int) -> None:
         """Go on to the next symbol; this one has the share from `start`."""

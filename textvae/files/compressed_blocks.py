@@ -121,8 +121,8 @@ def packed_lines(lines: dict[int, bytes]) -> bytes:
     return zlib.compress(content, 9)
 
 
-def unpacked_lines(content: bytes) -> dict[int, bytes]:
-    """The lines of `packed_lines`.
+def unpacked_lines(content: bytes, n_lines: int) -> dict[int, bytes]:
+    """The lines of `packed_lines`, in a block of `n_lines` lines.
 
     Raises:
         ValueError: the bytes are something else.
@@ -139,6 +139,8 @@ def unpacked_lines(content: bytes) -> dict[int, bytes]:
     while at < len(plain):
         place, at = _number_at(plain, at)
         length, at = _number_at(plain, at)
+        if place in lines or place >= n_lines:
+            raise ValueError(f"line {place}")
         lines[place] = plain[at : at + length]
         at += length
     if at != len(plain) or inflate.unconsumed_tail:
@@ -165,6 +167,8 @@ def _number_at(content: bytes, at: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if byte < 128:
             return value, at
+        if value > _MOST_BLOCK:
+            break
     raise ValueError("incomplete")
 
 
