@@ -25,13 +25,17 @@ ROBERTA_SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 T5_SPECIALS = ("<pad>", "</s>", "<unk>")
 
 
-def write_tokenizer(folder: Path, specials: tuple[str, ...], template: str) -> int:
+def write_tokenizer(
+    folder: Path, specials: tuple[str, ...], template: str, *, more_words: int = 0
+) -> int:
     """A word-piece tokenizer.json with these special tokens first; the size of its vocabulary.
 
     Args:
         template: of a sentence, e.g. `[CLS] $A [SEP]`.
+        more_words: words beside those of the texts.
     """
     vocabulary = {token: place for place, token in enumerate([*specials, *WORDS])}
+    vocabulary |= {f"more{n}": len(vocabulary) + n for n in range(more_words)}
     unknown = "[UNK]" if "[UNK]" in specials else "<unk>"
     backend = Tokenizer(models.WordPiece(vocabulary, unk_token=unknown))
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

@@ -423,3 +423,7 @@ def test_a_target_replaces_the_weight_in_the_resolved_toml(tmp_path: Path) -> No
     )
     with pytest.raises(ConfigError, match="kl_schedule"):
         Config.resolve(file=tmp_path / "b.toml")
+
+
+def test_a_path_names_a_pretrained_model(tmp_path: Path) -> None:
+    assert Config.resolve(options={"encoder": tmp_path}).model.encoder == str(tmp_path)

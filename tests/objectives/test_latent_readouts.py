@@ -46,6 +46,16 @@ def model_with(*, frozen: bool = False, classes: tuple[str, ...] = ()) -> Senten
     return model
 
 
+def test_a_new_readout_explains_about_nothing_and_costs_about_the_variance() -> None:
+    torch.manual_seed(0)
+    readout = SemanticReadout(16, 384)
+    vectors = torch.randn(200, 384)
+    readout.standardise(vectors)
+    for scale, most in ((0.1, 1.02), (1.0, 1.5)):  # means, and samples of the prior
+        loss = readout(scale * torch.randn(200, 16), vectors, [16], "squared").mean()
+        assert 0.98 < loss.item() < most
+
+
 def batch() -> Batch:
     tokens = collate(SENTENCES, EOS, PAD)
     n = len(SENTENCES)

@@ -132,7 +132,7 @@ def test_a_changed_or_missing_model_is_refused_unless_the_folder_carries_its_own
             tiny_config(**PLAIN, encoder=str(ref)), tmp_path / "out", texts=TEXTS, resume=True
         )
     shutil.rmtree(ref)
-    with pytest.raises(NotFoundError, match=r"out needs the pretrained encoder .*bert, which it"):
+    with pytest.raises(NotFoundError, match=r"out needs the .*bert, which is not there; put its"):
         TextVAE.from_pretrained(tmp_path / "out", device="cpu")
     whole = TextVAE.from_pretrained(tmp_path / "whole", device="cpu")
     np.testing.assert_array_equal(whole.encode(TEXTS), vectors)

@@ -201,6 +201,8 @@ class Config(Section):
             if value is not None:
                 section = section_of(name)
                 field = SECTIONS[section].model_fields[name]
+                if isinstance(value, Path) and str in kinds_of(field):  # encoder=Path(...)
+                    value = str(value)
                 if isinstance(value, str) and str not in kinds_of(field):  # pydantic would convert
                     wanted = expected_of(field)
                     raise ConfigError(f"options: {name} = {shown(value)}: expected {wanted}")

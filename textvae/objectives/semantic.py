@@ -40,6 +40,10 @@ class SemanticReadout(nn.Module):
     def __init__(self, latent_size: int, width: int) -> None:
         super().__init__()
         self.linear = PrefixLinear(latent_size, width)
+        # A prediction of length about |z| / sqrt(3 Z), as standardised vectors have length 1.
+        with torch.no_grad():
+            self.linear.weight.mul_(width**-0.5)
+            self.linear.bias.zero_()
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("scale", torch.ones(()))
 

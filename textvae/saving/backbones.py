@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from textvae.config.references import is_hub_id
 from textvae.errors import ModelFormatError, NotFoundError
 from textvae.files.names import BACKBONES_FOLDER
 from textvae.files.untrusted import inside
@@ -114,5 +115,8 @@ def _find(folder: Path, part: str, fact: BackboneFacts) -> Reference:
         return find_reference(fact.ref, revision=fact.revision)
     except NotFoundError as error:
         raise NotFoundError(
-            f"{folder} needs the pretrained {part} {fact.ref}, which it does not carry: {error}"
+            f"{folder} needs the pretrained {part} {fact.ref}, of which it has no copy: {error}"
+            if is_hub_id(fact.ref)
+            else f"{folder} needs the pretrained {part} {fact.ref}, which is not there; put its "
+            "files back (a model that is saved with embed_backbones has a copy of them)"
         ) from None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from pretrained_folders import write_encoder
 from pretrained_networks import causal_network
 from torch import Tensor
 
@@ -17,7 +19,8 @@ from textvae.decoding.generation import decode
 from textvae.decoding.sampling import draw
 from textvae.decoding.settings import Sampling
 from textvae.errors import ConfigError, ModelFormatError
-from textvae.models.pretrained.causal import PretrainedDecoder
+from textvae.models.pretrained.causal import PretrainedDecoder, load_causal
+from textvae.models.pretrained.reference import find_reference
 from textvae.randomness.noise import StepNoise
 from textvae.randomness.streams import SampleStreams
 
@@ -294,6 +297,12 @@ def test_a_sentence_longer_than_the_positions_of_the_network_is_refused() -> Non
     decoder_of("gpt2", "prefix", max_tokens=62)
     with pytest.raises(ConfigError, match="64 positions"):
         decoder_of("gpt2", "prefix", max_tokens=63)
+
+
+def test_an_architecture_without_a_language_model_is_refused(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "t5", "t5")
+    with pytest.raises(ModelFormatError, match="t5 is no causal language model; choose a decoder"):
+        load_causal(find_reference(str(folder)))
 
 
 def test_networks_that_cannot_decode_are_refused() -> None:

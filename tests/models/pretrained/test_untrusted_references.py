@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pretrained_folders import write_encoder, write_modules, write_table
+from pretrained_folders import (
+    BERT_SPECIALS,
+    write_encoder,
+    write_modules,
+    write_table,
+    write_tokenizer,
+)
 from safetensors.numpy import load_file, save_file
 
 from textvae.config import ModelConfig
@@ -106,6 +112,9 @@ def test_a_tokenizer_of_another_model_is_refused(bert: Path, tmp_path: Path) -> 
     (bert / "tokenizer.json").write_text(json.dumps(tokenizer))
     with pytest.raises(ModelFormatError, match="its template names tokens that the network"):
         load(bert)
+    write_tokenizer(bert, BERT_SPECIALS, "$A", more_words=3)
+    with pytest.raises(ModelFormatError, match="the tokenizer has 3 tokens more than the network"):
+        load(bert)
     (bert / "tokenizer.json").unlink()
     with pytest.raises(ModelFormatError, match=r"no tokenizer.json, the tokenizer of a pretrained"):
         load(bert)
@@ -133,6 +142,32 @@ def test_modules_stay_inside_the_folder(bert: Path) -> None:
     first = {"type": "sentence_transformers.models.Transformer", "path": ""}
     (bert / "modules.json").write_text(json.dumps([first, entry]))
     with pytest.raises(ModelFormatError, match="not a plain file name"):
+        load(bert)
+    (bert / "modules.json").write_text(json.dumps([first, entry | {"path": "pooling"}]))
+    with pytest.raises(ModelFormatError, match="'pooling': expected a name such as 1_Pooling"):
+        load(bert)
+
+
+def test_weights_outside_the_digest_are_refused(bert: Path) -> None:
+    (bert / "model.safetensors").rename(bert / "model-00001-of-00001.safetensors")
+    index = bert / "model.safetensors.index.json"
+    names = list(load_file(bert / "model-00001-of-00001.safetensors"))
+    index.write_text(
+        json.dumps({"metadata": {}, "weight_map": dict.fromkeys(names, "../elsewhere.safetensors")})
+    )
+    with pytest.raises(ModelFormatError, match=r"names ../elsewhere.safetensors, which is no"):
+        load(bert)
+    whole = dict.fromkeys(names, "model-00001-of-00001.safetensors")
+    index.write_text(json.dumps({"metadata": {}, "weight_map": whole}))
+    load(bert)
+    assert index in find_reference(str(bert)).files()  # transformers needs it to find the weights
+
+
+def test_weights_that_are_not_finite_are_refused(bert: Path) -> None:
+    tensors = load_file(bert / "model.safetensors")
+    tensors["embeddings.word_embeddings.weight"][0, 0] = np.nan
+    save_file(tensors, bert / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelFormatError, match=r"word_embeddings.weight has numbers that are not"):
         load(bert)
 
 

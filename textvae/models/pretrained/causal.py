@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from textvae.config import ModelConfig
 from textvae.data.batches import Tokens
 from textvae.data.vocabulary import Vocabulary
-from textvae.errors import ConfigError
+from textvae.errors import ConfigError, ModelFormatError
 from textvae.models.decoder import Decoder
 from textvae.models.dropout import drop_words, dropout
 from textvae.models.pretrained.causal_checks import cache_argument, check_network
@@ -34,12 +34,20 @@ def load_causal(reference: Reference) -> nn.Module:
     """The causal language model in a pretrained folder, on the CPU, in float32.
 
     Raises:
-        ModelFormatError: as `open_network`.
+        ModelFormatError: the architecture is no causal language model, or as `open_network`.
     """
     from transformers import AutoModelForCausalLM
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    from textvae.models.pretrained.opening import open_network
+    from textvae.models.pretrained.opening import open_network, read_settings
 
+    name = read_settings(reference).get("model_type")
+    if name in CONFIG_MAPPING_NAMES and name not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise ModelFormatError(
+            f"{reference.folder}: {name} is no causal language model; choose a decoder such as "
+            "GPT-2, Llama or Qwen"
+        )
     return open_network(reference, AutoModelForCausalLM)
 
 

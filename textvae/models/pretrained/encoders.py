@@ -15,7 +15,7 @@ from textvae.errors import ConfigError, ModelFormatError, flag
 from textvae.models.dropout import dropout
 from textvae.models.encoder import Encoder
 from textvae.models.pooling import Pooling
-from textvae.models.pretrained.framing import frame_of
+from textvae.models.pretrained.framing import check_rows, frame_of
 from textvae.models.pretrained.modules import (
     StatesPooling,
     UnitLength,
@@ -253,6 +253,7 @@ class StaticEncoder(PretrainedEncoder):
                 f"pooling {config.pooling} does not apply to static word vectors; choose "
                 "pretrained or mean"
             )
+        check_rows(reference, vocabulary, network.embedding.num_embeddings)
         super().__init__(config, vocabulary, max_tokens, network.width, reference, network)
 
     def _encode(self, source: Tokens, noise: StepNoise | None) -> Tensor:

@@ -63,6 +63,17 @@ class Frame:
         return len(self.before) + len(self.after)
 
 
+def check_rows(reference: Reference, vocabulary: Vocabulary, rows: int) -> None:
+    """Raise ModelFormatError if tokens have no embedding, except those that our tokenizer added."""
+    added = {vocabulary.pad_id, vocabulary.bos_id, vocabulary.eos_id}
+    unknown = vocabulary.size - rows - sum(token >= rows for token in added)
+    if unknown > 0:
+        raise ModelFormatError(
+            f"{reference.folder}: the tokenizer has {unknown:,} tokens more than the network; the "
+            "tokenizer is that of another model"
+        )
+
+
 def frame_of(reference: Reference, vocabulary: Vocabulary, rows: int, pad_id: int | None) -> Frame:
     """The frame of a pretrained network, from the template in its tokenizer.json.
 
@@ -73,6 +84,7 @@ def frame_of(reference: Reference, vocabulary: Vocabulary, rows: int, pad_id: in
     Raises:
         ModelFormatError: the template names tokens that the network does not have.
     """
+    check_rows(reference, vocabulary, rows)
     tokenizer = Tokenizer.load(reference.tokenizer)
     before, after = tokenizer.surroundings()
     if max([*before, *after], default=0) >= rows or max(len(before), len(after)) > MOST_AROUND:

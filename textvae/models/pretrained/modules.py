@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,12 @@ from torch import Tensor, nn
 from textvae.errors import ModelFormatError, shown
 from textvae.files.names import CONFIG_FILE
 from textvae.files.untrusted import inside, parse_json, read_text, reason
-from textvae.models.pretrained.reference import MODULES_FILE, MOST_MODULES, Reference
+from textvae.models.pretrained.reference import (
+    MODULE_FOLDER,
+    MODULES_FILE,
+    MOST_MODULES,
+    Reference,
+)
 
 NETWORKS = ("Transformer", "StaticEmbedding")  # the first module
 # Names in older files, in the order in which several poolings are put side by side.
@@ -84,7 +90,13 @@ def modules_of(reference: Reference) -> list[tuple[str, Path]]:
                 f"{' or '.join(NETWORKS)} in the folder itself"
             )
         # A module without settings, such as Normalize, has no folder.
-        return [(kind, inside(reference.folder, place)) for kind, place in named[1:]]
+        placed = [(kind, inside(reference.folder, place)) for kind, place in named[1:]]
+        for _, folder in placed:
+            if not fnmatch(folder.name, MODULE_FOLDER):  # not in the digest or in a copy
+                raise ValueError(
+                    f"a module in {shown(folder.name)}: expected a name such as 1_Pooling"
+                )
+        return placed
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModelFormatError(f"{path}: not a list of modules: {reason(error)}") from None
 

@@ -125,6 +125,11 @@ def open_network(reference: Reference, kind: type[Any]) -> nn.Module:
             f"{reference.folder}: the weights lack {shown_name(sorted(missing)[0])}"
             + (f" and {len(missing) - 1:,} more" if len(missing) > 1 else "")
         )
+    for name, parameter in network.named_parameters():
+        if not bool(parameter.isfinite().all()):
+            raise ModelFormatError(
+                f"{reference.folder}: {shown_name(name)} has numbers that are not finite"
+            )
     return network.eval().requires_grad_(False)  # type: ignore[no-any-return]
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from textvae.config.references import OWN_NETWORKS, is_hub_id
 from textvae.errors import ModelFormatError, NotFoundError
 from textvae.files.home import home_path
-from textvae.files.names import CONFIG_FILE, TOKENIZER_FILE
-from textvae.files.untrusted import inside, reason
+from textvae.files.names import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from textvae.files.untrusted import inside, parse_json, read_text, reason, shown_name
 
 MODULES_FILE = "modules.json"  # of sentence-transformers: pooling and normalization
 INDEX_FILE = "model.safetensors.index.json"  # of weights in several files
@@ -23,6 +23,7 @@ DOWNLOADED = (
     CONFIG_FILE, TOKENIZER_FILE, MODULES_FILE, INDEX_FILE, "*.safetensors", "*/config.json",
 )  # fmt: skip
 WORD_VECTORS = (".txt", ".vec", ".bin")  # files of GloVe and word2vec
+MODULE_FOLDER = "[0-9]_*"
 MOST_MODULES = 8  # folders of modules.json
 
 
@@ -61,10 +62,12 @@ class Reference:
         """All files that its results depend on, by name."""
         named = (self.file(name) for name in (CONFIG_FILE, TOKENIZER_FILE, MODULES_FILE))
         found = [path for path in named if path.is_file()]
-        if len(self.weight_files()) > 1 and (index := self.file(INDEX_FILE)).is_file():
+        weights = self.weight_files()
+        in_parts = len(weights) > 1 or not self.file(WEIGHTS_FILE).is_file()
+        if in_parts and (index := self.file(INDEX_FILE)).is_file():
             found.append(index)
-        found += self.weight_files()
-        for folder in sorted(path for path in self.folder.glob("[0-9]_*") if path.is_dir()):
+        found += weights
+        for folder in sorted(path for path in self.folder.glob(MODULE_FOLDER) if path.is_dir()):
             for name in (CONFIG_FILE, "model.safetensors"):
                 if (path := _own(folder, name)).is_file():
                     found.append(path)
@@ -124,6 +127,27 @@ def check_files(reference: Reference) -> None:
             else ""
         )
         raise ModelFormatError(f"{folder}: no weights in *.safetensors{beside}")
+    _check_index(reference)
+
+
+def _check_index(reference: Reference) -> None:
+    """Raise ModelFormatError if the index names weights that are not at the top of the folder.
+
+    transformers would read them, but they are not in the digest and not in a copy of the folder.
+    """
+    index = reference.file(INDEX_FILE)
+    if reference.file(WEIGHTS_FILE).is_file() or not index.is_file():
+        return
+    try:
+        named = set(parse_json(read_text(index))["weight_map"].values())
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelFormatError(f"{index}: not an index of weights: {reason(error)}") from None
+    strange = named - {path.name for path in reference.weight_files()}
+    if strange:
+        raise ModelFormatError(
+            f"{index}: names {shown_name(sorted(map(str, strange))[0])}, which is no safetensors "
+            "file in the folder itself; restore the files of the model"
+        )
 
 
 def _downloaded(ref: str, revision: str | None) -> Path:
