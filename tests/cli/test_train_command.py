@@ -63,7 +63,8 @@ def test_each_recipe_trains(textvae, corpus, tmp_path, name: str) -> None:
     sizes: dict[str, Any] = {"hidden_size": 8, "embedding_size": 8, "latent_size": 2}
     if name == "pretrained":  # whose encoder is on the hub
         sizes["encoder"] = str(write_encoder(tmp_path / "bert"))
-        given = (*given, "--encoder", sizes["encoder"], "--max-tokens", 32)
+        sizes["latent_size"] = 40  # more than the nested size
+        given = (*given, "--encoder", sizes["encoder"], "--latent-size", 40, "--max-tokens", 32)
     ran = textvae("train", corpus, "--out", out, *given, *cache)
     assert (ran.code, ran.out) == (0, "")
     trained, alone = Config.resolve(file=out / "experiment.toml"), Config.resolve(recipe=name)

@@ -17,6 +17,7 @@ from textvae.data.batches import NO_LABEL, Batch, collate
 from textvae.errors import ConfigError
 from textvae.models.encoder import NetworkEncoder
 from textvae.models.label_head import LabelHead
+from textvae.models.principal import principal_code
 from textvae.models.sentence import SentenceModel
 from textvae.objectives.labels import label_nll
 from textvae.objectives.semantic import SemanticReadout
@@ -166,6 +167,21 @@ def test_the_target_is_the_clean_sentence_and_gets_no_gradient(code: str) -> Non
     torch.testing.assert_close(sums["semantic"], expected.detach())
 
 
+def test_the_readout_starts_as_the_inverse_of_a_principal_code() -> None:
+    """From k means the readout predicts the first k components, and no more."""
+    torch.manual_seed(0)
+    vectors = 3 + torch.randn(200, 5) @ torch.diag(torch.tensor([3.0, 2.0, 1.5, 1.0, 0.5]))
+    code, readout = principal_code(vectors, 3, 4.0), SemanticReadout(4, 5)
+    readout.standardise(vectors)
+    readout.start_from(code)
+    means = torch.nn.functional.pad(vectors @ code.weight.T + code.bias, (0, 1), value=9.0)
+    variances = torch.linalg.svdvals(vectors - vectors.mean(0)).square()
+    for k in (1, 2, 3):
+        loss = readout(means, vectors, (k,), "squared").mean()
+        left = variances[k:].sum() / variances.sum()
+        torch.testing.assert_close(loss.detach(), left, rtol=1e-3, atol=0)
+
+
 def test_vectors_of_a_trained_encoder_are_no_target() -> None:
     with pytest.raises(ConfigError, match="semantic_weight 1: the encoder gru changes in training"):
         TrainingLoss(model_with(), ObjectiveConfig(semantic_weight=1.0))
@@ -188,9 +204,15 @@ def test_vectors_of_a_trained_encoder_are_no_target() -> None:
             {"semantic_weight": 1.0, "encoder": "a/b", "encoder_training": "lora"},
             "the encoder a/b with encoder_training lora changes in training",
         ),
+        ({"principal_start": 8.0}, "the encoder gru has random weights at the start"),
+        ({"principal_start": 8.0, "model": "lm"}, "does not apply to model=lm"),
+        (
+            {"principal_start": 8.0, "encoder": "a/b", "posterior_batch_norm": 0.5},
+            "model.posterior_batch_norm fixes means or variances",
+        ),
     ],
 )
-def test_sizes_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:
+def test_settings_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Config.resolve(options=options)
 

@@ -69,3 +69,26 @@ def test_z_learns_the_frozen_vectors(static_table: Path, tmp_path: Path) -> None
     left = v - design @ torch.linalg.lstsq(design, v).solution
     explained = 1 - left.square().sum() / (v - v.mean(0)).square().sum()
     assert explained > 0.9
+
+
+@pytest.mark.parametrize("model", ["vae", "ae"])
+def test_a_run_starts_from_the_principal_components(
+    static_table: Path, tmp_path: Path, model: str
+) -> None:
+    """With a learning rate of almost 0, the means stay those of the vectors' components."""
+    options = {"encoder": str(static_table), "pooling": "pretrained", "variational_dropout": 0.0}
+    options |= {"embedding_dropout": 0.0, "principal_start": 3.0, "latent_size": 4, "model": model}
+    config = tiny_config(
+        **options,
+        vocab_size=None,
+        learning_rate=1e-9,
+        max_steps=1,
+        cache_dir=str(tmp_path / "cache"),
+    )
+    train_model(config, tmp_path / "out", texts=TEXTS, valid_texts=TEXTS)
+    vae = TextVAE.from_pretrained(tmp_path / "out")
+    z, v = (torch.from_numpy(vae.encode(TEXTS, layer=layer)) for layer in ("latent", "encoder"))
+    design = torch.cat([z, torch.ones(len(z), 1)], dim=1)
+    left = v - design @ torch.linalg.lstsq(design, v).solution
+    variances = torch.linalg.svdvals(v - v.mean(0)).square()
+    assert float(left.square().sum()) == pytest.approx(float(variances[4:].sum()), rel=0.01)

@@ -90,6 +90,24 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _the_posterior_has_vectors_to_start_from(self) -> Config:
+        model, nats = self.model, self.objective.principal_start
+        if not nats or model.model == "lm":
+            return self
+        if is_own(model.encoder):
+            raise ValueError(
+                f"objective.principal_start = {nats:g}: the encoder {model.encoder} has random "
+                "weights at the start; use a pretrained encoder, or leave principal_start out"
+            )
+        for name in ("posterior_batch_norm", "committed_rate"):
+            if getattr(model, name):
+                raise ValueError(
+                    f"objective.principal_start = {nats:g}: model.{name} fixes means or variances "
+                    "of the posterior, too; leave one of the two out"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _nested_sizes_are_within_the_latent(self) -> Config:
         nested, size = self.objective.nested, self.model.latent_size
         if nested and nested[-1] >= size:

@@ -31,6 +31,7 @@ NEEDS_LATENT = (
     "contrastive_weight",
     "label_weight",
     "semantic_weight",
+    "principal_start",
 )
 # Terms that compare the sentences of a batch, which `accumulate` would divide.
 COMPARES_SENTENCES = (
@@ -394,6 +395,11 @@ class ObjectiveConfig(Section):
         (),
         description="Sizes K: the label and semantic losses also apply to the first K latent "
         "dimensions (Kusupati 2022).",
+    )
+    principal_start: Fixed[Annotated[float, Field(ge=0.0)]] = Field(
+        0.0,
+        description="KL in nats at which the posterior starts along the principal components of a "
+        "pretrained encoder's vectors; 0: random weights.",
     )
     pretrain_share: Fixed[Annotated[float, Field(ge=0.0, lt=1.0)]] = Field(
         0.0, description="Share of training, at its start, as an autoencoder (Li 2019)."

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from textvae.config import ModelConfig
 from textvae.gaussian import DiagonalGaussian
 from textvae.models.part import Part
+from textvae.models.principal import PrincipalCode
 from textvae.randomness.noise import StepNoise
 
 EPSILON = 1e-5  # added to the variance, as in torch.nn.BatchNorm1d
@@ -47,6 +48,10 @@ class Posterior(Part):
         """The latents of vectors (B, H), float32, shape (B, Z)."""
         raise NotImplementedError
 
+    def start_from(self, code: PrincipalCode) -> None:
+        """Replace the random weights of the first K dimensions by a linear code."""
+        raise NotImplementedError
+
 
 class PointPosterior(Posterior):
     """The code of an autoencoder: a linear layer over the encoder's vector."""
@@ -60,6 +65,13 @@ class PointPosterior(Posterior):
     def forward(self, pooled: Tensor, noise: StepNoise | None = None) -> Point:
         """The code of each vector."""
         return Point(self.head(pooled).float())
+
+    @torch.no_grad()
+    def start_from(self, code: PrincipalCode) -> None:
+        """Take the means of a linear code as points."""
+        K = len(code.bias)
+        self.head.weight[:K] = code.weight.to(self.head.weight)
+        self.head.bias[:K] = code.bias.to(self.head.bias)
 
 
 class GaussianPosterior(Posterior):
@@ -97,6 +109,14 @@ class GaussianPosterior(Posterior):
         if self.largest_log_variance is not None:
             log_variance = self.largest_log_variance - F.softplus(-log_variance)
         return DiagonalGaussian(mean.float(), log_variance.float())
+
+    @torch.no_grad()
+    def start_from(self, code: PrincipalCode) -> None:
+        """Take the means and variances of a linear code; the variances are the same everywhere."""
+        K, Z = len(code.bias), self.latent_size
+        weight, bias = self.head.weight, self.head.bias
+        weight[:K], bias[:K] = code.weight.to(weight), code.bias.to(bias)
+        weight[Z : Z + K], bias[Z : Z + K] = 0, code.log_variance.to(bias)
 
 
 class BatchNormalisedMeans(nn.Module):

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from textvae.models.prefix_linear import PrefixLinear
+from textvae.models.principal import PrincipalCode
 
 SemanticLoss = Literal["cosine", "squared"]
 
@@ -54,6 +55,15 @@ class SemanticReadout(nn.Module):
         distances = (vectors.float() - self.mean).square().sum(1)
         scale = distances.mean().sqrt()
         self.scale.copy_(torch.where(scale > 0, scale, 1.0))
+
+    @torch.no_grad()
+    def start_from(self, code: PrincipalCode) -> None:
+        """Predict from the means of a code as well as its components can; after `standardise`."""
+        K = len(code.bias)
+        rows = code.weight / code.weight.square().sum(1, keepdim=True)  # the inverse, (K, H)
+        self.linear.weight.zero_()
+        self.linear.weight[:, :K] = rows.T.to(self.scale) / self.scale
+        self.linear.bias.zero_()
 
     def forward(
         self, z: Tensor, vectors: Tensor, sizes: Sequence[int], loss: SemanticLoss

@@ -143,6 +143,7 @@ def method_of(config: Config) -> str:
         "bag of words ({:g})": objective.bag_of_words_weight,
         "head on labels ({:g})": objective.label_weight,
         "frozen encoder's vectors from the latent ({:g})": objective.semantic_weight,
+        "posterior that starts from principal components ({:g} nats)": objective.principal_start,
         "nested sizes {}": ", ".join(map(str, objective.nested)),
         "MMD to the prior ({:g})": objective.mmd_weight,
         "contrastive pairs ({:g})": objective.contrastive_weight,

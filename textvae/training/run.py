@@ -17,6 +17,7 @@ from textvae.data.prepare import Corpora
 from textvae.files.names import EXPERIMENT_FILE, WEIGHTS_FILE
 from textvae.models.build import build_model, find_references, load_backbones
 from textvae.models.pretrained.reference import Reference
+from textvae.models.principal import principal_code
 from textvae.models.prior import CodeGaussian
 from textvae.models.sentence import SentenceModel
 from textvae.randomness import purposes
@@ -143,14 +144,27 @@ class TrainingRun:
             self.log = MetricsLog(self.out, self.config, self.reporter, self.state.metrics_bytes)
         self.clock = self._clock()
         if not resume:
-            if self.optimizer.semantic is not None:
-                vectors = training_vectors(self.model, self.corpora.source.train)
-                self.optimizer.semantic.standardise(vectors)
+            self._start_from_vectors()
             self.save_checkpoint()  # so that there is one to go back to
         self.reporter.start(self._facts())
         if resume and self.is_complete():
             hint = self.limits.how_to_continue(self.state.since_best)
             self.reporter.message(f"this run is complete at step {self.state.step}; {hint}")
+
+    def _start_from_vectors(self) -> None:
+        """Let what needs the encoder's vectors of the training sentences start from them."""
+        semantic, nats = self.optimizer.semantic, self.config.objective.principal_start
+        if semantic is None and not nats:
+            return
+        vectors = training_vectors(self.model, self.corpora.source.train)
+        if semantic is not None:
+            semantic.standardise(vectors)
+        if nats:
+            assert self.model.posterior is not None  # the configuration has checked the model
+            code = principal_code(vectors, self.model.latent_size, nats)
+            self.model.posterior.start_from(code)
+            if semantic is not None:
+                semantic.start_from(code)
 
     def rest_of_epoch(self) -> Iterator[Batch]:
         """The batches of the epoch that are still to come."""
