@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from random_models import EOS, PAD, kl, random_model
 from torch import Tensor, nn
 
+from textvae.config import ModelConfig
 from textvae.data.batches import collate
 from textvae.gaussian import DiagonalGaussian
 from textvae.models.posterior import (
@@ -19,6 +20,7 @@ from textvae.models.posterior import (
     MOMENTUM,
     BatchNormalisedMeans,
     GaussianPosterior,
+    PointPosterior,
     largest_log_variance,
 )
 from textvae.models.sentence import SentenceModel
@@ -210,3 +212,17 @@ def test_both_remedies_together_give_both_guarantees() -> None:
         .mean()
     )
     assert kl > 2.0 + 4 * 0.49 / 2 - 1e-3
+
+
+@pytest.mark.parametrize("kind", [GaussianPosterior, PointPosterior])
+def test_vectors_of_length_1_begin_with_the_means_of_vectors_of_scale_1(kind: type) -> None:
+    width, config = 400, ModelConfig(latent_size=8)
+    vectors = F.normalize(torch.randn(200, width, generator=torch.Generator().manual_seed(0)))
+    torch.manual_seed(0)
+    plain = kind(config, width)
+    torch.manual_seed(0)
+    latent = kind(config, width, unit_length=True)(vectors)
+    torch.testing.assert_close(latent.mean, plain(vectors * width**0.5).mean)
+    assert latent.mean.std(0).mean() > 0.4  # 0.03 without, beside the unit noise of a posterior
+    if kind is GaussianPosterior:
+        torch.testing.assert_close(latent.log_variance, plain(vectors).log_variance)

@@ -12,7 +12,7 @@ from textvae.data.vocabulary import Vocabulary
 from textvae.models.decoder import Decoder, NetworkDecoder
 from textvae.models.encoder import Encoder, NetworkEncoder
 from textvae.models.label_head import LabelHead
-from textvae.models.posterior import GaussianPosterior, PointPosterior, Posterior
+from textvae.models.posterior import GaussianPosterior, PointPosterior
 from textvae.models.pretrained.reference import Reference, find_reference
 from textvae.models.prior import PRIORS, CodeGaussian, Prior
 from textvae.models.sentence import SentenceModel
@@ -90,11 +90,8 @@ def build_model(
     encoder = build_encoder(
         config, encoder_vocabulary or vocabulary, encoder_max_tokens or max_tokens, backbones
     )
-    posterior: Posterior
-    if config.model == "vae":
-        posterior = GaussianPosterior(config, encoder.output_size)
-    else:
-        posterior = PointPosterior(config, encoder.output_size)
+    kind = GaussianPosterior if config.model == "vae" else PointPosterior
+    posterior = kind(config, encoder.output_size, unit_length=encoder.has_unit_length)
     decoder = build_decoder(config, vocabulary, max_tokens, config.latent_size, backbones)
     if config.tie_embeddings and encoder_vocabulary is None:
         _share_embedding(encoder, decoder)

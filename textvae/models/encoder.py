@@ -40,6 +40,11 @@ class Encoder(Part):
         return next(self.trained(), None) is None
 
     @property
+    def has_unit_length(self) -> bool:
+        """True if all vectors have the length 1."""
+        return False
+
+    @property
     def fixed_by(self) -> str | None:
         """A name for all that the vectors depend on if training never changes them, else None.
 

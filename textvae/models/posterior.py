@@ -58,9 +58,11 @@ class PointPosterior(Posterior):
 
     has_density = False
 
-    def __init__(self, config: ModelConfig, width: int) -> None:
+    def __init__(self, config: ModelConfig, width: int, *, unit_length: bool = False) -> None:
         super().__init__(config.latent_size)
         self.head = nn.Linear(width, config.latent_size)
+        if unit_length:
+            enlarge(self.head.weight)
 
     def forward(self, pooled: Tensor, noise: StepNoise | None = None) -> Point:
         """The code of each vector."""
@@ -79,13 +81,19 @@ class GaussianPosterior(Posterior):
 
     Options: batch-normalised means (Zhu 2020), and bounded variances, so that the KL to the
     standard normal never falls below a committed rate (Razavi 2019).
+
+    Args:
+        width: H, the width of the encoder's vectors.
+        unit_length: the vectors have the length 1.
     """
 
     has_density = True
 
-    def __init__(self, config: ModelConfig, width: int) -> None:
+    def __init__(self, config: ModelConfig, width: int, *, unit_length: bool = False) -> None:
         super().__init__(config.latent_size)
         self.head = nn.Linear(width, 2 * config.latent_size)  # means, then log-variances
+        if unit_length:
+            enlarge(self.head.weight[: config.latent_size])
         self.normalised: BatchNormalisedMeans | None = None
         if config.posterior_batch_norm:
             self.normalised = BatchNormalisedMeans(config.latent_size, config.posterior_batch_norm)
@@ -117,6 +125,17 @@ class GaussianPosterior(Posterior):
         weight, bias = self.head.weight, self.head.bias
         weight[:K], bias[:K] = code.weight.to(weight), code.bias.to(bias)
         weight[Z : Z + K], bias[Z : Z + K] = 0, code.log_variance.to(bias)
+
+
+@torch.no_grad()
+def enlarge(weight: Tensor) -> None:
+    """Multiply first weights (Z, H) by the root of H, in place.
+
+    torch draws weights for inputs of about 1. The numbers of a vector of length 1 are smaller by
+    the root of H, and the means of such vectors would differ by a few hundredths beside the unit
+    noise of the posterior, so that the decoder learns to do without z.
+    """
+    weight.mul_(weight.size(1) ** 0.5)
 
 
 class BatchNormalisedMeans(nn.Module):

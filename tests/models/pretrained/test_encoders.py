@@ -107,6 +107,20 @@ def test_static_vectors_are_the_mean_of_the_known_words_in_unit_length(tmp_path:
         np.testing.assert_allclose(vector, mean / max(np.linalg.norm(mean), 1e-12), atol=1e-6)
 
 
+@pytest.mark.parametrize("normalized", [True, False])
+def test_the_posterior_is_told_of_vectors_of_length_1(normalized: bool, tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "bert")
+    pooling = ("Pooling", {"word_embedding_dimension": WIDTH, "pooling_mode_mean_tokens": True})
+    write_modules(folder, pooling, *([("Normalize", {})] if normalized else []))
+    for encoder, unit in (
+        (encoder_of(folder), normalized),
+        (encoder_of(folder, pooling="mean"), False),
+        (encoder_of(write_table(tmp_path / "table")), True),
+    ):
+        lengths = encoder(tokens_of(folder, ["the cat sees us ."])).norm(dim=-1)
+        assert encoder.has_unit_length == unit == bool((lengths - 1).abs().max() < 1e-5)
+
+
 def test_word_average_is_the_mean_embedding_without_special_tokens(tmp_path: Path) -> None:
     folder = write_encoder(tmp_path / "bert")
     weight = load_file(folder / "model.safetensors")["embeddings.word_embeddings.weight"]

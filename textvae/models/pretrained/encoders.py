@@ -201,6 +201,12 @@ class TransformersEncoder(PretrainedEncoder):
         self.frame = frame
         self.pooling = own
 
+    @property
+    def has_unit_length(self) -> bool:
+        """True if the last module of the folder is a normalization, and its modules are used."""
+        head = self.network.head
+        return self.pooling is None and len(head) > 0 and isinstance(head[-1], UnitLength)
+
     def _encode(self, source: Tokens, noise: StepNoise | None) -> Tensor:
         framed = self.frame(source)
         states = self._states(framed, source, noise)
@@ -255,6 +261,11 @@ class StaticEncoder(PretrainedEncoder):
             )
         check_rows(reference, vocabulary, network.embedding.num_embeddings)
         super().__init__(config, vocabulary, max_tokens, network.width, reference, network)
+
+    @property
+    def has_unit_length(self) -> bool:
+        """True if the model scales its vectors to the length 1."""
+        return self.config.pooling == "pretrained" and self.network.has_unit_length
 
     def _encode(self, source: Tokens, noise: StepNoise | None) -> Tensor:
         return self.network(source) if self.config.pooling == "pretrained" else self._mean(source)
