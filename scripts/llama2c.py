@@ -19,7 +19,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
 
 HEADER = 7  # numbers
 SPACE = "\u2581"  # how pieces of a token table write a space
-SPECIALS = ("<unk>", "<s>", "</s>")  # ids 0, 1, 2
+# Ids 0, 1, 2. Token 1 stands between the texts that llama2.c trains on: it begins a text and ends
+# it. Its tokenizer has an end token of its own, 2, which the model has never seen.
+SPECIALS = ("<unk>", "<|endoftext|>", "<unused>")
 FIRST_PIECE = 3 + 256  # after the special tokens and the bytes
 
 
@@ -80,7 +82,7 @@ def convert(data: bytes, folder: Path) -> None:
         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
         "tie_word_embeddings": sizes.vocab_size > 0,
         "bos_token_id": 1,
-        "eos_token_id": 2,
+        "eos_token_id": 1,
         "dtype": "float32",
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
