@@ -130,6 +130,7 @@ def test_only_training_has_a_choice_of_precision() -> None:
     assert sum(case.path == "greedy" for case in found) == 1
 
 
+@pytest.mark.slow
 def test_a_measured_case_is_one_line_of_json(tmp_path: Path) -> None:
     """Of a path in its own process, as another program is asked too."""
     file = tmp_path / "texts.txt"

@@ -21,13 +21,25 @@ from textvae.training.train import train_model
 @pytest.mark.parametrize(
     "method",
     [
-        {"free_bits": 0.1, "free_bits_mode": "dimension"},
-        {"free_bits": 0.1, "free_bits_mode": "batch"},
-        {"free_bits": 0.1, "free_bits_mode": "dimension", **BOUNDED, **NOISE},
-        {"target_kl": 2.0, "bag_of_words_weight": 0.5, "adversarial_weight": 1.0},
-        {"pretrain_share": 0.3, "aggressive": True},
+        pytest.param({"free_bits": 0.1, "free_bits_mode": "batch"}, id="batch"),
+        pytest.param(
+            {"free_bits": 0.1, "free_bits_mode": "dimension", **BOUNDED, **NOISE},
+            id="batch normalisation and noise",
+        ),
+        pytest.param(
+            {"free_bits": 0.1, "free_bits_mode": "dimension"},
+            id="dimension",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"target_kl": 2.0, "bag_of_words_weight": 0.5, "adversarial_weight": 1.0},
+            id="terms",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"pretrain_share": 0.3, "aggressive": True}, id="phases", marks=pytest.mark.slow
+        ),
     ],
-    ids=["dimension", "batch", "batch normalisation and noise", "terms", "phases"],
 )
 def test_two_processes_have_the_losses_of_one(tmp_path: Path, method: dict[str, Any]) -> None:
     text = tmp_path / "text.txt"
