@@ -1,4 +1,4 @@
-"""The GRU with its gradient written out is `nn.GRU`."""
+"""The GRU with its gradient written out is `nn.GRU`; how a new GRU begins."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from textvae.config import ModelConfig
+from textvae.data.vocabulary import Vocabulary
+from textvae.models.build import build_model
 from textvae.models.gru import GRU
 
 
@@ -60,3 +63,18 @@ def test_without_a_gradient_it_is_the_same_code() -> None:
     with torch.no_grad():
         assert torch.equal(ours(x)[0], nn.GRU.forward(ours, x)[0])
     torch.testing.assert_close(ours(x)[0], nn.GRU.forward(ours, x)[0])
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_a_new_gru_keeps_most_of_its_state(cell: str) -> None:
+    """The update gate alone begins at a bias of 1; torch draws each bias within 1/sqrt(H) of 0."""
+    config = ModelConfig(encoder=cell, decoder=cell, hidden_size=64, bidirectional=True)  # type: ignore[arg-type]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build_model(config, Vocabulary(20, 0, 1, 2), 8)
+    biases = {name: bias for name, bias in model.named_parameters() if "bias_ih" in name}
+    assert len(biases) == 3  # forwards, backwards, decoder
+    for bias in biases.values():
+        means = [gate.mean().item() for gate in bias.detach().split(64)]
+        expected = [0.0, 1.0, 0.0] if cell == "gru" else [0.0] * 4
+        assert means == pytest.approx(expected, abs=0.1)
