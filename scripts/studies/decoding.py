@@ -27,7 +27,10 @@ DECODINGS: dict[str, dict[str, Any]] = {
     "each word drawn": {"temperature": 1.0},
     "top-p 0.9": {"top_p": 0.9},
     "temperature 0.7": {"temperature": 0.7},
+    "default": {},
     "greedy": {"greedy": True},
+    "no repeated bigram": {"no_repeat_ngram": 2},
+    "repetition penalty 1.2": {"repetition_penalty": 1.2, "no_repeat_ngram": 0},
     "beams 5": {"beams": 5},
 }
 KEYS = ("self_bleu", "distinct_2", "copied", "ppl_forward", "ppl_reverse")

@@ -9,7 +9,7 @@ from running import ONE_LINE_ERROR
 
 from textvae import TextVAE
 
-GREEDY = {"decoding": {"strategy": "greedy"}}
+GREEDY = {"decoding": {"strategy": "greedy", "no_repeat_ngram": 3}}
 
 
 @pytest.fixture

@@ -215,7 +215,7 @@ def test_an_autoencoder_says_why_it_has_no_likelihood(textvae, tiny_ae, tiny_vae
 
 def test_samples_are_judged_as_asked(textvae, tiny_vae, corpus) -> None:
     judged = textvae("evaluate", tiny_vae, corpus, "--quality", 5, "--limit", 20, "--json").rows[0]
-    assert judged["quality_decoding"] == "greedy"
+    assert judged["quality_decoding"] == "greedy, no_repeat_ngram 3"
     drawn = textvae(
         *("evaluate", tiny_vae, corpus, "--quality", 5, "--limit", 20, "--json"),
         *("--temperature", 0.5, "--top-p", 0.9),

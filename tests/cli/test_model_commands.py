@@ -34,14 +34,14 @@ def test_a_model_with_a_latent_takes_the_likeliest_words_and_says_so(
     """The latent carries the variety; a language model has that of its words alone."""
     default = textvae("generate", tiny_vae, "-n", 4, "--json").rows
     assert {row["decoding"]["strategy"] for row in default} == {"greedy"}
-    greedy = textvae("generate", tiny_vae, "-n", 4, "--greedy", "--json").rows
-    assert greedy == default
+    likeliest = ("--greedy", "--no-repeat-ngram", 3)
+    assert textvae("generate", tiny_vae, "-n", 4, *likeliest, "--json").rows == default
     drawn = textvae("generate", tiny_lm, "-n", 4, "--json").rows
     assert {row["decoding"]["strategy"] for row in drawn} == {"sample"}
     chosen = textvae("generate", tiny_vae, "-n", 2, "--top-p", 0.9, "--json").rows
     assert chosen[0]["decoding"] == {"strategy": "sample", "top_p": 0.9}
     rows = textvae("reconstruct", tiny_vae, "--json", stdin="us\n").rows
-    assert rows[0]["decoding"] == {"strategy": "greedy"}
+    assert rows[0]["decoding"] == {"strategy": "greedy", "no_repeat_ngram": 3}
 
 
 def test_a_latent_without_variety_is_told(textvae, tiny_vae, tmp_path) -> None:
@@ -65,6 +65,7 @@ def test_a_latent_without_variety_is_told(textvae, tiny_vae, tmp_path) -> None:
         (["--top-p", 0.8, "--repetition-penalty", 2], {"top_p": 0.8, "repetition_penalty": 2.0}),
         (["--beams", 3, "--max-tokens", 6], {"beams": 3, "max_tokens": 6}),
         (["--greedy", "--min-tokens", 4], {"greedy": True, "min_tokens": 4}),
+        (["--no-repeat-ngram", 1], {"no_repeat_ngram": 1}),
         (["--near", "us !", "--scale", 0.5], {"near": "us !", "scale": 0.5}),
     ],
 )

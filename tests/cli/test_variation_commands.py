@@ -35,7 +35,7 @@ def test_a_text_is_varied(textvae: Callable[..., Ran], fluent_vae: Path) -> None
     assert list(map(float, figures)) == sorted(map(float, figures), reverse=True)
     rows = textvae("paraphrase", fluent_vae, TEXT, "-n", 3, "--json").rows
     assert [row["paraphrase"] for row in rows] == list(texts)
-    assert rows[0]["decoding"] == {"strategy": "greedy"}
+    assert rows[0]["decoding"] == {"strategy": "greedy", "no_repeat_ngram": 3}
 
 
 def test_a_file_and_stdin_are_read_line_by_line(

@@ -18,8 +18,14 @@ from torch import Tensor
 from textvae.config import ModelConfig
 from textvae.data.batches import Tokens
 from textvae.data.vocabulary import Vocabulary
-from textvae.decoding.generation import Sampling, decode, decode_batches, generate
-from textvae.decoding.penalties import penalize_repetition
+from textvae.decoding.generation import (
+    Sampling,
+    decode,
+    decode_batches,
+    default_decoding,
+    generate,
+)
+from textvae.decoding.penalties import forbid_repeated_ngrams, penalize_repetition
 from textvae.decoding.sampling import draw, inverse_cdf
 from textvae.errors import UsageError
 from textvae.models.build import build_model
@@ -88,6 +94,12 @@ def penalized(logits: list[float], prefix: list[int], settings: Sampling) -> lis
     ]
 
 
+def repeats(prefix: list[int], token: int, n: int) -> bool:
+    """Whether the token ends an n-gram that the prefix has."""
+    ngrams = [prefix[i : i + n] for i in range(len(prefix) - n + 1)] if n else []
+    return [*prefix[len(prefix) - n + 1 :], token] in ngrams
+
+
 def naive_token(logits: list[float], settings: Sampling, uniform: float) -> int:
     if settings.strategy == "greedy":
         return max(range(len(logits)), key=lambda token: (logits[token], -token))
@@ -118,6 +130,9 @@ def naive_sentence(
         logits = penalized(next_logits(model, z, prefix), prefix, settings)
         if len(prefix) < settings.min_tokens:
             logits[EOS] = -math.inf
+        for token in range(len(logits)):
+            if repeats(prefix, token, settings.no_repeat_ngram):
+                logits[token] = -math.inf
         token = naive_token(logits, settings, float(streams.uniforms(len(prefix))[0]))
         if token == EOS:
             break
@@ -136,6 +151,8 @@ def naive_beam(model: SentenceModel, z: Tensor | None, settings: Sampling) -> li
             log_total = math.log(sum(map(math.exp, logits)))
             for token, x in enumerate(logits):
                 if token == EOS and t < settings.min_tokens:
+                    continue
+                if repeats(prefix, token, settings.no_repeat_ngram):
                     continue
                 if x > -math.inf and (t < limit - 1 or token == EOS):
                     continuations.append((score + x - log_total, [*prefix, token]))
@@ -162,6 +179,8 @@ def label(settings: Sampling) -> str:
 SETTINGS = [
     Sampling("greedy"),
     Sampling("greedy", repetition_penalty=1.7, min_tokens=3),
+    Sampling("greedy", no_repeat_ngram=2),
+    Sampling("sample", no_repeat_ngram=1),
     Sampling("sample"),
     Sampling("sample", temperature=1.6, top_k=3, min_tokens=2),
     Sampling("sample", top_p=0.7),
@@ -172,6 +191,7 @@ BEAMS = [
     Sampling("beam", beams=2, length_penalty=1.0),
     Sampling("beam", beams=3, length_penalty=2.0, max_tokens=4),
     Sampling("beam", beams=4, repetition_penalty=1.5, min_tokens=2, max_tokens=5),
+    Sampling("beam", beams=3, no_repeat_ngram=2),
 ]
 
 
@@ -422,6 +442,38 @@ def test_the_repetition_penalty_by_hand() -> None:
     assert penalize_repetition(logits, produced, 2.0).tolist() == expected
 
 
+def test_no_ngram_occurs_twice_by_hand() -> None:
+    logits = torch.zeros(3, 4)
+    produced = torch.tensor([[1, 2, 3, 1, 2], [1, 2, 0, 1, 3], [2, 2, 2, 2, 2]])
+    allowed = {
+        0: [[0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]],
+        1: [[0], [], [0, 1, 3]],
+        2: [[0, 1, 2], [0, 1, 2, 3], [0, 1, 3]],
+        3: [[0, 1, 2], [0, 1, 2, 3], [0, 1, 3]],
+        6: [[0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]],
+    }
+    for n, expected in allowed.items():
+        left = forbid_repeated_ngrams(logits, produced, n)
+        assert [row.isfinite().nonzero().flatten().tolist() for row in left] == expected
+    assert logits.isfinite().all()
+
+
+def test_a_model_with_a_latent_writes_greedily_without_loops() -> None:
+    model = tiny_model(end_bias=-40.0, vocab_size=7)
+    assert default_decoding(model) == Sampling("greedy", no_repeat_ngram=3)
+    assert default_decoding(tiny_model(kind="lm")) == Sampling("sample")
+
+    def loops(settings: Sampling) -> int:
+        ngrams = [list(zip(s, s[1:], s[2:], strict=False)) for s in decoded(settings)]
+        return sum(len(found) > len(set(found)) for found in ngrams)
+
+    def decoded(settings: Sampling) -> list[list[int]]:
+        return decode(model.decoder, latents(40), 40, settings)
+
+    assert loops(Sampling("greedy")) > 3
+    assert loops(default_decoding(model)) == 0
+
+
 @pytest.mark.parametrize("strategy", ["sample", "greedy", "beam"])
 def test_lengths_stay_between_min_tokens_and_max_tokens(strategy: str) -> None:
     never_ending, ending = tiny_model(end_bias=-40.0), tiny_model(end_bias=40.0)
@@ -454,6 +506,8 @@ def test_no_sentences_from_no_latents() -> None:
         ({"strategy": "beam", "beams": 10**9}, "beams 1000000000 must be 1 to 1,000; try 5"),
         ({"repetition_penalty": -1.0}, "repetition_penalty -1.0 must be above 0"),
         ({"strategy": "beam", "length_penalty": -1.0}, "length_penalty -1.0 must be 0"),
+        ({"no_repeat_ngram": -1}, "no_repeat_ngram -1 must be 0 .off. or more; try 3"),
+        ({"no_repeat_ngram": 2.5}, "no_repeat_ngram 2.5 must be a whole number"),
         ({"min_tokens": -1}, "min_tokens -1 must be 0 or more"),
         ({"max_tokens": 1}, "max_tokens 1 must be 2 or more"),
         ({"min_tokens": 8, "max_tokens": 8}, "min_tokens 8 must be below max_tokens 8.*try 7"),
@@ -477,13 +531,22 @@ def test_limits_of_the_model_are_kept() -> None:
         decode(model.decoder, latents(1), 1, Sampling("sample"))
 
 
+LIKELIEST = Sampling("greedy", no_repeat_ngram=3)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
         ({}, Sampling("sample")),
-        ({"default": "greedy"}, Sampling("greedy")),
-        ({"default": "greedy", "top_p": 0.9}, Sampling("sample", top_p=0.9)),
-        ({"default": "greedy", "min_tokens": 2}, Sampling("greedy", min_tokens=2)),
+        ({"default": LIKELIEST}, LIKELIEST),
+        ({"default": LIKELIEST, "top_p": 0.9}, Sampling("sample", top_p=0.9)),
+        (
+            {"default": LIKELIEST, "min_tokens": 2},
+            Sampling("greedy", no_repeat_ngram=3, min_tokens=2),
+        ),
+        ({"default": LIKELIEST, "no_repeat_ngram": 0}, Sampling("greedy")),
+        ({"default": LIKELIEST, "greedy": True}, Sampling("greedy")),
+        ({"default": LIKELIEST, "beams": 5}, Sampling("beam", beams=5)),
         ({"greedy": True, "beams": None}, Sampling("greedy")),
         ({"beams": 5}, Sampling("beam", beams=5)),
         ({"beams": 1}, Sampling("sample")),

@@ -14,7 +14,7 @@ from random_models import random_word_model, word_tokenizer
 from scipy.stats import spearmanr
 
 from textvae.data.rows import Row
-from textvae.decoding.generation import Sampling, decode_batches
+from textvae.decoding.generation import decode_batches, default_decoding
 from textvae.edit_distance import edit_distance, edit_distances
 from textvae.errors import DataError, UsageError
 from textvae.evaluation.interpolations import (
@@ -176,7 +176,7 @@ def test_figures_of_paths_are_their_definitions() -> None:
     distinct, alike, apart, inside, ends = [], [], [], [], []
     for a, b in random_pairs(TEXTS, P, 5).tolist():
         points = torch.stack([z[a] + (z[b] - z[a]) * k / (S - 1) for k in range(S)])
-        path = TOKENIZER.decode(list(decode_batches(model, points, Sampling("greedy"))))
+        path = TOKENIZER.decode(list(decode_batches(model, points, default_decoding(model))))
         distinct.append(len(set(path)) / S)
         alike.append(path[0] == path[-1])
         if not alike[-1]:

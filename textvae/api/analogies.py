@@ -13,8 +13,7 @@ from textvae.api.encoding import default_spread, neighbourhood, require_latent, 
 from textvae.api.protocol import TextModel
 from textvae.arguments import distance, number, seed_of, whole_number
 from textvae.data.texts import one_text
-from textvae.decoding.generation import decode_batches, generate
-from textvae.decoding.settings import Sampling
+from textvae.decoding.generation import decode_batches, default_decoding, generate
 from textvae.errors import UsageError, flag
 from textvae.evaluation.likelihood import chunks_by_length, log_likelihoods
 from textvae.latent.directions import analogy as analogous
@@ -106,12 +105,12 @@ def _decoded(
     vae: TextModel, z: Tensor, deviation: Tensor, n: int, seed: int
 ) -> Iterator[list[int]]:
     """The token ids that z (Z,) decodes to, then those of points around z."""
-    greedy = Sampling("greedy")
-    yield from decode_batches(vae.model, z[None], greedy)
+    decoding = default_decoding(vae.model)
+    yield from decode_batches(vae.model, z[None], decoding)
     yield from generate(
         vae.model,
         n * _DRAWS_A_CANDIDATE,
-        greedy,
+        decoding,
         seed=seed,
         batch_size=_BATCH,
         latents=lambda noise: z + deviation * noise,

@@ -43,7 +43,7 @@ from textvae.data.batches import Tokens, by_length, collate, cut_to_limit
 from textvae.data.rows import Row, text_cleaner
 from textvae.data.texts import kind_of, one_text, texts_of
 from textvae.data.tokenizers import Tokenizer
-from textvae.decoding.generation import decode_batches, default_strategy, generate
+from textvae.decoding.generation import decode_batches, default_decoding, generate
 from textvae.decoding.settings import Sampling
 from textvae.errors import (
     DataError,
@@ -491,7 +491,7 @@ class TextVAE:
         >>> vae.decoding(top_p=0.9).to_dict()  # doctest: +SKIP
         {'strategy': 'sample', 'top_p': 0.9}
         """
-        return Sampling.from_options(default=default_strategy(self.model), **options)
+        return Sampling.from_options(default=default_decoding(self.model), **options)
 
     def generate(
         self,

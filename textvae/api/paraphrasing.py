@@ -16,8 +16,7 @@ from textvae.arguments import distance, seed_of, whole_number
 from textvae.data.input_rows import CHUNK, Sentences, in_chunks, name_of, prepared_rows
 from textvae.data.rows import Row
 from textvae.data.writing import letters
-from textvae.decoding.generation import decode_batches
-from textvae.decoding.settings import Sampling
+from textvae.decoding.generation import decode_batches, default_decoding
 from textvae.errors import UsageError, flag, option
 from textvae.evaluation.likelihood import chunks_by_length, log_likelihoods
 from textvae.latent.clusters import unit
@@ -190,7 +189,7 @@ class _Search:
             z.append(near.mean + self.scale * near.stddev * streams.normal(z[0].shape[1]).numpy())
         points = np.stack(z, axis=1)  # (N, 1 + draws, Z)
         latents = torch.from_numpy(points.reshape(-1, points.shape[-1]))
-        ids = list(decode_batches(vae.model, latents, Sampling("greedy")))
+        ids = list(decode_batches(vae.model, latents, default_decoding(vae.model)))
         decoded = vae.tokenizer.decode(ids)
         per_sentence = points.shape[1]
         candidates = [

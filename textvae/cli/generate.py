@@ -31,6 +31,14 @@ def generate(
     repetition_penalty: Annotated[
         float | None, typer.Option("--repetition-penalty", help="Above 1: fewer repeated tokens.")
     ] = None,
+    no_repeat_ngram: Annotated[
+        int | None,
+        typer.Option(
+            "--no-repeat-ngram",
+            metavar="N",
+            help="No N tokens twice in the same order; 0: off. Default with a latent: 3.",
+        ),
+    ] = None,
     min_tokens: Annotated[
         int | None, typer.Option("--min-tokens", help="Shortest sentence, in tokens.")
     ] = None,
@@ -61,10 +69,11 @@ def generate(
 ) -> None:
     """Sample sentences from the prior, one a line.
 
-    A VAE or an autoencoder takes the most likely tokens for a random z; `--temperature 1` draws
-    each token too. A language model always draws each token. Each sentence depends only on the
-    seed and its index: `-n 5` prints the first five of `-n 10`. With --prior, z comes from a prior
-    that `textvae prior` fitted.
+    A VAE or an autoencoder takes the most likely tokens for a random z, and no three of them twice
+    in the same order. `--temperature 1` draws each token, with no rule on repetition. A language
+    model always draws each token. Each sentence depends only on the seed and its index: `-n 5`
+    prints the first five of `-n 10`. With --prior, z comes from a prior that `textvae prior`
+    fitted.
     """
     if scale is not None and near is None:
         raise UsageError("--scale needs --near TEXT, the sentence to vary")
@@ -79,6 +88,7 @@ def generate(
         "top_p": top_p,
         "beams": beams,
         "repetition_penalty": repetition_penalty,
+        "no_repeat_ngram": no_repeat_ngram,
         "min_tokens": min_tokens,
         "max_tokens": max_tokens,
         "greedy": greedy or None,

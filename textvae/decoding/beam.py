@@ -5,7 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from textvae.decoding.penalties import forbid, penalize_repetition, require_finite
+from textvae.decoding.penalties import (
+    forbid,
+    forbid_repeated_ngrams,
+    penalize_repetition,
+    require_finite,
+)
 from textvae.decoding.settings import Sampling
 from textvae.decoding.top_k import largest
 from textvae.models.decoder import Decoder
@@ -26,8 +31,8 @@ def beam_search(
     length penalty this is greedy decoding; with enough beams for all continuations it is exact.
     Ties go to the shorter sentence, then to the lower ids.
 
-    `min_tokens` excludes short sentences and does not change scores; `repetition_penalty` changes
-    the distribution and therefore the scores.
+    `min_tokens` and `no_repeat_ngram` exclude sentences and do not change scores.
+    `repetition_penalty` changes the distribution and therefore the scores.
     """
     K = settings.beams
     eos = decoder.vocabulary.eos_id
@@ -45,9 +50,11 @@ def beam_search(
     for t in range(limit):
         logits, state = decoder.step(tokens.to(decoder.device), state)  # (B * K, V)
         logits = logits.to(device)
-        logits = penalize_repetition(logits, produced.flatten(0, 1), settings.repetition_penalty)
+        earlier = produced.flatten(0, 1)  # (B * K, t)
+        logits = penalize_repetition(logits, earlier, settings.repetition_penalty)
         normalizer = logits.logsumexp(1, keepdim=True)
         require_finite(normalizer)
+        logits = forbid_repeated_ngrams(logits, earlier, settings.no_repeat_ngram)
         if t < settings.min_tokens:
             logits = forbid(logits, eos)
         if t < limit - 1:

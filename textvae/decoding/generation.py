@@ -10,26 +10,36 @@ from torch import Tensor
 
 from textvae.decoding.beam import beam_search
 from textvae.decoding.blocks import largest_id
-from textvae.decoding.penalties import forbid, penalize_repetition, require_finite
+from textvae.decoding.penalties import (
+    forbid,
+    forbid_repeated_ngrams,
+    penalize_repetition,
+    require_finite,
+)
 from textvae.decoding.sampling import draw
-from textvae.decoding.settings import Sampling, Strategy
+from textvae.decoding.settings import Sampling
 from textvae.errors import UsageError
 from textvae.models.decoder import Decoder
 from textvae.models.device import double_device, exact_float32
 from textvae.models.sentence import SentenceModel
 from textvae.randomness.streams import SampleStreams
 
-__all__ = ["Sampling", "decode", "decode_batches", "default_strategy", "generate"]
+__all__ = ["Sampling", "decode", "decode_batches", "default_decoding", "generate"]
+
+NO_REPEAT_NGRAM = 3  # of the default decoding of a model with a latent
 
 
-def default_strategy(model: SentenceModel) -> Strategy:
+def default_decoding(model: SentenceModel) -> Sampling:
     """How a model writes unless told otherwise: `greedy` with a latent, else `sample`.
 
     A random z carries the variety of the sentences; the most probable words for it are far more
-    often a sentence than words drawn one by one, at equal diversity (docs/methods.md). A language
-    model has no other source of variety than its words.
+    often a sentence than words drawn one by one, at equal diversity (docs/methods.md). No three
+    tokens occur twice in the same order, which ends the loops of the most probable words. A
+    language model has no other source of variety than its words.
     """
-    return "sample" if model.prior is None else "greedy"
+    if model.prior is None:
+        return Sampling("sample")
+    return Sampling("greedy", no_repeat_ngram=NO_REPEAT_NGRAM)
 
 
 @torch.inference_mode()
@@ -78,6 +88,8 @@ def _token_by_token(
         logits, state = decoder.step(tokens, state)  # (N, V)
         if settings.repetition_penalty != 1:
             logits = penalize_repetition(logits, produced[rows, :t], settings.repetition_penalty)
+        if settings.no_repeat_ngram:
+            logits = forbid_repeated_ngrams(logits, produced[rows, :t], settings.no_repeat_ngram)
         if t < settings.min_tokens:
             logits = forbid(logits, eos)
         tokens = _choose(logits, settings, streams, t)

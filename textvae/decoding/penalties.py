@@ -32,6 +32,25 @@ def penalize_repetition(logits: Tensor, produced: Tensor, penalty: float) -> Ten
     return logits.scatter(1, produced, torch.where(seen > 0, seen / penalty, seen * penalty))
 
 
+def forbid_repeated_ngrams(logits: Tensor, produced: Tensor, n: int) -> Tensor:
+    """Logits (N, V) that give probability 0 to tokens that end an n-gram a second time.
+
+    A token is excluded if `produced` (N, t) already has it after the same n - 1 tokens as those at
+    its end (Paulus 2018, sec. 2.5, there with trigrams). The end token is never among `produced`.
+    n = 0 is off; n = 1 lets each token occur once.
+    """
+    length = produced.shape[1]
+    if n == 0 or length < n:
+        return logits
+    before = produced.unfold(1, n, 1)[:, :, :-1]  # (N, t - n + 1, n - 1): all but each last token
+    again = (before == produced[:, None, length - n + 1 :]).all(dim=2)
+    if not bool(again.any()):
+        return logits
+    most = torch.full(again.shape, torch.inf, dtype=logits.dtype, device=logits.device)
+    most.masked_fill_(again, -torch.inf)
+    return logits.scatter_reduce(1, produced[:, n - 1 :], most, "amin")
+
+
 def forbid(logits: Tensor, token: int) -> Tensor:
     """Logits (N, V) that give `token` probability 0."""
     return logits.index_fill(1, torch.tensor([token], device=logits.device), -torch.inf)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Literal, get_args
 
@@ -34,7 +34,8 @@ class Sampling:
       `beams` hypotheses find; the length includes the end token (see `beam.py`).
 
     `repetition_penalty` divides the positive logits of tokens that the sentence already has, and
-    multiplies the negative ones (Keskar 2019, sec. 4.1).
+    multiplies the negative ones (Keskar 2019, sec. 4.1). With `no_repeat_ngram` N no N tokens occur
+    in the same order twice in a sentence (Paulus 2018, sec. 2.5); 0 is off.
 
     Raises:
         UsageError: a value is out of range, or the strategy would ignore it.
@@ -49,6 +50,7 @@ class Sampling:
     top_p: float = 1.0
     beams: int = 1
     repetition_penalty: float = 1.0
+    no_repeat_ngram: int = 0
     min_tokens: int = 0
     max_tokens: int | None = None
     length_penalty: float = 0.0
@@ -57,7 +59,7 @@ class Sampling:
         if self.strategy not in get_args(Strategy):
             known = ", ".join(get_args(Strategy))
             raise UsageError(f"unknown strategy {self.strategy!r}: choose from {known}")
-        for name in ("top_k", "beams", "min_tokens", "max_tokens"):
+        for name in ("top_k", "beams", "no_repeat_ngram", "min_tokens", "max_tokens"):
             value = getattr(self, name)
             number = integer(value)
             if number is None and (name, value) != ("max_tokens", None):
@@ -90,6 +92,13 @@ class Sampling:
             0 <= self.length_penalty < math.inf,
             "0 (off) or more",
             "0.6",
+        )
+        _check(
+            "no_repeat_ngram",
+            self.no_repeat_ngram,
+            self.no_repeat_ngram >= 0,
+            "0 (off) or more",
+            "3",
         )
         _check("min_tokens", self.min_tokens, self.min_tokens >= 0, "0 or more", "0")
         if self.max_tokens is not None:
@@ -152,7 +161,7 @@ class Sampling:
     def from_options(
         cls,
         *,
-        default: Strategy = "sample",
+        default: Sampling | None = None,
         greedy: bool = False,
         strategy: Strategy | None = None,
         **options: float | int | None,
@@ -160,15 +169,19 @@ class Sampling:
         """The settings for command-line options; None means that an option was not given.
 
         The strategy is `strategy` if given; else greedy with `greedy`, beam with `beams` above 1,
-        sample with any sampling option, and `default` otherwise.
+        and sample with any sampling option. Otherwise the options change `default`, which is sample
+        if None.
 
         Raises:
             UsageError: an option is unknown or out of range, or options contradict.
 
         >>> Sampling.from_options(beams=4, top_k=None).strategy
         'beam'
-        >>> Sampling.from_options(default="greedy", temperature=0.7).strategy
-        'sample'
+        >>> default = Sampling("greedy", no_repeat_ngram=3)
+        >>> str(Sampling.from_options(default=default, max_tokens=9))
+        'greedy, no_repeat_ngram 3, max_tokens 9'
+        >>> str(Sampling.from_options(default=default, temperature=0.7))
+        'sample, temperature 0.7'
         """
         given = {name: value for name, value in options.items() if value is not None}
         unknown = given.keys() - cls.__dataclass_fields__.keys()
@@ -184,7 +197,9 @@ class Sampling:
         elif strategy is None and given.get("beams", 1) != 1:
             strategy = "beam"
         elif strategy is None:
-            strategy = "sample" if given.keys() & _SAMPLING_ONLY.keys() else default
+            strategy = "sample" if given.keys() & _SAMPLING_ONLY.keys() else None
+        if strategy is None:
+            return replace(default or cls(), **given)  # type: ignore[arg-type]  # checked there
         return cls(strategy, **given)  # type: ignore[arg-type]  # checked by __post_init__
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from textvae.data.tokenizers import Tokenizer
 from textvae.data.writing import Writing, units
-from textvae.decoding.settings import Sampling
+from textvae.decoding.generation import default_decoding
 from textvae.decoding.walk import Spacing, WalkPoint, decode_walks, n_points
 from textvae.errors import DataError, UsageError, flag
 from textvae.evaluation.measurements import Figures
@@ -143,7 +143,7 @@ def _walks(
         a, b = block.T
         ends = z[a].float(), z[b].float()
         points = interpolate(*ends, n_points(steps, spacing), method=interpolations.method)
-        yield from decode_walks(model, points.transpose(0, 1), steps, Sampling("greedy"))
+        yield from decode_walks(model, points.transpose(0, 1), steps, default_decoding(model))
 
 
 def _scored(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from textvae.data.tokenizers import Tokenizer
 from textvae.data.writing import Writing
-from textvae.decoding.generation import Sampling, default_strategy, generate
+from textvae.decoding.generation import Sampling, default_decoding, generate
 from textvae.errors import UsageError
 from textvae.evaluation.bleu import self_bleu
 from textvae.evaluation.diversity import distinct_2, found_in
@@ -82,7 +82,7 @@ def judge_samples(
     `distinct_2_real` is absent, because it depends on the number. Perplexities are per word, or
     per character of unspaced text.
     """
-    decoding = quality.decoding or Sampling(default_strategy(model))
+    decoding = quality.decoding or default_decoding(model)
     reverse = quality.reverse_samples if quality.train_scorer is not None else 0
     drawn = sample_texts(
         model, tokenizer, max(quality.samples, reverse), decoding, seed=seed, progress=progress
@@ -156,7 +156,7 @@ def sample_texts(
     progress: Progress | None = None,
 ) -> list[str]:
     """The texts of n samples of the model; sample i depends only on (seed, i)."""
-    decoding = decoding or Sampling(default_strategy(model))
+    decoding = decoding or default_decoding(model)
     ids = []
     for sample in generate(model, n, decoding, seed=seed):
         ids.append(sample)

@@ -9,8 +9,7 @@ from typing import Any
 from textvae.config import Config, ObjectiveConfig
 from textvae.data.prepare import Corpora
 from textvae.data.tokenizers import Tokenizer
-from textvae.decoding.generation import default_strategy, generate
-from textvae.decoding.settings import Sampling
+from textvae.decoding.generation import default_decoding, generate
 from textvae.models.sentence import SentenceModel
 from textvae.saving.backbones import references_of
 from textvae.training.reporting import best_record
@@ -173,7 +172,7 @@ def kl_of(objective: ObjectiveConfig) -> str:
 
 def samples(model: SentenceModel, tokenizer: Tokenizer) -> list[str]:
     """A few samples of the model, by seed."""
-    settings = Sampling(default_strategy(model))
+    settings = default_decoding(model)
     return tokenizer.decode(list(generate(model, SAMPLES, settings, seed=0)))
 
 

@@ -185,13 +185,15 @@ def generated(decoder: PretrainedDecoder, z: Tensor, **options: Any) -> Any:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("no_repeat", [0, 2])
 @networks
-def test_greedy_sentences_are_those_of_transformers_generate(kind: str) -> None:
+def test_greedy_sentences_are_those_of_transformers_generate(kind: str, no_repeat: int) -> None:
     decoder = decoder_of(kind, "prefix")
     z = 2 * torch.randn(12, 3, generator=torch.Generator().manual_seed(1))
-    ours = decode(decoder, z, 12, Sampling("greedy"))
+    ours = decode(decoder, z, 12, Sampling("greedy", no_repeat_ngram=no_repeat))
+    settings = {"do_sample": False, "no_repeat_ngram_size": no_repeat}
     for row in range(12):
-        theirs = generated(decoder, z[row : row + 1], do_sample=False)[0].tolist()
+        theirs = generated(decoder, z[row : row + 1], **settings)[0].tolist()
         assert ours[row] == list(itertools.takewhile(lambda token: token != EOS, theirs))
     assert len(set(map(tuple, ours))) > 3
 
