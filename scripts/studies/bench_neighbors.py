@@ -1,10 +1,14 @@
-"""Time and memory of the search for neighbors among random vectors in a .npy file, on one thread.
+"""Time and memory of the search for neighbors among the vectors of a .npy file, on one thread.
 
 Each measurement runs in a process of its own, whose peak memory is reported. `exact` includes
-reading the file; `build` and `search` are of an index of usearch, with its recall.
+reading the file; `build` and `search` are of an index of usearch, with its recall. The vectors are
+random, or those of files that `textvae embed` wrote; then the queries are vectors of the file, so
+each finds itself.
 
     python scripts/studies/bench_neighbors.py --vectors 1000000 --indexed 20000 \\
         --table scripts/results/bench-neighbors.json
+    python scripts/studies/bench_neighbors.py --files latents.npy \\
+        --table scripts/results/bench-neighbors-sentences.json
 """
 
 from __future__ import annotations
@@ -39,6 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vectors", type=int, default=1_000_000, metavar="N")
     parser.add_argument("--indexed", type=int, default=0, metavar="N", help="vectors of an index")
+    parser.add_argument("--files", type=Path, nargs="+", metavar="FILE.npy", default=[])
     parser.add_argument("--dimensions", type=int, nargs="+", default=DIMENSIONS, metavar="D")
     parser.add_argument("--table", type=Path, metavar="FILE.json")
     parser.add_argument("--one", nargs=3, metavar="X", help=argparse.SUPPRESS)
@@ -47,20 +52,21 @@ def main() -> None:
         how, path, queries = options.one
         print(json.dumps({"exact": exact, "index": indexed}[how](Path(path), int(queries))))
         return
-    rows = []
+    rows = [
+        measured(how, path, queries)
+        for path in options.files
+        for how, queries in [*(("exact", n) for n in QUERIES), ("index", QUERIES[-1])]
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        for dimensions in options.dimensions:
+        for dimensions in options.dimensions if not options.files else ():
             jobs = [("exact", options.vectors, n) for n in QUERIES]
             jobs += [("index", options.indexed, QUERIES[-1])] if options.indexed else []
             for how, n, queries in jobs:
-                path = written(Path(folder), n, dimensions)
-                rows.append({"search": how, "vectors": n, "dimensions": dimensions,
-                             "queries": queries, **in_a_process(how, path, queries)})  # fmt: skip
-                print(json.dumps(rows[-1]), file=sys.stderr)
+                rows.append(measured(how, written(Path(folder), n, dimensions), queries))
     names = list(dict.fromkeys(name for row in rows for name in row))
     print(markdown(names, [[str(row.get(name, "")) for name in names] for row in rows]))
     if options.table:
-        kept = {**provenance("neighbors of random vectors, 10 for each query"), "rows": rows}
+        kept = {**provenance("neighbors, 10 for each query"), "rows": rows}
         options.table.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
@@ -74,6 +80,15 @@ def written(folder: Path, n: int, dimensions: int) -> Path:
             part = array[first : first + 10_000]
             part[:] = random.standard_normal(part.shape, dtype=np.float32)
     return path
+
+
+def measured(how: str, path: Path, queries: int) -> dict[str, float | str]:
+    """A row of the table."""
+    file = open_vectors(path)
+    row = {"search": how, "vectors": file.n, "dimensions": file.width, "queries": queries,
+           **in_a_process(how, path, queries)}  # fmt: skip
+    print(json.dumps(row), file=sys.stderr)
+    return row
 
 
 def in_a_process(how: str, path: Path, queries: int) -> dict[str, float]:
@@ -113,7 +128,10 @@ def indexed(path: Path, queries: int) -> dict[str, float]:
 
 
 def _queries(path: Path, n: int) -> np.ndarray:
-    return np.random.default_rng(1).normal(size=(n, open_vectors(path).width))
+    file, random = open_vectors(path), np.random.default_rng(1)
+    if path.stem == f"{file.n}-{file.width}":  # written here: random vectors
+        return random.normal(size=(n, file.width))
+    return np.load(path, mmap_mode="r")[random.choice(file.n, n, replace=False)].astype(float)
 
 
 def _search(path: Path, queries: np.ndarray) -> list[list[Near]]:
