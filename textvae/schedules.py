@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 KLSchedule = Literal["constant", "linear", "sigmoid", "cyclical"]
 LearningRateSchedule = Literal["constant", "linear", "cosine"]
@@ -46,6 +46,27 @@ def kl_weight(
         return beta
     within = (progress * cycles) % 1.0
     return beta * (min(within / ratio, 1.0) if ratio > 0 else 1.0)
+
+
+class PeakRate(NamedTuple):
+    """The peak of a learning rate, for runs of up to so many steps; longer runs have a lower one.
+
+    >>> PeakRate(0.01, steps=2000).after(1000, progress=0.125)  # 8,000 steps in all
+    0.005
+    """
+
+    rate: float
+    steps: float = math.inf
+
+    def after(self, step: int, progress: float) -> float:
+        """The peak of a run that has done `progress` of its way with so many steps.
+
+        It falls with the square root of the steps of the run, n = step / progress: rate *
+        sqrt(steps / n). A run that is limited by time has an n that is an estimate.
+        """
+        if step <= 0 or progress <= 0:
+            return self.rate
+        return self.rate * min(1.0, math.sqrt(self.steps * progress / step))
 
 
 def learning_rate(

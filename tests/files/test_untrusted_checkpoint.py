@@ -16,6 +16,7 @@ from tampering import edit_json
 
 from textvae.config import Config
 from textvae.errors import ModelFormatError
+from textvae.schedules import PeakRate
 from textvae.training.checkpoints import (
     damage,
     digest,
@@ -136,7 +137,7 @@ def test_a_state_of_another_method_is_refused() -> None:
     config = Config.resolve(options={"aggressive": True})
     one = type("One", (), {"count": 1, "is_main": True})()
     limits, cpu = Limits(100, None), torch.device("cpu")
-    schedule = Schedule(config, limits, 0.1, TrainingState(), one, cpu)
+    schedule = Schedule(config, limits, PeakRate(0.1), TrainingState(), one, cpu)
     good = {"active": True, "mi": None, "updates": 3, "decoder_is_due": False, "before": 1.0}
     for change in ({"updates": "3"}, {"window": {"x": 1}}, {"mi": "x"}, {"active": 1}):
         bad = {**good, "window": {}, **change}
@@ -144,7 +145,7 @@ def test_a_state_of_another_method_is_refused() -> None:
             schedule.restore(TrainingState(aggressive=bad))
     schedule.restore(TrainingState(aggressive={**good, "window": {}}))
     held = Config.resolve(options={"target_kl": 4.0})
-    schedule = Schedule(held, limits, 0.1, TrainingState(), one, cpu)
+    schedule = Schedule(held, limits, PeakRate(0.1), TrainingState(), one, cpu)
     with pytest.raises(ModelFormatError, match="target_kl has 1 numbers"):
         schedule.restore(TrainingState(target_kl=[0.0]))
 

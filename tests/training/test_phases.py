@@ -9,6 +9,7 @@ import torch
 from small_runs import TEXTS, last_checkpoint, records, tiny_config
 
 from textvae import TextVAE
+from textvae.schedules import PeakRate
 from textvae.training.accelerator import accelerator_for
 from textvae.training.limits import Limits
 from textvae.training.processes import Processes
@@ -24,7 +25,7 @@ def test_schedules_run_over_pretraining_and_again_over_the_rest(limits: Limits) 
     config = tiny_config(pretrain_share=0.2, kl_warmup=0.5)
     with accelerator_for(config.training) as accelerator:
         processes, cpu = Processes(accelerator), torch.device("cpu")
-        schedule = Schedule(config, limits, 1e-3, state, processes, cpu)
+        schedule = Schedule(config, limits, PeakRate(1e-3), state, processes, cpu)
         assert schedule.pretraining
         assert schedule.progress() == 0.5
         assert schedule.kl_weight() is None

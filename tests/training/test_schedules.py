@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from textvae.schedules import kl_weight, learning_rate
+from textvae.schedules import PeakRate, kl_weight, learning_rate
 
 GRID = [step / 1000 for step in range(1001)]
 
@@ -103,3 +103,12 @@ def test_cosine_is_flat_at_both_ends() -> None:
 
     assert max(fall(0.0), fall(0.99)) < 0.001
     assert fall(0.495) > 0.014
+
+
+def test_a_long_run_has_a_lower_peak() -> None:
+    peak = PeakRate(0.01, steps=2000)
+    for steps, expected in ((1000, 0.01), (2000, 0.01), (8000, 0.005), (200_000, 0.001)):
+        for done in (1, steps // 7, steps):
+            assert peak.after(done, done / steps) == pytest.approx(expected)
+    assert peak.after(0, 0.0) == peak.after(0, 0.2) == peak.after(5, 0.0) == 0.01
+    assert PeakRate(0.01).after(10**9, 1.0) == 0.01  # a rate that was given

@@ -20,6 +20,7 @@ from textvae.objectives.training_loss import TrainingLoss
 from textvae.randomness import purposes
 from textvae.randomness.noise import StepNoise
 from textvae.randomness.seeds import derived_seed
+from textvae.schedules import PeakRate
 from textvae.training.checkpoints import optimizer_tensors, restore_optimizer
 from textvae.training.cuda_graphs import CapturedSteps
 from textvae.training.processes import Processes
@@ -28,6 +29,7 @@ Part = Literal["model", "encoder", "decoder"]
 ADVERSARY_BETAS = (0.5, 0.999)  # Shen 2020: little momentum, for two that chase each other
 
 PRETRAINED_LEARNING_RATES = {"full": 3e-5, "lora": 3e-4}
+LONG_RUN = 2_000  # steps; the default peak of recurrent models is for runs of up to so many
 
 
 class ModelOptimizer:
@@ -311,11 +313,12 @@ def encoder_parameters(model: SentenceModel) -> list[nn.Parameter]:
     return [parameter for part in reading for _, parameter in part.trained()]
 
 
-def default_learning_rate(model: ModelConfig) -> float:
-    """Default peak learning rate of Adam, by kind of network and width."""
+def default_peak(model: ModelConfig) -> PeakRate:
+    """Default peak learning rate of Adam, by kind of network and width, and for how long a run."""
     own = [part for part in (model.encoder, model.decoder) if is_own(part)]
     if not own:
-        return 5e-3
+        return PeakRate(5e-3)
     slow = "transformer" in own
-    at_256 = 1e-3 if slow else 1e-2
-    return at_256 * min(1.0, (256 / model.hidden_size) ** (0.5 if slow else 0.75))
+    if slow:
+        return PeakRate(1e-3 * min(1.0, (256 / model.hidden_size) ** 0.5))
+    return PeakRate(1e-2 * min(1.0, (256 / model.hidden_size) ** 0.75), LONG_RUN)

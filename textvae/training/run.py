@@ -23,13 +23,14 @@ from textvae.models.sentence import SentenceModel
 from textvae.randomness import purposes
 from textvae.randomness.seeds import derived_seed
 from textvae.saving.folder import save_model, write_atomically
+from textvae.schedules import PeakRate
 from textvae.training.accelerator import StopSignal
 from textvae.training.checkpoints import copy_weights, load_checkpoint, save_checkpoint
 from textvae.training.cuda_graphs import rounded
 from textvae.training.labels import read_labels
 from textvae.training.limits import Clock, Limits
 from textvae.training.metrics_log import MetricsLog
-from textvae.training.optimizer import ModelOptimizer, default_learning_rate
+from textvae.training.optimizer import ModelOptimizer, default_peak
 from textvae.training.processes import Processes, RunningSums
 from textvae.training.recovery import MOST_ROLLBACKS, Divergence, learning_rate_factor
 from textvae.training.reporting import Reporter
@@ -81,7 +82,9 @@ class TrainingRun:
             with self.processes.main_first():  # the others find the vectors in the cache
                 corpora = with_stored_vectors(corpora, self.model, config, reporter)
             self.corpora = corpora
-        self.peak_learning_rate = training.learning_rate or default_learning_rate(config.model)
+        rate = training.learning_rate
+        self.peak = default_peak(config.model) if rate is None else PeakRate(rate)
+        self.peak_learning_rate = self.peak.rate
         self.optimizer = ModelOptimizer(
             self.model,
             config,
@@ -112,7 +115,7 @@ class TrainingRun:
         self.state = TrainingState(tokenizer=corpora.tokenizer_fingerprint)
         self.clock = self._clock()
         self.schedule = Schedule(
-            config, self.limits, self.peak_learning_rate, self.state, self.processes, self.device
+            config, self.limits, self.peak, self.state, self.processes, self.device
         )
         self.window = RunningSums(self.device, self.processes)  # since the last log line
         self.divergence = Divergence(self.device)
@@ -352,6 +355,13 @@ class TrainingRun:
 
     # time, and facts for the log
 
+    def _planned_peak(self) -> float:
+        """Peak learning rate; that of a run limited by time follows from the steps that it gets."""
+        steps = self.limits.steps
+        if steps is None or self.limits.seconds is not None:
+            return self.peak.rate
+        return self.peak.after(steps, progress=1.0)
+
     def _clock(self) -> Clock:
         decides = self.limits.seconds is not None
         return Clock(self.processes, self.state.place, decides=decides)
@@ -389,7 +399,7 @@ class TrainingRun:
             "vocab_size": corpora.tokenizer.vocab_size,
             "padding": self.plan.padding,
             "steps_per_epoch": self.plan.steps_per_epoch,
-            "learning_rate": self.peak_learning_rate,
+            "learning_rate": self._planned_peak(),
             "horizon": limits.steps if limits.seconds is None else None,
             "step": self.state.step,
             "device": str(self.device),

@@ -13,6 +13,7 @@ from textvae import schedules
 from textvae.config import Config
 from textvae.errors import ModelFormatError
 from textvae.objectives.target_kl import TOLERANCE, TargetKL, bound_at_target
+from textvae.schedules import PeakRate
 from textvae.training.aggressive import Aggressive
 from textvae.training.limits import Limits
 from textvae.training.optimizer import Part
@@ -32,7 +33,7 @@ class Schedule:
     Args:
         config: objective and training.
         limits: of the run; progress is measured by them.
-        peak: of the learning rate.
+        peak: of the learning rate, by the length of the run.
         state: of the run; read here, changed by its own methods only.
         processes: those that share a batch.
         device: of the model.
@@ -42,7 +43,7 @@ class Schedule:
         self,
         config: Config,
         limits: Limits,
-        peak: float,
+        peak: PeakRate,
         state: TrainingState,
         processes: Processes,
         device: torch.device,
@@ -122,11 +123,12 @@ class Schedule:
 
     def learning_rate(self) -> float:
         """Learning rate of the next step."""
-        state = self._state
+        state, progress = self._state, self.progress()
+        step = state.step - state.main_phase.step
         return learning_rate_factor(state.rollbacks) * schedules.learning_rate(
-            state.step - state.main_phase.step + 1,
-            self.progress(),
-            peak=self._peak,
+            step + 1,
+            progress,
+            peak=self._peak.after(step, progress),
             schedule=self._training.learning_rate_schedule,
             warmup_steps=self._training.warmup_steps,
         )
