@@ -466,8 +466,8 @@ class TrainingConfig(Section):
     learning_rate: Annotated[float, Field(gt=0.0)] | None = Field(
         None,
         description="Peak learning rate; default 0.01 for recurrent models and 0.001 for "
-        "Transformers, less for wide ones, and 0.005 between two pretrained parts. That of recurrent "
-        "models falls with the square root of the steps beyond 2,000.",
+        "Transformers, less for wide ones, and 0.005 between two pretrained parts. That of "
+        "recurrent models falls with the square root of the steps beyond 2,000.",
     )
     pretrained_learning_rate: Annotated[float, Field(gt=0.0)] | None = Field(
         None,
