@@ -53,6 +53,18 @@ def test_the_gain_is_the_fall_of_the_kl(
     assert fall > 0.2
 
 
+def test_repeated_sentences_are_not_told_apart_from_the_prior(
+    tiny_ae: Path, sentences: list[str]
+) -> None:
+    """Their codes are equal: each would be the nearest neighbor of the other."""
+    ae = TextVAE.from_pretrained(tiny_ae, device="cpu")
+    once, thrice = (ae.fit_prior("gaussian", sentences * times, seed=3) for times in (1, 3))
+    assert thrice.n_held_out == 3 * once.n_held_out
+    assert thrice.figures["told_apart_own"] == once.figures["told_apart_own"]
+    assert thrice.figures["told_apart"] == pytest.approx(once.figures["told_apart"], abs=0.1)
+    assert thrice.figures["told_apart"] < 0.8
+
+
 @pytest.mark.parametrize("kind", STEPS)
 def test_samples_are_a_prefix_and_those_of_the_prior(
     vae: TextVAE, fitted: dict[str, FittedPrior], kind: str

@@ -42,7 +42,7 @@ def test_the_distance_is_mahalanobis_to_the_reference(
     means = vae.encode(sentences).astype(np.float64)
     inverse = np.linalg.inv(np.cov(means.T) + 1e-6 * np.eye(4))
     apart = vae.encode(LINES) - means.mean(0)
-    found = vae.score(LINES, reference=corpus, measure="distance", samples=1)
+    found = vae.score(LINES, reference=corpus, samples=1)
     expected = np.sqrt(np.einsum("nd,de,ne->n", apart, inverse, apart))
     np.testing.assert_allclose([one.distance for one in found], expected, rtol=1e-3)
 
@@ -103,6 +103,7 @@ def test_what_cannot_be_scored_is_refused_or_told(vae: TextVAE) -> None:
         (DataError, {"threshold": []}, "no sentence"),
         (UsageError, {"quantile": 95, "threshold": LINES}, "0 to 1"),
         (UsageError, {"quantile": 0.9}, "no effect without threshold"),
+        (UsageError, {"measure": "nll_iw"}, "no effect without threshold"),
         (UsageError, {"quantile": 0.9, "threshold": 3}, "no effect without threshold"),
         (UsageError, {"threshold": float("nan")}, "finite"),
         (UsageError, {"threshold": float("inf")}, "finite"),

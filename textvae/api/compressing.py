@@ -17,6 +17,8 @@ from textvae.data.input_rows import (
     read_stdin_once,
     require_text,
     rows_from,
+    warn_of_blank,
+    with_text,
 )
 from textvae.data.rows import Row
 from textvae.errors import DataError, NotFoundError, flag
@@ -131,7 +133,11 @@ def rate_distortions(
 
     read_stdin_once(sentences, fit)
     lines = list(require_text(iter(rows(sentences)), name_of(sentences)))
-    fitted = None if fit is None else rows(fit)
+    n_blank = sum(not row.text.strip() for row in lines)
+    warn_of_blank(n_blank, name_of(sentences), watcher.warn)
+    fitted = None
+    if fit is not None:
+        fitted = list(with_text(iter(rows(fit)), name_of(fit), watcher.warn))
     return [
         replace(
             rate_distortion(
@@ -191,7 +197,7 @@ def _texts(
             ) from None
     else:
         rows = prepared_rows(fit, data, text_column=text_column, remarks=watcher.remarks)
-        texts = [row.text for row in rows]
+        texts = [row.text for row in with_text(rows, name_of(fit), watcher.warn)]
     texts = [text for text in texts if text.strip()]
     if not texts:
         raise DataError(f"{name_of(fit or 'the training text')}: no text to fit the codes to")

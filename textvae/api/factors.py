@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from textvae.api.protocol import TextModel
 from textvae.data.columns import LABEL
-from textvae.data.input_rows import Sentences, name_of, prepared_rows
+from textvae.data.input_rows import Sentences, name_of, prepared_rows, warn_of_blank
 from textvae.errors import DataError, UsageError, flag
 from textvae.number_format import counted
 from textvae.progress import Watcher
@@ -74,7 +74,7 @@ def _with_text(
     spoken = [bool(text.strip()) for text in texts]
     if all(spoken):
         return texts, labels
-    watcher.warn(f"{source}: skipped {counted(spoken.count(False), 'blank line')}")
+    warn_of_blank(spoken.count(False), source, watcher.warn)
     return list(compress(texts, spoken)), {
         name: list(compress(given, spoken)) for name, given in labels.items()
     }

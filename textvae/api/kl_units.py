@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from textvae.api.aggregate import coded
 from textvae.api.encoding import require_latent, warn_of_cut
 from textvae.api.protocol import TextModel
-from textvae.data.input_rows import Sentences, in_chunks, name_of, prepared_rows
+from textvae.data.input_rows import Sentences, in_chunks, name_of, prepared_rows, with_text
 from textvae.errors import DataError, UsageError
 from textvae.evaluation.information import ACTIVE_VARIANCE
 from textvae.progress import Watcher, counted_off
@@ -80,8 +80,8 @@ def unit_kl(
 ) -> UnitKL:
     """The KL to the prior of each unit, and the variance of its posterior means.
 
-    Blank lines are left out, as in `evaluate`, so the sum over the units is its `kl`. The sentences
-    are read in bounded memory.
+    Blank lines are skipped, as in `evaluate`, so the sum over the units is its `kl`; you are told
+    how many. The sentences are read in bounded memory.
 
     >>> vae.unit_kl("sentences.txt").units()[0]  # doctest: +SKIP
 
@@ -101,7 +101,7 @@ def unit_kl(
     rows = prepared_rows(
         sentences, vae.config.data, text_column=text_column, remarks=watcher.remarks
     )
-    spoken = (row for row in rows if row.text.strip())
+    spoken = with_text(rows, source, watcher.warn)
     sums = np.zeros((3, vae.vector_size()))  # of the KL, of the means and of their squares
     count = n_cut = 0
     for _, chunk in in_chunks(counted_off(spoken, watcher.progress, "encoding")):

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from textvae.api.encoding import SPREAD_OF_CODES, require_latent, surroundings, warn_of_cut
 from textvae.api.protocol import TextModel
 from textvae.arguments import distance, seed_of, whole_number
-from textvae.data.input_rows import CHUNK, Sentences, in_chunks, name_of, prepared_rows
+from textvae.data.input_rows import (
+    CHUNK,
+    Sentences,
+    in_chunks,
+    name_of,
+    prepared_rows,
+    warn_of_blank,
+)
 from textvae.data.rows import Row
 from textvae.data.writing import letters
 from textvae.decoding.generation import decode_batches, default_decoding
@@ -81,7 +88,8 @@ def paraphrase(
     >>> vae.paraphrase(["the soup was cold ."], n=3)[0].paraphrase  # doctest: +SKIP
 
     Args:
-        sentences: a file, glob, `-` (stdin), `hf:` name, or sentences. Blank ones are skipped.
+        sentences: a file, glob, `-` (stdin), `hf:` name, or sentences. Blank ones are skipped;
+            you are told how many.
         scale: size of the noise in standard deviations of the posterior, 0.5 by default; for an
             ae in those of all its codes, 0.2 by default.
         draws: points that are decoded for each sentence.
@@ -142,10 +150,10 @@ def _best(
     search: _Search, chunks: Iterator[tuple[int, list[Row]]], n: int, source: str, watcher: Watcher
 ) -> Iterator[Paraphrase]:
     """The n best variations of each sentence; warns of sentences that got fewer."""
-    n_rows = n_short = n_cut = 0
+    n_rows = n_blank = n_short = n_cut = 0
     for start, chunk in chunks:
         texts = {start + i: row.text for i, row in enumerate(chunk) if row.text.strip()}
-        n_rows += len(texts)
+        n_rows, n_blank = n_rows + len(texts), n_blank + len(chunk) - len(texts)
         cut, found = search.run(texts)
         n_cut += cut
         for own in found:
@@ -153,6 +161,7 @@ def _best(
             yield from own[:n]
         watcher.progress("paraphrasing", start + len(chunk), 0)
     warn_of_cut(n_cut, search.vae.max_tokens_read, watcher.warn)
+    warn_of_blank(n_blank, source, watcher.warn)
     if not n_rows:
         watcher.warn(f"{source}: no sentence in it")
     if n_short:

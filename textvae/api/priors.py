@@ -14,6 +14,7 @@ from textvae.api.encoding import fingerprint_of, require_latent, warn_of_cut
 from textvae.api.protocol import TextModel
 from textvae.api.scorers import training_rows
 from textvae.arguments import seed_of, whole_number
+from textvae.data.batches import cut_to_limit
 from textvae.data.input_rows import CHUNK, Sentences, name_of, prepared_rows, with_text
 from textvae.data.rows import Row, hash_fraction
 from textvae.errors import DataError, NotFoundError, UsageError, flag, option, shown, worded
@@ -70,7 +71,9 @@ def fit_prior(
       these posteriors to the prior falls by as much. Absent for a flow.
     - `told_apart`: the share of samples of the fitted prior and of the held-out posteriors that a
       nearest-neighbor classifier tells apart; 0.5 is the best. `told_apart_own` is the same for the
-      model's own prior. See `textvae.latent.prior_fitting.told_apart`.
+      model's own prior. See `textvae.latent.prior_fitting.told_apart`. Sentences with the same
+      tokens count once: their codes in an ae are equal, and so each would be the nearest neighbor
+      of the other, whatever the prior.
 
     >>> vae.generate(5, prior=vae.fit_prior("mixture"))  # doctest: +SKIP
 
@@ -102,6 +105,7 @@ def fit_prior(
     q = _posteriors(vae, texts, watcher)
     apart = _held_out(texts)
     sets = q[~apart], q[apart]
+    different = _different(vae, [text for text, own in zip(texts, apart, strict=True) if own])
     prior: Prior
     if kind == "gaussian":
         prior = fit_gaussian(sets[0])
@@ -117,7 +121,7 @@ def fit_prior(
         n_sentences=len(sets[0].mean),
         n_held_out=len(sets[1].mean),
         seed=seed,
-        figures=_figures(vae, prior, sets[1], seed),
+        figures=_figures(vae, prior, sets[1], different, seed),
         fingerprint=fingerprint_of(vae),
     )
 
@@ -165,6 +169,15 @@ def _held_out(texts: Sequence[str]) -> Tensor:
     return torch.tensor([own < below for own in hashes])
 
 
+def _different(vae: TextModel, texts: Sequence[str]) -> list[int]:
+    """The places of the texts that the encoder reads as different tokens, each text's first."""
+    ids, _ = cut_to_limit(vae.encoder_tokenizer.encode(texts), vae.max_tokens_read)
+    first: dict[tuple[int, ...], int] = {}
+    for place, own in enumerate(ids):
+        first.setdefault(tuple(own), place)
+    return list(first.values())
+
+
 def _posteriors(vae: TextModel, texts: Sequence[str], watcher: Watcher) -> DiagonalGaussian:
     """q(z|x) of the texts, (N, Z), on the CPU; the code of an autoencoder has variance 0."""
     parts, n_cut = [], 0
@@ -186,9 +199,13 @@ def _posteriors(vae: TextModel, texts: Sequence[str], watcher: Watcher) -> Diago
 
 
 def _figures(
-    vae: TextModel, prior: Prior, held_out: DiagonalGaussian, seed: int
+    vae: TextModel,
+    prior: Prior,
+    held_out: DiagonalGaussian,
+    different: Sequence[int],
+    seed: int,
 ) -> dict[str, float]:
-    """The figures of `fit_prior`."""
+    """The figures of `fit_prior`; `different`: the places of posteriors of different sentences."""
     own = vae.model.prior
     assert own is not None  # a model with a latent has one
     figures: dict[str, float] = {}
@@ -197,9 +214,9 @@ def _figures(
             gain = _gain(prior, own, held_out, seed)
             figures["log_density_gain"] = gain.mean().item()
             figures["log_density_gain_se"] = gain.std().item() / len(gain) ** 0.5
-        N = min(JUDGED, len(held_out.mean))
+        N = min(JUDGED, len(different))
         streams = SampleStreams(seed, np.arange(N))
-        real = held_out[:N].sample(streams.normal(vae.latent_size))
+        real = held_out[torch.tensor(different[:N])].sample(streams.normal(vae.latent_size))
         for name, one in (("told_apart", prior), ("told_apart_own", own)):
             # Not the noise of the first samples that a user draws with this seed, nor that of z.
             noise = SampleStreams(seed, np.arange(N, 2 * N)).normal(one.noise_size)

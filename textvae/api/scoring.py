@@ -69,13 +69,13 @@ def score(
             for a vae.
         threshold: sentences that belong, not used in training: the `quantile` of their measure is
             the threshold. Or the threshold itself.
-        measure: `nll_per_byte`, `nll_per_word`, `nll_iw` or `distance`; None: `nll_per_byte`, for
-            an autoencoder `distance`.
+        measure: the figure that the threshold is for: `nll_per_byte`, `nll_per_word`, `nll_iw` or
+            `distance`; None: `nll_per_byte`, for an autoencoder `distance`.
         samples: K, importance samples a sentence. Burda 2016, eq. 8.
         seed: None takes a fresh one.
 
     Raises:
-        UsageError: a measure that the model does not have.
+        UsageError: a measure that the model does not have, or a measure without a threshold.
         DataError: too few sentences in the reference, or none for the threshold.
     """
     scoring = iter_score(
@@ -125,6 +125,11 @@ def iter_score(
         scorer = replace(scorer, gaussian=vae.model.prior)
     figures = scorer.figures()
     chosen = _checked_measure(measure, figures, vae)
+    if measure is not None and threshold is None:
+        raise UsageError(
+            f"{option('measure', measure)} has no effect without {flag('threshold')}; leave "
+            f"{flag('measure')} out: every figure is given"
+        )
     level, quantile = None, _checked_quantile(quantile, threshold)
     if threshold is not None:
         level = _threshold(scorer, threshold, quantile, chosen)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from textvae.api.encoding import require_latent, warn_of_cut
 from textvae.api.protocol import TextModel
 from textvae.arguments import whole_number
-from textvae.data.input_rows import CHUNK, Sentences, name_of, prepared_rows
+from textvae.data.input_rows import CHUNK, Sentences, name_of, prepared_rows, warn_of_blank
 from textvae.data.writing import writing_of
 from textvae.errors import DataError, flag
 from textvae.latent.subsets import BEAMS, POOL, SubsetSearch
@@ -230,8 +230,7 @@ def _read(
     if n < len(texts):
         of = counted(len(texts), "line")
         watcher.warn(f"{source}: skipped {human(len(texts) - n)} of {of} without a group")
-    if n_blank:
-        watcher.warn(f"{source}: skipped {counted(n_blank, 'blank line')}")
+    warn_of_blank(n_blank, source, watcher.warn)
     return texts, members
 
 

@@ -116,7 +116,7 @@ def kl(
     """Draw the KL of each unit of the latent, the largest first.
 
     Units whose posterior mean hardly varies over the sentences are inactive and hatched (Burda
-    2016). `--json` prints the figures, too. Blank lines are left out.
+    2016). `--json` prints the figures, too. Blank lines are skipped.
     """
     from textvae.plots import unit_kl
     from textvae.plots.files import check_picture

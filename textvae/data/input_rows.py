@@ -136,8 +136,14 @@ def with_text(rows: Iterator[Row], name: str, warn: Say) -> Iterator[Row]:
             yield row
         else:
             n_blank += 1
-    if 0 < n_blank < n:
-        warn(f"{name}: skipped {counted(n_blank, 'blank line')}")
+    if n_blank < n:
+        warn_of_blank(n_blank, name, warn)
+
+
+def warn_of_blank(n: int, name: str, warn: Say) -> None:
+    """Warn of the number of skipped blank lines, if any."""
+    if n:
+        warn(f"{name}: skipped {counted(n, 'blank line')}")
 
 
 def require_text(rows: Iterator[Row], name: str) -> Iterator[Row]:

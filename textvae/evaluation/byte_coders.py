@@ -24,7 +24,10 @@ def compressed_bits(texts: Sequence[str], training: Sequence[str]) -> dict[str, 
     """The size of the texts in bits by the name of the compressor; None without zstandard.
 
     - `gzip`, `xz`, `zstd`: the texts as one file, at levels 9, 9e and 19.
-    - `xz_after_training`: by how many bits `xz` grows when the texts follow the training text.
+    - `xz_after_training`: by how many bits `xz` grows when the texts follow the training text. The
+      training text is compressed twice, alone and with the texts after it: the state of liblzma can
+      neither be copied nor start from a dictionary in Python's `lzma`, and a flush in the middle
+      would change the size.
     - `zstd_dictionary`: the texts as one file, with a dictionary trained on the training text.
     - `zstd_each`: each text on its own with that dictionary, so that each can be read alone.
     """

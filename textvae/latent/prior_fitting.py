@@ -134,7 +134,8 @@ def told_apart(x: Tensor, y: Tensor) -> float:
     """The share of samples x (N, Z) and y (N, Z) whose nearest neighbor is of their own set.
 
     0.5: the sets cannot be told apart; 1: they are far apart. It is the leave-one-out accuracy of a
-    1-nearest-neighbor classifier, a test of two samples (Lopez-Paz & Oquab 2017, section 3).
+    1-nearest-neighbor classifier, a test of two samples (Lopez-Paz & Oquab 2017, section 3). No
+    sample may stand twice in its set: its copy would always be the nearest neighbor.
     """
     both = torch.cat([x, y]).double()
     nearest = torch.cdist(both, both).fill_diagonal_(torch.inf).argmin(1)
