@@ -7,7 +7,7 @@ import operator
 import secrets
 from numbers import Real
 
-from textvae.errors import UsageError, shown
+from textvae.errors import UsageError, flag, shown
 
 SEEDS = 2**64  # a seed is below this
 FARTHEST = 1e6  # multiples of a difference; latents beyond overflow float32 in the networks
@@ -22,7 +22,7 @@ def whole_number(name: str, value: object, *, least: int, example: int) -> int:
     number = integer(value)
     if number is None or number < least:
         raise UsageError(
-            f"{name} {shown(value)} must be a whole number, {least} or more; try {example}"
+            f"{flag(name)} {shown(value)} must be a whole number, {least} or more; try {example}"
         )
     return number
 
@@ -56,7 +56,7 @@ def distance(name: str, value: object) -> float:
         UsageError: not a finite number, or below 0.
     """
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < math.inf:
-        raise UsageError(f"{name} {shown(value)} must be a finite number, 0 or more; try 1.0")
+        raise UsageError(f"{flag(name)} {shown(value)} must be a finite number, 0 or more; try 1.0")
     return float(value)
 
 
@@ -67,10 +67,10 @@ def number(name: str, value: object) -> float:
         UsageError: not a finite number, or one beyond a million.
     """
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise UsageError(f"{name} {shown(value)} must be a finite number; try 1.0")
+        raise UsageError(f"{flag(name)} {shown(value)} must be a finite number; try 1.0")
     if abs(float(value)) > FARTHEST:
         raise UsageError(
-            f"{name} {shown(value)} must be from {-FARTHEST:,.0f} to {FARTHEST:,.0f}; try 1.0"
+            f"{flag(name)} {shown(value)} must be from {-FARTHEST:,.0f} to {FARTHEST:,.0f}; try 1.0"
         )
     return float(value)
 

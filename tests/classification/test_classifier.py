@@ -97,7 +97,7 @@ def test_a_class_that_no_sentence_has_is_none_of_the_classifier() -> None:
         (file_of().replace(b'"shape":[2,3]', b'"shape":[3,3]'), "not a classifier"),
         (save({"weights": np.ones((2, 3))}), "no description"),
         (save({"weights": np.ones(1)}, metadata={"textvae": "[" * 100_000}), "no description"),
-        (file_of({"format": "other"}), "no description"),
+        (file_of({"format": "other"}), "its format is 'other'"),
         (file_of({"format_version": 2}), "newer textvae"),
         (file_of({"format_version": True}), "newer textvae"),
         (file_of({"classes": ["a"]}), r"this classifier holds bias \(1,\)"),

@@ -32,10 +32,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # whose threads a fork loses
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import bad_latent_input  # noqa: E402
 
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 SECONDS, MEBIBYTES = 300, 4096  # that a command may take
 MODEL, NEW, VECTORS = "model", "new", "vectors.npy"
+WRITTEN = (VECTORS, *bad_latent_input.WRITTEN)
 SMALL = (
     "--hidden-size", "8", "--embedding-size", "8", "--latent-size", "2", "--tokenizer", "word",
     "--max-tokens", "16", "--device", "cpu", "--set", "data.cache_dir=cache",
@@ -83,13 +86,18 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--markdown", type=Path, metavar="FILE")
     parser.add_argument("--only", default="", metavar="PATTERN", help="cases of such names")
+    parser.add_argument("--commands", default="", metavar="PATTERN", help="cases of such commands")
     options = parser.parse_args(arguments)
     targets = [path and path.resolve() for path in (options.json, options.markdown)]
     import_all()
     with tempfile.TemporaryDirectory(prefix="textvae-bad-") as folder:
         os.chdir(folder)
         prepare()
-        seen = [look(case) for case in cases() if re.search(options.only, case.name)]
+        seen = [
+            look(case)
+            for case in cases()
+            if re.search(options.only, case.name) and re.search(options.commands, case.arguments[0])
+        ]
         os.chdir(ROOT)
     if targets[0]:
         rows = [asdict(row) for row in seen]
@@ -140,10 +148,12 @@ def prepare() -> None:
     for arguments in (
         ("train", "good.txt", "--out", MODEL, "--max-steps", "4", *SMALL),
         ("probe", MODEL, "good.tsv", "--folds", "2", "--save", "classifier.safetensors"),
+        *bad_latent_input.preparations(SMALL),
     ):
         code, _, err, _ = run(Case("", arguments, 0, ""))
         if code:
             sys.exit(f"{' '.join(arguments)}: {err}")
+    bad_latent_input.damage()
 
 
 def text_files() -> dict[str, str | bytes]:
@@ -429,6 +439,7 @@ def cases() -> list[Case]:
                 "data.cache_dir=good.txt"),
         trained("tokenizer is no tokenizer", 4, r"good\.txt: not a tokenizer\.json", "good.txt",
                 "--tokenizer", "good.txt"),
+        *(Case(*given) for given in bad_latent_input.cases()),
         *unreadable(embed, trained),
     ]  # fmt: skip
 
@@ -448,7 +459,7 @@ def unreadable(embed: Callable[..., Case], trained: Callable[..., Case]) -> list
 
 def look(case: Case) -> Seen:
     """What a command leaves, and what of it is not as it should be."""
-    for name in (NEW, VECTORS):
+    for name in (NEW, *WRITTEN):
         shutil.rmtree(name, ignore_errors=True)
         Path(name).unlink(missing_ok=True)
     if "pipe.txt" in case.arguments:
@@ -469,7 +480,8 @@ def look(case: Case) -> Seen:
         f"does not say {case.says!r}": case.says and not re.search(case.says, err),
         "says something": not case.says and err,
         f"{mebibytes} MiB": mebibytes > MEBIBYTES,
-        "left a file": code != 0 and (Path(VECTORS).exists() or any(Path(".").glob(".*part*"))),
+        "left a file": code != 0
+        and (any(map(os.path.exists, WRITTEN)) or any(Path(".").glob(".*part*"))),
     }
     faults = tuple(fault for fault, found in checks.items() if found)
     given = case.arguments

@@ -1,8 +1,9 @@
 """Feed damaged and hostile model folders and command lines to textvae, and see what it says.
 
 Each case is a function of (seed, number). Most copy the folder of a tiny trained model, change some
-of one file (config.json, tokenizer.json, weights, metrics, configuration, classifier, checkpoint),
-by its structure or byte by byte, and run a command that reads it. The rest leave the folder alone
+of one file (config.json, tokenizer.json, weights, metrics, configuration, classifier, direction,
+fitted prior, compressed text, checkpoint), by its structure or byte by byte, and run a command that
+reads it. The rest leave the folder alone
 and change the command's arguments. Worker processes with limits on memory and processor time run
 them; then some run again as commands of their own.
 
@@ -15,7 +16,7 @@ of more than one line, or a control character in what `info` prints. Each stands
 its number, by which --replay shows it.
 
 `parsed` counts the cases that got past the outer parser: the changed file still is JSON, TOML or
-safetensors to json, tomllib or safetensors themselves, or the changed arguments make a command to
+safetensors to json, tomllib or safetensors themselves, its compressed blocks have their checksums, or the changed arguments make a command to
 typer; so that what judged them is our own code. `used` counts those whose command ended well.
 """
 
@@ -51,7 +52,7 @@ from commands import provenance
 
 WHAT = (
     "changed model folders, checkpoints and command lines; parsed: past the parsers of JSON, TOML, "
-    "safetensors or the command line; used: the command ended well"
+    "safetensors, compressed blocks or the command line; used: the command ended well"
 )
 CPU_SECONDS = 20
 WALL_SECONDS = 900  # in case a worker waits for something; machines may be busy
@@ -68,6 +69,8 @@ MODELS = {
            "positions": "learned", "bag_of_words_weight": 0.1},
     "lm": {"tokenizer": "unigram", "vocab_size": 300, "decoder": "lstm"},
 }  # fmt: skip
+PRIORS: dict[str, Any] = {"vae": "mixture", "ae": "flow"}
+FIT: dict[str, Any] = {"mixture": {"components": 2}, "flow": {"steps": 2}}
 SIZES = {
     "hidden_size": 16, "embedding_size": 8, "latent_size": 4, "batch_size": 16, "max_tokens": 40,
     "max_steps": 4, "eval_steps": 2, "log_steps": 1, "device": "cpu", "threads": 1,
@@ -159,7 +162,7 @@ def summary(results: list[dict[str, Any]], processes: list[dict[str, Any]]) -> d
 
 
 def make_material(folder: Path) -> None:
-    """A tiny run of each kind, a classifier of the first, sentences and a configuration."""
+    """A tiny run of each kind, what is made for it, sentences and a configuration."""
     from textvae import TextVAE
     from textvae.classification.classifier import train_classifier
     from textvae.config import Config
@@ -180,6 +183,12 @@ def make_material(folder: Path) -> None:
                 fingerprint=fingerprint(model.model, model.tokenizer, model.config.data),
             )  # fmt: skip
             (folder / name / "classifier.safetensors").write_bytes(classifier.to_bytes())
+            direction = model.direction(SENTENCES[:9], SENTENCES[9:])
+            direction.save(folder / name / "direction.safetensors")
+            more = [f"{text} {n}" for n in range(5) for text in SENTENCES]
+            model.store_prior(model.fit_prior(PRIORS[name], more, **FIT[PRIORS[name]]))
+        else:
+            model.compress(text, folder / name / "packed.tvc")
         (folder / name / "own.toml").write_text(config.to_toml(), encoding="utf-8")
     labelled = "".join(f"{text}\t{n % 3}\n" for n, text in enumerate(SENTENCES))
     (folder / "labelled.tsv").write_text("text\tlabel\n" + labelled, encoding="utf-8")
@@ -214,7 +223,10 @@ FORMS = {  # file -> (its form, how often it is chosen)
     "experiment.toml": ("toml", 3),
     "own.toml": ("toml", 3),
     "metrics.jsonl": ("jsonl", 2),
-    "classifier.safetensors": ("safetensors", 3),
+    "classifier.safetensors": ("described", 3),
+    "direction.safetensors": ("described", 3),
+    "prior.safetensors": ("described", 3),
+    "packed.tvc": ("packed", 6),
     f"{CHECKPOINT}/state.json": ("json", 2),
     f"{CHECKPOINT}/sha256.json": ("json", 1),
     f"{CHECKPOINT}/optimizer.safetensors": ("safetensors", 1),
@@ -256,6 +268,18 @@ def command_for(chance: random.Random, target: str, name: str, material: Path) -
         return ["train", "--out", "model", "--resume", "--max-steps", steps]
     if target == "classifier.safetensors":
         return ["classify", "model", "model/classifier.safetensors", text, "--device", "cpu"]
+    if target == "direction.safetensors":
+        towards = ["--towards", "model/direction.safetensors", "--device", "cpu"]
+        return chance.choice([["generate", "model", "-n", "2"], ["attribute", "model", text]]) + (
+            towards
+        )
+    if target == "prior.safetensors":
+        of_prior = [["prior", "model"], ["generate", "model", "-n", "2", "--prior"]]
+        if name == "vae":
+            of_prior.append(["evaluate", "model", text, "--samples", "2", "--prior"])
+        return [*chance.choice(of_prior), "--device", "cpu"]
+    if target == "packed.tvc":
+        return ["decompress", "model", "model/packed.tvc", "--out", "back.txt"]
     if target == "own.toml":
         return chance.choice([["config", "check", "model/own.toml"],
                               ["config", "show", "--config", "model/own.toml"]])  # fmt: skip
@@ -285,17 +309,23 @@ def parses(path: Path, form: str) -> bool:
     """Whether the outer parser of the file takes it."""
     from safetensors import SafetensorError, safe_open
 
+    from textvae.errors import DataError
+    from textvae.files.compressed_blocks import BlockReader
+
     try:
         if form == "toml":
             tomllib.loads(path.read_text(encoding="utf-8"))
-        elif form == "safetensors":
+        elif form == "packed":
+            with path.open("rb") as file:
+                list(BlockReader(file, "packed").blocks())
+        elif form in ("safetensors", "described"):
             with safe_open(path, framework="numpy"):
                 pass
         else:
             text = path.read_text(encoding="utf-8")
             for part in text.splitlines() if form == "jsonl" else [text]:
                 json.loads(part)
-    except (SafetensorError, ValueError, RecursionError, OSError):
+    except (DataError, SafetensorError, ValueError, RecursionError, OSError):
         return False
     return True
 
@@ -331,6 +361,28 @@ def commands(material: Path) -> list[list[str]]:
         ["config", "check", f"{vae}/own.toml"],
         ["config", "show", "--set", "model.latent_size=8", "--recipe", "small"],
         ["config", "show", "--latent-size", "8", "--target-kl", "3"],
+        *latent_commands(vae, ae, lm, text, labelled),
+    ]
+
+
+def latent_commands(vae: str, ae: str, lm: str, text: str, labelled: str) -> list[list[str]]:
+    """Commands of the latent space that work, and write nothing into the folders of models."""
+    towards = ["--towards", f"{vae}/direction.safetensors"]
+    return [
+        ["generate", vae, "-n", "2", *towards, "--strength", "0.5"],
+        ["generate", ae, "-n", "2", "--prior"],
+        ["attribute", vae, text, *towards, "--strength", "0.5,1"],
+        ["analogy", vae, "the cook", "a dog", "my sister", "-n", "2", "--scale", "0.5"],
+        ["neighbors", vae, text, "--query", "a dog", "-k", "2", "--metric", "dot"],
+        ["traverse", vae, "a dog", "--reference", text, "--units", "1", "--steps", "2"],
+        ["summarize", ae, labelled, "--beams", "1", "--pool", "2"],
+        ["paraphrase", vae, "a dog", "-n", "2", "--draws", "3"],
+        ["augment", vae, labelled, "--copies", "1", "--unfiltered", "--out", "x.csv"],
+        ["score", vae, text, "--samples", "2", "--threshold", "3", "--measure", "nll_iw"],
+        ["prior", vae, "--json"],
+        ["compress", lm, text, "--out", "x.tvc"],
+        ["decompress", lm, f"{lm}/packed.tvc", "--out", "x.txt"],
+        ["plot", "kl", vae, text, "--out", "x.svg"],
     ]
 
 
@@ -353,6 +405,7 @@ def run_cases(seed: int, numbers: range, material: Path, scratch: Path) -> Itera
 def import_all() -> None:
     """Import once what every worker needs."""
     import accelerate  # noqa: F401
+    import matplotlib.figure  # noqa: F401
     import sklearn.cluster
     import sklearn.linear_model  # noqa: F401
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import pickle
 import random
 import re
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -289,6 +292,68 @@ def change_safetensors(chance: random.Random, content: bytes) -> tuple[bytes, st
     return len(header).to_bytes(8, "little") + header + data, said
 
 
+FLOATS = [0.0, -1.0, 1.0, 1e-320, 1e38, 1e39, 1e308, float("nan"), float("inf"), -float("inf")]
+
+
+def change_described(chance: random.Random, content: bytes) -> tuple[bytes, str]:
+    """Change the description of a file of `described_tensors`, or its numbers and their digest."""
+    if chance.random() < 0.25:
+        return change_safetensors(chance, content)
+    length = int.from_bytes(content[:8], "little")
+    header, data = json.loads(content[8 : 8 + length]), bytearray(content[8 + length :])
+    described = json.loads(header["__metadata__"]["textvae"])
+    if chance.random() < 0.6:
+        described, said = changed_value(chance, described)
+    else:
+        first = 8 * chance.randrange(max(len(data) // 8, 1))
+        last = min(first + 8 * chance.choice([1, 1, 4, 10**6]), len(data))
+        value = chance.choice(FLOATS)
+        data[first:last] = struct.pack("<d", value) * ((last - first) // 8)
+        parts = (header[name]["data_offsets"] for name in sorted(header) if name[:2] != "__")
+        described["sha256"] = hashlib.sha256(b"".join(data[a:b] for a, b in parts)).hexdigest()
+        said = f"{(last - first) // 8} numbers are {value}"
+    header["__metadata__"]["textvae"] = dump_json(chance, described)
+    renewed = json.dumps(header).encode()
+    return len(renewed).to_bytes(8, "little") + renewed + bytes(data), said
+
+
+def change_packed(chance: random.Random, content: bytes) -> tuple[bytes, str]:
+    """Change the header or the blocks of a file of `textvae compress`, all checksums renewed."""
+    from textvae.files.compressed_blocks import Block, BlockReader, BlockWriter, packed_lines
+
+    reader = BlockReader(io.BytesIO(content), "packed")
+    header, blocks, new = reader.header, list(reader.blocks()), io.BytesIO()
+    digest, newline = reader.digest, reader.ends_with_newline
+    place, said = chance.randrange(len(blocks)), "header"
+    block = blocks[place]
+    what = chance.choice(["header", "lines", "tokens", "tokens", "others", "blocks", "end"])
+    if what == "header":
+        header, said = changed_value(chance, header)
+    elif what == "lines":
+        n_lines = max(1, chance.choice([block.n_lines - 1, block.n_lines + 1, 1, 1024, 10**6]))
+        block, said = Block(n_lines, block.tokens, block.others), f"{n_lines} lines"
+    elif what == "tokens":
+        tokens, said = change_bytes(chance, block.tokens)
+        block = Block(block.n_lines, tokens, block.others)
+    elif what == "others":
+        lines = {chance.choice([0, 1, 99, 10**6]): chance.choice([b"", b"\n", b"a" * 10**6])}
+        others, said = change_bytes(chance, packed_lines(lines))
+        if chance.random() < 0.5:
+            others, said = packed_lines(lines), f"lines {list(lines)}"
+        block = Block(block.n_lines, block.tokens, others)
+    elif what == "blocks":
+        blocks, said = blocks * chance.choice([0, 2, 100]), "blocks"
+    else:
+        digest, newline, said = bytes(32), not newline, "end"
+    if blocks:
+        blocks[place] = block
+    writer = BlockWriter(new, header if isinstance(header, dict) else {"header": header})
+    for one in blocks:
+        writer.add(one)
+    writer.finish(ends_with_newline=newline, digest=digest)
+    return new.getvalue(), f"{what}: {said}"
+
+
 TOML_VALUES = [
     "1", "-1", "0", "0.5", "1e400", "nan", "inf", "true", '""', '"a"', "'/etc/passwd'", "[]", "{}",
     "[1, 'a']", "{a = 1}", "1979-05-27", "07:32:00", "9" * 30, "9" * 5000, "0x10",
@@ -330,7 +395,7 @@ def change_toml(chance: random.Random, content: bytes) -> tuple[bytes, str]:
 
 CHANGES: dict[str, Callable[[random.Random, bytes], tuple[bytes, str]]] = {
     "json": change_json, "jsonl": change_jsonl, "tokenizer": change_tokenizer, "toml": change_toml,
-    "safetensors": change_safetensors,
+    "safetensors": change_safetensors, "described": change_described, "packed": change_packed,
 }  # fmt: skip
 
 
@@ -367,7 +432,8 @@ VALUES = ["", "-", "--", "-1", "0", "1", "3", "1e3", "nan", "inf", "-inf", "0x10
           "hf:", "hf:a@b:c:d", "model.latent_size=", "a=b", "model.x=1", "99999999999999999999",
           "9223372036854775808", "0.5", "-0.0", "true", "None", "[]", "cuda:99", "meta", "cpu", "é",
           "1,2", "int8", "slerp", "latent", "encoder"]  # fmt: skip
-FEW = ("-n", "--steps", "--samples", "--beams", "-k", "--quality", "--folds", "--bootstrap")
+FEW = ("-n", "--steps", "--samples", "--beams", "-k", "--quality", "--folds", "--bootstrap",
+       "--draws", "--copies", "--pool")  # fmt: skip
 OPTIONS = ["--json", "--quiet", "--seed", "-n", "--device", "--greedy", "--top-k", "--top-p",
            "--beams",
            "--temperature", "--min-tokens", "--max-tokens", "--scale", "--near", "--layer",
@@ -375,7 +441,10 @@ OPTIONS = ["--json", "--quiet", "--seed", "-n", "--device", "--greedy", "--top-k
            "--normalize", "--quantize", "--with-variance", "--limit", "--samples", "--truncate",
            "--text-column", "--label-column", "--per-sentence", "--set", "--recipe", "--config",
            "--help",
-           "--version", "--beta", "--free-bits", "--hats", "-x", "--steps", "--method"]  # fmt: skip
+           "--version", "--beta", "--free-bits", "--hats", "-x", "--steps", "--method",
+           "--strength", "--spread", "--prior", "--units", "--unit", "--by", "--how", "--overlap",
+           "--pool", "--copies", "--metric", "--without-query", "--threshold", "--quantile",
+           "--measure", "--reference", "--factors", "--groups", "--simple"]  # fmt: skip
 
 
 def changed_arguments(chance: random.Random, command: list[str]) -> tuple[list[str], list[str]]:

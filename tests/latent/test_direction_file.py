@@ -53,7 +53,7 @@ def test_the_file_that_the_refused_ones_differ_from_is_taken(tmp_path: Path) -> 
         (b"", "not a direction"),
         (file_of()[:-1], "not a direction"),
         (save({"vector": np.ones(3)}), "no description"),
-        (file_of({"format": "textvae-classifier"}), "no description"),
+        (file_of({"format": "textvae-classifier"}), "its format is 'textvae-classifier'"),
         (file_of({"format_version": 2}), "newer textvae"),
         (file_of({"method": "median"}), "mean or linear"),
         (file_of({"method": ["mean"]}), "mean or linear"),

@@ -89,7 +89,7 @@ def test_the_file_that_the_refused_ones_differ_from_is_taken(tmp_path: Path) -> 
         (b"", "not a prior"),
         (file_of()[:-1], "not a prior"),
         (save(ARRAYS), "no description"),
-        (file_of({"format": "textvae-direction"}), "no description"),
+        (file_of({"format": "textvae-direction"}), "its format is 'textvae-direction'"),
         (file_of({"format_version": 2}), "newer textvae"),
         (file_of({"kind": "vamp"}), "gaussian, mixture, flow"),
         (file_of({"kind": ["mixture"]}), "gaussian, mixture, flow"),

@@ -88,7 +88,7 @@ def summarize(
 
     Raises:
         UsageError: a language model, or an unknown overlap.
-        DataError: no sentence has a group.
+        DataError: no sentence, or none that has a group.
     """
     found = iter_summarize(
         vae,
@@ -220,6 +220,8 @@ def _read(
         elif row.label is not None:
             members.setdefault(row.label, []).append(index)
     source, n = name_of(sentences), sum(map(len, members.values())) + n_blank
+    if not texts:
+        raise DataError(f"{source}: no sentences in it")
     if not members and isinstance(sentences, str | Path):
         raise DataError(
             f"{source}: no group in {counted(len(texts), 'line')}; expected a table whose column "

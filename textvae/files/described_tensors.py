@@ -114,8 +114,11 @@ def _description(path: Path, kind: FileKind, text: str) -> dict[str, Any]:
         described = parse_json(text)
     except ValueError:
         described = None
-    if not isinstance(described, dict) or described.get("format") != kind.format:
+    if not isinstance(described, dict):
         raise ModelFormatError(f"{path}: not a {kind.origin}: it has no description")
+    if described.get("format") != kind.format:
+        own = shown(described.get("format"))
+        raise ModelFormatError(f"{path}: not a {kind.origin}: its format is {own}")
     version = described.get("format_version")
     if type(version) is not int or not 1 <= version <= kind.version:
         raise ModelFormatError(
