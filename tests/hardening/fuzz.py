@@ -16,8 +16,9 @@ of more than one line, or a control character in what `info` prints. Each stands
 its number, by which --replay shows it.
 
 `parsed` counts the cases that got past the outer parser: the changed file still is JSON, TOML or
-safetensors to json, tomllib or safetensors themselves, its compressed blocks have their checksums, or the changed arguments make a command to
-typer; so that what judged them is our own code. `used` counts those whose command ended well.
+safetensors to json, tomllib or safetensors themselves, its compressed blocks have their checksums,
+or the changed arguments make a command to typer; so that what judged them is our own code. `used`
+counts those whose command ended well.
 """
 
 from __future__ import annotations
