@@ -319,10 +319,14 @@ def change_described(chance: random.Random, content: bytes) -> tuple[bytes, str]
 
 def change_packed(chance: random.Random, content: bytes) -> tuple[bytes, str]:
     """Change the header or the blocks of a file of `textvae compress`, all checksums renewed."""
+    from textvae.errors import DataError
     from textvae.files.compressed_blocks import Block, BlockReader, BlockWriter, packed_lines
 
-    reader = BlockReader(io.BytesIO(content), "packed")
-    header, blocks, new = reader.header, list(reader.blocks()), io.BytesIO()
+    try:
+        reader = BlockReader(io.BytesIO(content), "packed")
+        header, blocks, new = reader.header, list(reader.blocks()), io.BytesIO()
+    except DataError as error:  # an earlier change broke the file
+        raise ValueError from error
     digest, newline = reader.digest, reader.ends_with_newline
     place, said = chance.randrange(len(blocks)), "header"
     block = blocks[place]
