@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,8 @@ from textvae.evaluation.likelihood import chunks_by_length, importance_weighted,
 from textvae.randomness.streams import SampleStreams
 
 STEPS = {"gaussian": {}, "mixture": {"components": 3}, "flow": {"steps": 10}}
+if importlib.util.find_spec("zuko") is not None:
+    STEPS["spline"] = {"steps": 20}
 
 
 @pytest.fixture(scope="module")
@@ -81,18 +85,19 @@ def test_samples_are_a_prefix_and_those_of_the_prior(
 def test_evaluation_takes_the_likelihood_of_the_fitted_prior(
     vae: TextVAE, fitted: dict[str, FittedPrior], sentences: list[str]
 ) -> None:
-    texts, prior = sentences[:20], fitted["mixture"]
+    texts = sentences[:20]
     before = vae.evaluate(texts, samples=5).figures
-    found = vae.evaluate(texts, samples=5, prior=prior).figures
-    assert found["prior"] == "mixture of 3"
-    assert (found["rec"], found["mi"]) == (before["rec"], before["mi"])
     ids = vae.tokenizer.encode(texts)
-    model = vae.model.with_prior(prior.prior)
-    chunks = chunks_by_length(ids, model)
-    expected = importance_weighted(model, chunks, posteriors(model, chunks), samples=5, seed=0)
-    assert found["nll_iw"] == pytest.approx(expected.nll.mean().item(), abs=1e-6)
-    assert found["kl"] == pytest.approx(expected.kl.mean().item(), abs=1e-6)
-    assert found["kl"] < before["kl"]
+    for prior in (fitted[kind] for kind in ("mixture", "spline") if kind in fitted):
+        found = vae.evaluate(texts, samples=5, prior=prior).figures
+        assert found["prior"] == str(prior)
+        assert (found["rec"], found["mi"]) == (before["rec"], before["mi"])
+        model = vae.model.with_prior(prior.prior)
+        chunks = chunks_by_length(ids, model)
+        expected = importance_weighted(model, chunks, posteriors(model, chunks), samples=5, seed=0)
+        assert found["nll_iw"] == pytest.approx(expected.nll.mean().item(), abs=1e-6)
+        assert found["kl"] == pytest.approx(expected.kl.mean().item(), abs=1e-6)
+        assert found["kl"] < before["kl"]
     with pytest.raises(UsageError, match="a flow prior has no density, so kl"):
         vae.evaluate(texts, prior=fitted["flow"])
 
@@ -103,7 +108,7 @@ def test_a_stored_prior_stays_with_the_model(
     assert own.stored_prior() is None
     with pytest.raises(NotFoundError, match="no fitted prior; fit one with"):
         own.generate(1, prior=True)
-    for kind in ("mixture", "flow"):  # the second replaces the first
+    for kind in sorted(fitted, key="flow".__eq__):  # each replaces the one before; the last: flow
         own.store_prior(fitted[kind])
         found = own.stored_prior()
         assert found is not None
@@ -183,12 +188,16 @@ def test_the_training_text_is_the_default(vae: TextVAE) -> None:
 
 
 def test_mistakes_are_told(vae: TextVAE, tiny_lm: Path, sentences: list[str]) -> None:
-    with pytest.raises(UsageError, match="'vamp' is unknown; choose from gaussian, mixture, flow"):
+    with pytest.raises(
+        UsageError, match="'vamp' is unknown; choose from gaussian, mixture, flow, s"
+    ):
         vae.fit_prior("vamp")
     with pytest.raises(UsageError, match="components=3 is for a mixture"):
         vae.fit_prior("flow", components=3)
     with pytest.raises(UsageError, match="components=2000: expected 1,024 at most"):
         vae.fit_prior("mixture", components=2000)
+    with pytest.raises(UsageError, match="steps=5 is for a flow or a spline, not for a prior"):
+        vae.fit_prior("mixture", steps=5)
     with pytest.raises(UsageError, match="steps 0 must be a whole number"):
         vae.fit_prior("flow", steps=0)
     with pytest.raises(DataError, match="99 different sentences with text; a prior needs 100"):
@@ -201,3 +210,19 @@ def test_mistakes_are_told(vae: TextVAE, tiny_lm: Path, sentences: list[str]) ->
         vae.generate(1, near="us !", prior=True)
     with pytest.raises(UsageError, match="expected True, a FittedPrior or its file"):
         vae.generate(1, prior=3)
+
+
+def test_a_mixture_too_large_for_a_file_is_refused_before_the_fit(sentences: list[str]) -> None:
+    sizes = {"latent_size": 400, "hidden_size": 8, "embedding_size": 8, "tokenizer": "word"}
+    wide = TextVAE.train(sentences, max_steps=1, device="cpu", **sizes)
+    with pytest.raises(UsageError, match="components=1000: 830 of 400 dimensions fit into a file"):
+        wide.fit_prior("mixture", components=1000)
+
+
+def test_a_spline_without_its_package_is_refused_before_the_fit(
+    vae: TextVAE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("zuko", "zuko.transforms"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UsageError, match=r"pip install textvae\[flows\]"):
+        vae.fit_prior("spline")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,14 @@ import pytest
 import torch
 from safetensors.numpy import save
 
-from textvae.errors import ModelFormatError, NotFoundError
-from textvae.latent.prior_file import FORMS, FittedPrior, PriorKind
+from textvae.errors import ModelFormatError, NotFoundError, UsageError
+from textvae.latent.prior_file import FORMS, FittedPrior, PriorKind, fits_in_a_file
 
 SIZES: dict[PriorKind, dict[str, int]] = {
     "gaussian": {"latent_size": 3},
     "mixture": {"latent_size": 3, "components": 2},
     "flow": {"latent_size": 3, "width": 8, "layers": 2},
+    "spline": {"latent_size": 3, "width": 8, "layers": 2, "bins": 4},
 }
 FACTS: dict[str, Any] = {
     "n_sentences": 90,
@@ -31,6 +35,8 @@ FACTS: dict[str, Any] = {
 
 def fitted(kind: PriorKind) -> FittedPrior:
     """A prior with random numbers."""
+    if kind == "spline":
+        pytest.importorskip("zuko")
     random = torch.Generator().manual_seed(0)
     prior = FORMS[kind].build(**SIZES[kind]).requires_grad_(False)
     for name, tensor in prior.state_dict().items():
@@ -55,6 +61,40 @@ def test_a_file_gives_back_the_prior(tmp_path: Path, kind: PriorKind) -> None:
     assert path.read_bytes() == found.to_bytes()
     with pytest.raises(NotFoundError):
         FittedPrior.load(tmp_path)
+
+
+def test_a_spline_without_its_package_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "prior.safetensors"
+    fitted("spline").save(path)
+    for name in ("zuko", "zuko.transforms"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UsageError, match=r"needs the package zuko.*textvae\[flows\]"):
+        FittedPrior.load(path)
+
+
+def test_a_prior_that_could_not_be_read_again_is_not_saved(tmp_path: Path) -> None:
+    path, one = tmp_path / "prior.safetensors", fitted("mixture")
+    wrong = [
+        replace(one, seed=-1),
+        replace(one, figures={"log_density_gain": math.nan}),
+        replace(one, figures={f"figure {number}": 0.5 for number in range(101)}),
+        replace(one, prior=FORMS["mixture"].build(latent_size=3, components=2)),  # weights 1 and 1
+    ]
+    for bad in wrong:
+        with pytest.raises(ModelFormatError, match="this prior: "):
+            bad.save(path)
+    assert not path.exists()
+
+
+def test_the_limit_of_a_file_is_that_of_reading() -> None:
+    """2 ** 27 numbers of 8 bytes are 1 GiB; the description takes some."""
+    assert fits_in_a_file("mixture", latent_size=512, components=500)
+    assert not fits_in_a_file("mixture", latent_size=512, components=512)
+    assert fits_in_a_file("gaussian", latent_size=11_000)
+    assert not fits_in_a_file("gaussian", latent_size=11_600)
+    assert not fits_in_a_file("flow", latent_size=1, width=70_000, layers=1)
 
 
 DESCRIPTION = {"format": "textvae-prior", "format_version": 1, "kind": "mixture"} | FACTS
@@ -91,8 +131,8 @@ def test_the_file_that_the_refused_ones_differ_from_is_taken(tmp_path: Path) -> 
         (save(ARRAYS), "no description"),
         (file_of({"format": "textvae-direction"}), "its format is 'textvae-direction'"),
         (file_of({"format_version": 2}), "newer textvae"),
-        (file_of({"kind": "vamp"}), "gaussian, mixture, flow"),
-        (file_of({"kind": ["mixture"]}), "gaussian, mixture, flow"),
+        (file_of({"kind": "vamp"}), "gaussian, mixture, flow, spline"),
+        (file_of({"kind": ["mixture"]}), "gaussian, mixture, flow, spline"),
         (file_of({"sizes": {"latent_size": 1}}), "latent_size, components"),
         (file_of({"sizes": {"latent_size": 1, "components": True}}), "from 1 to"),
         (file_of({"sizes": {"latent_size": 1, "components": 1 << 40}}), "from 1 to"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.distributions import MultivariateNormal
 
 from textvae.errors import DataError
 from textvae.evaluation.likelihood import ImportanceSamples
@@ -20,6 +21,7 @@ from textvae.latent.prior_fitting import (
     posterior_samples,
     told_apart,
 )
+from textvae.latent.spline_fitting import fit_spline
 from textvae.models.flow_prior import FlowPrior
 from textvae.models.prior import CodeGaussian
 
@@ -161,6 +163,62 @@ def test_the_loss_is_least_at_the_mean_velocity_between_normals() -> None:
             flow.read_bias.copy_(torch.arange(8.0))
             flow.write.copy_(shift * torch.randn(2, 8, generator=random(3)))
         assert matching_loss(flow, x_0, x_1, t) > best
+
+
+# splines
+
+
+def two_clusters_density(z: Tensor) -> Tensor:
+    """log p(z) of `two_clusters`."""
+    first = MultivariateNormal(torch.tensor([3.0, 0.0]), torch.diag(torch.tensor([0.25, 1.0])))
+    second = MultivariateNormal(torch.tensor([-2.0, 1.0]), torch.tensor([[1.0, 0.6], [0.6, 1.0]]))
+    parts = [first.log_prob(z) + math.log(0.25), second.log_prob(z) + math.log(0.75)]
+    return torch.stack(parts).logsumexp(0)
+
+
+def test_a_spline_comes_near_a_known_density() -> None:
+    pytest.importorskip("zuko")
+    z, other = two_clusters(4000, 0).float(), two_clusters(1000, 5).float()
+    spline = fit_spline(points(z), points(other), steps=250, width=32, layers=3, bins=6)
+    test = two_clusters(2000, 9).float()
+    gaussian = fit_gaussian(points(z)).log_prob(test).mean().item()
+    truth, found = two_clusters_density(test).mean().item(), spline.log_prob(test).mean().item()
+    assert truth - gaussian > 0.4
+    assert abs(truth - found) < 0.15
+    drawn = spline.sample(torch.randn(2000, 2, generator=random(3)))
+    assert told_apart(drawn, test) < told_apart(two_clusters(2000, 11), test) + 0.05
+    assert not any(parameter.requires_grad for parameter in spline.parameters())
+
+
+def test_a_spline_is_never_worse_on_held_out_posteriors_than_the_gaussian() -> None:
+    """With 40 different vectors a long training overfits, and ends early."""
+    pytest.importorskip("zuko")
+    z, other = torch.randn(2, 40, 6, generator=random(0))
+    told: list[int] = []
+    spline = fit_spline(
+        points(z),
+        points(other),
+        steps=2_000,
+        width=32,
+        layers=2,
+        bins=4,
+        progress=lambda name, done, total: told.append(done),
+    )
+    gaussian = fit_gaussian(points(z))
+    assert spline.log_prob(other).mean() >= gaussian.log_prob(other).mean() - 1e-4
+    assert told[-1] == 2_000
+    assert told[-2] < 1_000  # ended
+
+
+def test_a_spline_is_a_function_of_the_seed_and_leaves_torch_its_own() -> None:
+    pytest.importorskip("zuko")
+    q, other = points(moons(200, 0)), points(moons(100, 5))
+    state = torch.get_rng_state()
+    runs = [fit_spline(q, other, steps=5, width=8, layers=2, bins=3, seed=s) for s in (1, 1, 2)]
+    assert torch.equal(torch.get_rng_state(), state)
+    same, again, another = (run.inner for run in runs)
+    assert torch.equal(same, again)
+    assert not torch.equal(same, another)
 
 
 # the test of two samples

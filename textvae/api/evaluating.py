@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from textvae.api.compressing import compression_of
-from textvae.api.priors import GivenPrior, checked_prior
 from textvae.api.protocol import TextModel
 from textvae.api.scorers import (
     check_encoder,
@@ -17,6 +16,7 @@ from textvae.api.scorers import (
     quality_of,
     scorer_trainer,
 )
+from textvae.api.stored_priors import GivenPrior, checked_prior
 from textvae.arguments import seed_of, whole_number
 from textvae.data.input_rows import (
     Sentences,
@@ -224,7 +224,7 @@ def _fitted(
     if vae.model.has_density and not found.prior.has_density:
         raise UsageError(
             f"{flag('prior')}: a {found.kind} prior has no density, so kl, nll_elbo and nll_iw are "
-            "undefined; evaluate with a gaussian or a mixture"
+            "undefined; evaluate with a gaussian, a mixture or a spline"
         )
     if not vae.model.has_density and quality is None:
         needed = worded("--quality N", "quality=N")

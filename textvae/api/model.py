@@ -30,6 +30,7 @@ from textvae.api import (
     priors,
     probing,
     scoring,
+    stored_priors,
     summarizing,
     traversing,
     units,
@@ -502,7 +503,7 @@ class TextVAE:
         scale: float = 1.0,
         towards: Direction | str | Path | None = None,
         strength: float = 1.0,
-        prior: priors.GivenPrior = False,
+        prior: stored_priors.GivenPrior = False,
         **decoding: Any,
     ) -> list[str]:
         """`n` sentences from the prior, or near one sentence; sample i depends on (seed, i) only.
@@ -534,7 +535,7 @@ class TextVAE:
         scale: float = 1.0,
         towards: Direction | str | Path | None = None,
         strength: float = 1.0,
-        prior: priors.GivenPrior = False,
+        prior: stored_priors.GivenPrior = False,
         batch_size: int = 256,
         **decoding: Any,
     ) -> Iterator[str]:
@@ -562,7 +563,7 @@ class TextVAE:
             offset = torch.from_numpy(number("strength", strength) * found.vector).float()
         model = self.model
         if prior is not False:
-            model = model.with_prior(priors.checked_prior(self, prior).prior)
+            model = model.with_prior(stored_priors.checked_prior(self, prior).prior)
         ids = generate(
             model,
             n,
@@ -670,9 +671,9 @@ class TextVAE:
     score = scoring.score
     iter_score = scoring.iter_score
     fit_prior = priors.fit_prior
-    stored_prior = priors.stored_prior
-    store_prior = priors.store_prior
-    remove_prior = priors.remove_prior
+    stored_prior = stored_priors.stored_prior
+    store_prior = stored_priors.store_prior
+    remove_prior = stored_priors.remove_prior
     sentence_map = mapping.sentence_map
     path_on_map = mapping.path_on_map
     unit_kl = kl_units.unit_kl

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,20 +15,19 @@ from textvae.arguments import seed_of, whole_number
 from textvae.data.batches import cut_to_limit
 from textvae.data.input_rows import CHUNK, Sentences, name_of, prepared_rows, with_text
 from textvae.data.rows import Row, hash_fraction
-from textvae.errors import DataError, NotFoundError, UsageError, flag, option, shown, worded
+from textvae.errors import DataError, UsageError, flag, option, shown
 from textvae.evaluation.sentences import lowest_hashed_rows
-from textvae.files.names import PRIOR_FILE
 from textvae.gaussian import DiagonalGaussian
-from textvae.latent.flow_matching import TRAINING_STEPS, fit_flow
-from textvae.latent.prior_file import PRIOR_KINDS, FittedPrior, PriorKind
+from textvae.latent import flow_matching, spline_fitting
+from textvae.latent.prior_file import PRIOR_KINDS, FittedPrior, PriorKind, fits_in_a_file
 from textvae.latent.prior_fitting import fit_gaussian, fit_mixture, told_apart
 from textvae.models.device import exact_float32
 from textvae.models.prior import Prior
+from textvae.models.spline_prior import spline_transform
 from textvae.number_format import counted
 from textvae.progress import Watcher
 from textvae.progress.bars import shows_progress
 from textvae.randomness.streams import SampleStreams
-from textvae.saving.folder import own_file
 
 HELD_OUT = 0.1  # share of the sentences that judge the fit
 LIMIT = 50_000  # sentences, more than a prior needs
@@ -40,8 +37,15 @@ MOST_COMPONENTS = 1_024  # memory grows with components times samples
 JUDGED = 2_000  # samples that are compared with as many held-out posteriors
 DRAWS = 8  # of each held-out posterior, for the gain in log density
 POINT = -torch.inf  # log-variance of a code
-
-GivenPrior = FittedPrior | str | Path | bool  # True: that in the model's folder
+SIZES: dict[PriorKind, dict[str, int]] = {  # beside the size of the latent
+    "mixture": {"components": 1},
+    "flow": {"width": flow_matching.WIDTH, "layers": flow_matching.LAYERS},
+    "spline": {
+        "width": spline_fitting.WIDTH,
+        "layers": spline_fitting.LAYERS,
+        "bins": spline_fitting.BINS,
+    },
+}
 
 
 @shows_progress
@@ -63,6 +67,9 @@ def fit_prior(
     - `gaussian`: a Gaussian with full covariance, in closed form.
     - `mixture`: a mixture of such Gaussians, by EM on samples of the posteriors.
     - `flow`: flow matching (Lipman 2023), which gives samples but no density.
+    - `spline`: a neural spline flow (Durkan 2019), which has a density, by maximum likelihood on
+      samples of the posteriors, until the density of the held-out ones no longer rises. Needs the
+      package zuko: `pip install textvae[flows]`.
 
     A tenth of the sentences, by a hash of the text, is held out. `figures` of the result has:
 
@@ -80,18 +87,21 @@ def fit_prior(
     Args:
         sentences: a file, glob, `-` (stdin), `hf:` name, or sentences; None: the training text.
         components: of a mixture; None: the number with the highest held-out density.
-        steps: of the training of a flow; None: 2,000.
+        steps: of the training of a flow, or the most steps of a spline; None: 2,000.
         limit: fit to at most so many sentences, chosen by a hash of the text.
         seed: None takes a fresh one.
 
     Raises:
-        UsageError: a language model, an unknown kind, more than 1,024 components, or an option of
-            another kind.
+        UsageError: a language model, an unknown kind, an option of another kind, more than 1,024
+            components or than fit into a file, or a spline without zuko.
         NotFoundError: the training text is not there.
         DataError: fewer than 100 sentences.
     """
     require_latent(vae, "fit a prior", name)
     _check_options(kind, components, steps)
+    _check_size(vae.latent_size, kind, components)
+    if kind == "spline":
+        spline_transform()  # before the sentences are encoded
     limit = whole_number("limit", limit, least=LEAST_SENTENCES, example=LIMIT)
     seed, watcher = seed_of(seed), watcher or Watcher()
     source = "the training text" if sentences is None else name_of(sentences)
@@ -106,15 +116,7 @@ def fit_prior(
     apart = _held_out(texts)
     sets = q[~apart], q[apart]
     different = _different(vae, [text for text, own in zip(texts, apart, strict=True) if own])
-    prior: Prior
-    if kind == "gaussian":
-        prior = fit_gaussian(sets[0])
-    elif kind == "mixture":
-        progress = watcher.progress
-        prior = fit_mixture(*sets, components=components, seed=seed, progress=progress).prior
-    else:
-        steps, device = steps or TRAINING_STEPS, vae.model.device
-        prior = fit_flow(*sets, steps=steps, seed=seed, device=device, progress=watcher.progress)
+    prior = _fitted(vae, kind, sets, components, steps, seed, watcher)
     return FittedPrior(
         kind=kind,
         prior=prior.eval(),
@@ -126,20 +128,72 @@ def fit_prior(
     )
 
 
+def _fitted(
+    vae: TextModel,
+    kind: PriorKind,
+    sets: tuple[DiagonalGaussian, DiagonalGaussian],
+    components: int | None,
+    steps: int | None,
+    seed: int,
+    watcher: Watcher,
+) -> Prior:
+    """The prior of posteriors that are fitted to, and of others that judge."""
+    progress, device = watcher.progress, vae.model.device
+    if kind == "gaussian":
+        return fit_gaussian(sets[0])
+    if kind == "mixture":
+        most = _most_components(vae.latent_size)
+        found = fit_mixture(*sets, components=components, most=most, seed=seed, progress=progress)
+        return found.prior
+    if kind == "flow":
+        steps = steps or flow_matching.TRAINING_STEPS
+        return flow_matching.fit_flow(
+            *sets, steps=steps, seed=seed, device=device, progress=progress
+        )
+    steps = steps or spline_fitting.TRAINING_STEPS
+    return spline_fitting.fit_spline(
+        *sets, steps=steps, seed=seed, device=device, progress=progress
+    )
+
+
+def _check_size(latent_size: int, kind: PriorKind, components: int | None) -> None:
+    """Raise UsageError if the file of the prior would be larger than one that can be read."""
+    sizes = {"latent_size": latent_size, **SIZES.get(kind, {})}
+    if not fits_in_a_file(kind, **sizes):
+        raise UsageError(
+            f"a {kind} of {latent_size:,} dimensions does not fit into a file of a prior; use a "
+            "model with a smaller latent_size"
+        )
+    if components is not None and components > (most := _most_components(latent_size)):
+        raise UsageError(
+            f"{option('components', components)}: {most:,} of {latent_size:,} dimensions fit into "
+            "a file; use fewer"
+        )
+
+
+def _most_components(latent_size: int) -> int:
+    """The largest number of components of a mixture that fits into a file."""
+    numbers = range(1, MOST_COMPONENTS + 1)
+    return sum(fits_in_a_file("mixture", latent_size=latent_size, components=n) for n in numbers)
+
+
 def _check_options(kind: PriorKind, components: int | None, steps: int | None) -> None:
     if kind not in PRIOR_KINDS:
         raise UsageError(f"prior {shown(kind)} is unknown; choose from {', '.join(PRIOR_KINDS)}")
-    for option_name, value, of in (("components", components, "mixture"), ("steps", steps, "flow")):
+    for option_name, value, of in (
+        ("components", components, ("mixture",)),
+        ("steps", steps, ("flow", "spline")),
+    ):
         if value is not None:
             whole_number(option_name, value, least=1, example=8)
             if option_name == "components" and value > MOST_COMPONENTS:
                 raise UsageError(
                     f"{option(option_name, value)}: expected {MOST_COMPONENTS:,} at most"
                 )
-            if kind != of:
+            if kind not in of:
                 raise UsageError(
-                    f"{option(option_name, value)} is for a {of}, not for a prior of the kind "
-                    f"{kind}; leave {flag(option_name)} out"
+                    f"{option(option_name, value)} is for a {' or a '.join(of)}, not for a prior "
+                    f"of the kind {kind}; leave {flag(option_name)} out"
                 )
 
 
@@ -233,75 +287,3 @@ def _gain(prior: Prior, own: Prior, q: DiagonalGaussian, seed: int) -> Tensor:
         z = q.sample(noise).double()
         gains.append(prior.log_prob(z) - own.log_prob(z))
     return torch.stack(gains).mean(0)
-
-
-# stored with the model
-
-
-def store_prior(vae: TextModel, prior: FittedPrior) -> Path:
-    """Write a fitted prior into the model's folder, in place of an earlier one; its file.
-
-    Raises:
-        UsageError: the model has no folder.
-        DataError: the prior belongs to another model.
-    """
-    folder = _folder(vae)
-    path = folder / PRIOR_FILE
-    checked_prior(vae, prior).save(path, follow=False)
-    return path
-
-
-def remove_prior(vae: TextModel) -> bool:
-    """Delete the fitted prior from the model's folder; False if there was none."""
-    path = _folder(vae) / PRIOR_FILE
-    found = path.is_file() or path.is_symlink()
-    path.unlink(missing_ok=True)
-    return found
-
-
-def stored_prior(vae: TextModel, name: str | None = None) -> FittedPrior | None:
-    """The fitted prior in the model's folder; None if there is none.
-
-    Raises:
-        ModelFormatError: the file is damaged, or a link that leads out of the folder.
-        DataError: the prior belongs to other weights than those in the folder.
-    """
-    if vae.folder is None or not own_file(vae.folder, PRIOR_FILE).is_file():
-        return None
-    return checked_prior(vae, vae.folder / PRIOR_FILE, name)
-
-
-def checked_prior(vae: TextModel, prior: GivenPrior, name: str | None = None) -> FittedPrior:
-    """The fitted prior itself, from its file, or (True) from the model's folder.
-
-    Raises:
-        NotFoundError: no such file; or the model has no fitted prior.
-        ModelFormatError: the file is damaged.
-        DataError: the prior belongs to another model.
-        UsageError: a language model, or something else than a fitted prior.
-    """
-    require_latent(vae, "use a fitted prior", name)
-    model = name or str(vae.folder or "MODEL")
-    fit = worded(
-        f"textvae prior {shlex.quote(model)} --fit mixture",
-        "vae.store_prior(vae.fit_prior('mixture'))",
-    )
-    if prior is True:
-        found = stored_prior(vae, name)
-        if found is None:
-            raise NotFoundError(f"{model} has no fitted prior; fit one with {fit}")
-        return found
-    path = "this prior"
-    if isinstance(prior, str | Path):
-        path, prior = str(prior), FittedPrior.load(prior)
-    if not isinstance(prior, FittedPrior):
-        raise UsageError(f"prior is {shown(prior)}; expected True, a FittedPrior or its file")
-    if prior.fingerprint != fingerprint_of(vae) or prior.prior.latent_size != vae.latent_size:
-        raise DataError(f"{path} was fitted to other weights than {model}; fit it again with {fit}")
-    return prior
-
-
-def _folder(vae: TextModel) -> Path:
-    if vae.folder is None:
-        raise UsageError("this model has no folder; save the prior itself with prior.save(path)")
-    return vae.folder

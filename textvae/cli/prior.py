@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "textvae prior runs/mine --fit mixture",
     "textvae prior runs/mine --fit flow --steps 4000 sentences.txt",
+    "textvae prior runs/mine --fit spline",
     "textvae prior runs/mine --remove",
 )
 
@@ -33,7 +34,7 @@ def prior(
         ),
     ] = None,
     fit: Annotated[
-        Literal["gaussian", "mixture", "flow"] | None,
+        Literal["gaussian", "mixture", "flow", "spline"] | None,
         typer.Option("--fit", help="Kind of the prior."),
     ] = None,
     components: Annotated[
@@ -49,7 +50,10 @@ def prior(
     steps: Annotated[
         int | None,
         typer.Option(
-            "--steps", min=1, metavar="N", help="Training steps of a flow; default: 2,000."
+            "--steps",
+            min=1,
+            metavar="N",
+            help="Training steps of a flow, at most so many of a spline; default: 2,000.",
         ),
     ] = None,
     limit: Annotated[
@@ -66,8 +70,9 @@ def prior(
     """Fit a better prior to a trained model, for `generate --prior` and `evaluate --prior`.
 
     The prior is fitted to samples of the posteriors of the training text and stored in the model's
-    folder; the model itself does not change. A gaussian and a mixture have a density, so that the
-    likelihood can be measured with them. A flow (flow matching) has none, only samples.
+    folder; the model itself does not change. A gaussian, a mixture and a spline (a neural spline
+    flow, `pip install textvae[flows]`) have a density, so that the likelihood can be measured with
+    them. A flow (flow matching) has none, only samples.
 
     `log_density_gain` is how much the KL of held-out posteriors falls, in nats. `told_apart` is the
     share of samples that a classifier tells from held-out posteriors: 0.5 is the best. The same for
@@ -132,4 +137,6 @@ def check_arguments(file: str | None, fit: str | None, remove: bool) -> None:
     if remove and (fit is not None or file is not None):
         raise UsageError("--remove takes neither --fit nor FILE; leave out one")
     if file is not None and fit is None:
-        raise UsageError("FILE has the sentences for a fit; add --fit gaussian, mixture or flow")
+        raise UsageError(
+            "FILE has the sentences for a fit; add --fit gaussian, mixture, flow or spline"
+        )

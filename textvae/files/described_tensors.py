@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from textvae.errors import ModelFormatError, NotFoundError, shown
-from textvae.files.tensor_header import read_header
+from textvae.errors import DataError, ModelFormatError, NotFoundError, shown
+from textvae.files.tensor_header import MOST_HEADER, read_header
 from textvae.files.untrusted import parse_json, reason
 
-_MAX_BYTES = 1 << 30
+MOST_BYTES = 1 << 30
+MOST_NUMBERS = (MOST_BYTES - MOST_HEADER - 8) // 8  # in tensors that fit beside any description
 
 Shape = tuple[int, ...]
 Tensors = dict[str, NDArray[np.float64]]
@@ -48,11 +49,25 @@ class FileKind:
 
 
 def content(kind: FileKind, facts: Mapping[str, Any], tensors: Mapping[str, Any]) -> bytes:
-    """The bytes of a file: the tensors, and the facts and a checksum as JSON in the metadata."""
+    """The bytes of a file: the tensors, and the facts and a checksum as JSON in the metadata.
+
+    Raises:
+        DataError: a file that `read` would refuse: too large, or with numbers that are not finite.
+    """
+    _check_size(kind, 8 * sum(np.size(value) for value in tensors.values()))  # before any copy
     arrays = {name: np.ascontiguousarray(value, np.float64) for name, value in tensors.items()}
+    if not all(np.isfinite(value).all() for value in arrays.values()):
+        raise DataError(f"the {kind.noun} contains numbers that are not finite, and is not saved")
     description = {"format": kind.format, "format_version": kind.version, **facts}
     description["sha256"] = _digest(arrays)
-    return save(arrays, metadata={"textvae": json.dumps(description)})
+    written = save(arrays, metadata={"textvae": json.dumps(description)})
+    if (length := int.from_bytes(written[:8], "little")) > MOST_HEADER:
+        raise DataError(
+            f"the description of this {kind.noun} takes {length:,} bytes; a file has at most "
+            f"{MOST_HEADER:,}: use fewer or shorter names"
+        )
+    _check_size(kind, len(written))
+    return written
 
 
 def read(
@@ -97,14 +112,19 @@ def read(
     return described, tensors
 
 
+def _check_size(kind: FileKind, size: int) -> None:
+    if size > MOST_BYTES:
+        raise DataError(f"a {kind.noun} of {size:,} bytes; a file has at most {MOST_BYTES:,}")
+
+
 def _check_place(path: Path, kind: FileKind, writes: str) -> None:
     if os.path.isdir(path):
         raise NotFoundError(f"{path} is a folder; a {kind.noun} is a file, such as {kind.example}")
     if not os.path.isfile(path):  # false also for a name that is too long
         raise NotFoundError(f"{path}: no such file; {writes} writes {kind.noun}s")
-    if path.stat().st_size > _MAX_BYTES:
+    if path.stat().st_size > MOST_BYTES:
         raise ModelFormatError(
-            f"{path}: {path.stat().st_size:,} bytes, a {kind.noun} has at most {_MAX_BYTES:,}"
+            f"{path}: {path.stat().st_size:,} bytes, a {kind.noun} has at most {MOST_BYTES:,}"
         )
 
 

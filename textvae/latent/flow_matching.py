@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from textvae.gaussian import DiagonalGaussian
-from textvae.latent.prior_fitting import fit_gaussian
+from textvae.latent.flow_training import start_at_gaussian, train_flow, white_samples
 from textvae.models.flow_prior import FlowPrior
 from textvae.progress import Progress, no_progress
 from textvae.randomness.purposes import FLOW
@@ -21,7 +20,6 @@ BATCH = 256
 LEARNING_RATE = 3e-3
 CHECKS = 10  # comparisons with the held-out posteriors
 HELD_OUT = 2_000  # samples of the held-out posteriors in a comparison
-AVERAGED = 0.05  # the weights are averaged over about this share of the steps
 
 
 def fit_flow(
@@ -45,29 +43,19 @@ def fit_flow(
     """
     random = torch.Generator().manual_seed(derived_seed(seed, FLOW))  # on the CPU on every device
     prior = FlowPrior(q.mean.size(1), width, layers)
-    gaussian = fit_gaussian(q)
-    prior.mean.copy_(gaussian.mean)
-    prior.factor.copy_(gaussian.factor)
-    prior.initialize(random)
+    start_at_gaussian(prior, q, random)
     prior.to(device)
-    test = next(batches(prior, held_out, HELD_OUT, random))
-    best, average = (math.inf, _weights(prior)), _weights(prior)
-    optimizer = torch.optim.AdamW(prior.parameters(), lr=LEARNING_RATE)
-    for step, batch in zip(range(1, steps + 1), batches(prior, q, BATCH, random), strict=False):
-        for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
-        loss = matching_loss(prior, *batch)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        share = min(1.0, max(1 / step, 1 / (AVERAGED * steps)))
-        for name, value in prior.named_parameters():
-            average[name].lerp_(value.detach(), share)
-        if step % max(steps // CHECKS, 1) == 0 or step == steps:
-            best = min(best, (_loss_of(prior, average, test), average), key=lambda pair: pair[0])
-            average = {name: value.clone() for name, value in average.items()}
-            progress("flow", step, steps)
-    prior.load_state_dict(best[1], strict=False)
+    train_flow(
+        prior,
+        matching_loss,
+        batches(prior, q, BATCH, random),
+        next(batches(prior, held_out, HELD_OUT, random)),
+        steps=steps,
+        checks=CHECKS,
+        learning_rate=LEARNING_RATE,
+        name="flow",
+        progress=progress,
+    )
     return prior.requires_grad_(False).cpu()
 
 
@@ -88,27 +76,10 @@ def batches(
     The times of a batch are spread evenly, each in its own interval of length 1 / B.
     """
     device, (N, Z) = prior.mean.device, q.mean.shape
-    means, stddevs = q.mean.float().cpu(), q.stddev.float().cpu()
+    q = DiagonalGaussian(q.mean.float().cpu(), q.log_variance.float().cpu())
     while True:
         rows = torch.randint(N, (size,), generator=random)
         noise = torch.randn(2, size, Z, generator=random)
         t = (torch.rand(1, generator=random) + torch.arange(size) / size) % 1
-        z = (means[rows] + stddevs[rows] * noise[1]).to(device)
-        white = torch.linalg.solve_triangular(prior.factor, (z - prior.mean).T, upper=False).T
+        white = white_samples(prior, q, rows, noise[1])
         yield noise[0].to(device), white, t[:, None].to(device)
-
-
-def _weights(prior: FlowPrior) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in prior.named_parameters()}
-
-
-@torch.no_grad()
-def _loss_of(
-    prior: FlowPrior, weights: dict[str, Tensor], batch: tuple[Tensor, Tensor, Tensor]
-) -> float:
-    """The loss with these weights in place of the prior's own."""
-    own = _weights(prior)
-    prior.load_state_dict(weights, strict=False)
-    loss = matching_loss(prior, *batch).item()
-    prior.load_state_dict(own, strict=False)
-    return loss

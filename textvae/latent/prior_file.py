@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import torch
+
 from textvae.errors import ModelFormatError, shown, worded
 from textvae.files import described_tensors
 from textvae.files.atomic import replacing
@@ -16,8 +18,9 @@ from textvae.files.home import home_path
 from textvae.models.flow_prior import FlowPrior
 from textvae.models.mixture_prior import MixturePrior
 from textvae.models.prior import CodeGaussian, Prior
+from textvae.models.spline_prior import SplinePrior
 
-PriorKind = Literal["gaussian", "mixture", "flow"]
+PriorKind = Literal["gaussian", "mixture", "flow", "spline"]
 PRIOR_KINDS: tuple[PriorKind, ...] = get_args(PriorKind)
 
 KIND = FileKind(
@@ -36,7 +39,7 @@ class Form:
     """How a kind of prior is built, and what its file holds.
 
     Args:
-        sizes: the names of its sizes, the first of them Z.
+        sizes: the names of its sizes, which are attributes of the prior; the first of them is Z.
         build: the prior of these sizes.
         shapes: the shapes of its tensors, by name, for these sizes.
     """
@@ -54,6 +57,7 @@ FORMS: dict[PriorKind, Form] = {
     "gaussian": Form(("latent_size",), CodeGaussian, _gaussian_shapes),
     "mixture": Form(("latent_size", "components"), MixturePrior, MixturePrior.shapes),
     "flow": Form(("latent_size", "width", "layers"), FlowPrior, FlowPrior.shapes),
+    "spline": Form(("latent_size", "width", "layers", "bins"), SplinePrior, SplinePrior.shapes),
 }
 
 
@@ -62,7 +66,7 @@ class FittedPrior:
     """A distribution of latents that was fitted to the posteriors of sentences.
 
     Args:
-        kind: `gaussian`, `mixture` or `flow`.
+        kind: `gaussian`, `mixture`, `flow` or `spline`.
         prior: the distribution.
         n_sentences: how many sentences it was fitted to.
         n_held_out: how many other sentences it was judged by.
@@ -82,14 +86,7 @@ class FittedPrior:
     @property
     def sizes(self) -> dict[str, int]:
         """The sizes of the prior, by name."""
-        tensors = self.prior.state_dict()
-        if self.kind == "gaussian":
-            numbers = tensors["mean"].shape
-        elif self.kind == "mixture":
-            numbers = tensors["means"].shape[::-1]
-        else:
-            numbers = (tensors["read"].size(1), *tensors["inner"].shape[1::-1])
-        return dict(zip(FORMS[self.kind].sizes, numbers, strict=True))
+        return {name: getattr(self.prior, name) for name in FORMS[self.kind].sizes}
 
     def to_dict(self) -> dict[str, Any]:
         """The prior as `textvae prior --json` prints it, but for the model."""
@@ -106,16 +103,24 @@ class FittedPrior:
 
         Args:
             follow: write through a symbolic link, instead of replacing the link.
+
+        Raises:
+            DataError, ModelFormatError: `load` would refuse the file; nothing is written.
         """
+        content = self.to_bytes()
         with replacing(home_path(path), follow=follow) as file:
-            file.write(self.to_bytes())
+            file.write(content)
 
     def to_bytes(self) -> bytes:
         """The content of the file: safetensors, with everything else as JSON in its metadata."""
         facts = {name: value for name, value in vars(self).items() if name != "prior"}
+        facts["sizes"] = self.sizes
+        _form("this prior", facts)
+        _check_facts("this prior", facts)
+        _check_distribution("this prior", self.kind, self.prior)
         tensors = self.prior.state_dict().items()
         arrays = {name: tensor.cpu().numpy() for name, tensor in tensors}
-        return described_tensors.content(KIND, {**facts, "sizes": self.sizes}, arrays)
+        return described_tensors.content(KIND, facts, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> FittedPrior:
@@ -124,6 +129,7 @@ class FittedPrior:
         Raises:
             NotFoundError: no such file.
             ModelFormatError: the file is damaged, or not a fitted prior.
+            UsageError: a spline, and the package zuko is not installed.
         """
         place = home_path(path)
 
@@ -138,13 +144,18 @@ class FittedPrior:
         prior = FORMS[kind].build(**sizes).requires_grad_(False)
         for name, tensor in prior.state_dict().items():
             tensor.copy_(tensor.new_tensor(tensors[name]))
-        if not _is_distribution(prior):
-            raise ModelFormatError(f"{place}: its numbers are no {kind} distribution")
+        _check_distribution(place, kind, prior)
         names = ("n_sentences", "n_held_out", "seed", "figures", "fingerprint")
         return cls(kind, prior.eval(), **{name: described[name] for name in names})
 
 
-def _form(path: Path, described: Mapping[str, Any]) -> tuple[PriorKind, dict[str, int]]:
+def fits_in_a_file(kind: PriorKind, **sizes: int) -> bool:
+    """True if the file of a prior of these sizes is not too large to be read."""
+    numbers = sum(map(math.prod, FORMS[kind].shapes(**sizes).values()))
+    return numbers <= described_tensors.MOST_NUMBERS and max(sizes.values()) <= MOST
+
+
+def _form(path: Path | str, described: Mapping[str, Any]) -> tuple[PriorKind, dict[str, int]]:
     """The kind and the sizes of a prior.
 
     Raises:
@@ -161,7 +172,7 @@ def _form(path: Path, described: Mapping[str, Any]) -> tuple[PriorKind, dict[str
     return kind, sizes
 
 
-def _check_facts(path: Path, described: Mapping[str, Any]) -> None:
+def _check_facts(path: Path | str, described: Mapping[str, Any]) -> None:
     """Raise ModelFormatError if a fact is missing or has the wrong type."""
     counts = [described.get(name) for name in ("n_sentences", "n_held_out", "seed")]
     figures = described.get("figures")
@@ -178,15 +189,20 @@ def _check_facts(path: Path, described: Mapping[str, Any]) -> None:
         )
 
 
-def _is_distribution(prior: Prior) -> bool:
-    """True if all numbers fit into float32, all scales are positive, and weights add up to 1."""
+def _check_distribution(path: Path | str, kind: PriorKind, prior: Prior) -> None:
+    """Raise ModelFormatError if the tensors of a prior are no distribution.
+
+    The numbers fit into float32, all scales are positive, weights add up to 1, and the networks
+    give numbers.
+    """
     tensors = prior.state_dict()
-    if not all(bool(value.isfinite().all()) for value in tensors.values()):
-        return False
     scales = [value for name, value in tensors.items() if name in ("factor", "factors")]
-    if any(bool((scale.diagonal(dim1=-2, dim2=-1) <= 0).any()) for scale in scales):
-        return False
-    if any(bool((scale.triu(1) != 0).any()) for scale in scales):
-        return False
     weights = tensors.get("log_weights")
-    return weights is None or abs(weights.double().logsumexp(0).item()) < 1e-3
+    if (
+        not all(bool(value.isfinite().all()) for value in tensors.values())
+        or any(bool((scale.diagonal(dim1=-2, dim2=-1) <= 0).any()) for scale in scales)
+        or any(bool((scale.triu(1) != 0).any()) for scale in scales)
+        or (weights is not None and abs(weights.double().logsumexp(0).item()) >= 1e-3)
+        or not bool(prior.sample(torch.ones(1, prior.noise_size)).isfinite().all())
+    ):
+        raise ModelFormatError(f"{path}: its numbers are no {kind} distribution")

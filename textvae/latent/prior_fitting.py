@@ -57,6 +57,7 @@ def fit_mixture(
     held_out: DiagonalGaussian,
     *,
     components: int | None = None,
+    most: int = MOST_COMPONENTS,
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> MixtureFit:
@@ -66,13 +67,15 @@ def fit_mixture(
         held_out: posteriors of other sentences. The number of components is doubled from 1 while
             the density of samples of these posteriors rises.
         components: this number instead.
+        most: try no more components than these.
 
     Raises:
         DataError: fewer different samples than components.
     """
     z, other = posterior_samples(q, seed), posterior_samples(held_out, seed + 1)
     doubled = [2**k for k in range(MOST_COMPONENTS.bit_length())]
-    numbers = [components] if components else [c for c in doubled if c <= max(len(q.mean) // 4, 1)]
+    most = max(min(most, len(q.mean) // 4), 1)
+    numbers = [components] if components else [c for c in doubled if c <= most]
     best: MixturePrior | None = None
     scores: dict[int, float] = {}
     for place, number in enumerate(numbers):

@@ -44,6 +44,7 @@ class FlowPrior(Prior):
 
     def __init__(self, latent_size: int, width: int, layers: int) -> None:
         super().__init__(latent_size)
+        self.width, self.layers = width, layers
         for name, shape in self.shapes(latent_size, width, layers).items():
             if name in ("mean", "factor"):
                 self.register_buffer(name, torch.zeros(shape))
@@ -91,7 +92,9 @@ class FlowPrior(Prior):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Always raises UsageError: flow matching gives samples, but no density."""
-        raise UsageError("a flow prior has no density, only samples; fit a gaussian or a mixture")
+        raise UsageError(
+            "a flow prior has no density, only samples; fit a gaussian, a mixture or a spline"
+        )
 
 
 def between_normals(t: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ class MixturePrior(Prior):
 
     def __init__(self, latent_size: int, components: int) -> None:
         super().__init__(latent_size, noise_size=latent_size + 1)
+        self.components = components
         for name, shape in self.shapes(latent_size, components).items():
             self.register_buffer(name, torch.zeros(shape))
 

@@ -31,3 +31,4 @@ DIVERGENCE = "divergence"  # halves of real sentences, clusters and resamples
 
 # Names of seeds that are derived from the seed of another fit.
 FLOW = "flow"  # the weights and batches of a flow prior
+SPLINE = "spline"  # the same of a spline prior
