@@ -2,7 +2,10 @@
 
     python scripts/studies/priors.py MODEL [MODEL ...] --scorer LM --table FILE.json
 
-The models must be trained on data/everyday. For each model and each prior:
+    python scripts/studies/priors.py MODEL --kinds spline --add --scorer LM --table FILE.json
+
+The models must be trained on data/everyday. `--kinds` chooses the priors, `--add` keeps the other
+rows of the table. For each model and each prior:
 
 - `log_density_gain`: the fall of the KL of held-out training sentences, in nats;
 - `kl`, `nll_elbo` and `nll_iw` of test sentences, where the prior has a density;
@@ -12,7 +15,8 @@ The models must be trained on data/everyday. For each model and each prior:
 - `ppl_reverse`: the perplexity of the test sentences under an interpolated 5-gram model of
   `--reverse` samples (lower: the samples cover more of the language).
 
-The last row has the same figures of real sentences.
+The last row has the same figures of real sentences. Sentences are decoded by the most likely
+tokens, with no rule on repetition.
 """
 
 from __future__ import annotations
@@ -50,9 +54,13 @@ def main(arguments: list[str]) -> None:
     options = parsed(arguments)
     made = provenance("priors fitted after training, on data/everyday")
     judge = Judge(TextVAE.from_pretrained(options.scorer, device="cpu"), options)
-    rows: list[dict[str, Any]] = []
+    rows, of_row = [], {}
+    if options.add:  # the new rows name their own commit and command
+        of_row = {key: made[key] for key in ("commit", "command")}
+        made = json.loads(options.table.read_text(encoding="utf-8"))
+        rows = made.pop("results")
     for row in judge.rows():
-        rows.append(row)
+        rows.append(row | of_row)
         print(row["model"], row["prior"], flush=True, file=sys.stderr)
         if options.table is not None:
             with replacing(options.table) as stream:
@@ -74,8 +82,13 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--limit", type=int, default=200, metavar="N", help="test sentences")
     parser.add_argument("--importance", type=int, default=30, metavar="K", help="of a sentence")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="+", choices=["own", *PRIOR_KINDS, "real"], metavar="KIND")
+    parser.add_argument("--add", action="store_true", help="to the rows in --table")
     parser.add_argument("--table", type=Path, metavar="FILE.json")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.add and options.table is None:
+        parser.error("--add needs --table FILE.json")
+    return options
 
 
 class Judge:
@@ -96,8 +109,9 @@ class Judge:
         """A row for each model and prior, and one for real sentences."""
         for place in self.options.models:
             vae, name = TextVAE.from_pretrained(place, device="cpu"), {"model": place.name}
-            yield name | {"prior": "own"} | self.figures(vae, None)
-            for kind in PRIOR_KINDS:
+            if self.chosen("own"):
+                yield name | {"prior": "own"} | self.figures(vae, None)
+            for kind in filter(self.chosen, PRIOR_KINDS):
                 start = time.process_time()
                 found = vae.fit_prior(
                     kind, DATA / "train.jsonl", limit=self.options.fit, seed=self.options.seed
@@ -105,7 +119,12 @@ class Judge:
                 spent = {"cpu_seconds_of_fit": time.process_time() - start}
                 row = name | {"prior": str(found)} | found.to_dict() | {"prior": str(found)}
                 yield row | spent | self.figures(vae, found)
-        yield {"model": "real", "prior": "-"} | self.of_texts(texts("train"))
+        if self.chosen("real"):
+            yield {"model": "real", "prior": "-"} | self.of_texts(texts("train"))
+
+    def chosen(self, kind: str) -> bool:
+        """True if the options ask for this prior, or name none."""
+        return self.options.kinds is None or kind in self.options.kinds
 
     def figures(self, vae: TextVAE, prior: FittedPrior | None) -> dict[str, Any]:
         """The likelihood and the quality of samples with a prior; None: the model's own."""
@@ -122,7 +141,9 @@ class Judge:
             found["converged"] = report["converged"]
         n = max(self.options.samples, self.options.reverse)
         given = False if prior is None else prior
-        return found | self.of_texts(vae.generate(n, seed=self.options.seed, prior=given))
+        return found | self.of_texts(
+            vae.generate(n, seed=self.options.seed, prior=given, no_repeat_ngram=0)
+        )
 
     def of_texts(self, drawn: Sequence[str]) -> dict[str, Any]:
         """The quality of sentences."""

@@ -42,6 +42,17 @@ def test_a_prior_is_fitted_used_shown_and_removed(textvae, model: Path, corpus: 
     assert "fitted_prior" not in textvae("info", model, "--json").rows[0]
 
 
+def test_a_spline_gives_the_likelihood(textvae, model: Path, corpus: Path) -> None:
+    pytest.importorskip("zuko")
+    ran = textvae("prior", model, corpus, "--fit", "spline", "--steps", 20, "--json")
+    assert ran.code == 0, ran.err
+    assert ran.rows[0]["prior"] == "spline"
+    assert ran.rows[0]["log_density_gain"] > 0
+    ran = textvae("evaluate", model, corpus, "--samples", 2, "--limit", 9, "--prior", "--json")
+    assert ran.rows[0]["prior"] == "spline"
+    assert ran.rows[0]["nll_iw"] > 0
+
+
 def test_info_warns_of_a_prior_that_cannot_be_used(textvae, model: Path, corpus: Path) -> None:
     textvae("prior", model, corpus, "--fit", "gaussian")
     (model / "prior.safetensors").write_bytes(b"damaged")
@@ -74,6 +85,11 @@ def test_mistakes_are_told_in_a_line(textvae, model, tiny_lm, tiny_ae, corpus, t
             2,
             ("prior", model, "--fit", "flow", "--components", 2),
             "--components 2 is for a mixture",
+        ),
+        (
+            2,
+            ("prior", model, "--fit", "mixture", "--steps", 2),
+            "--steps 2 is for a flow or a spline",
         ),
         (2, ("prior", tiny_lm, "--fit", "gaussian"), "no latent"),
         (2, ("generate", tiny_lm, "--prior"), "no latent"),

@@ -137,6 +137,10 @@ def test_the_file_that_the_refused_ones_differ_from_is_taken(tmp_path: Path) -> 
         (file_of({"sizes": {"latent_size": 1, "components": True}}), "from 1 to"),
         (file_of({"sizes": {"latent_size": 1, "components": 1 << 40}}), "from 1 to"),
         (file_of({"sizes": {"latent_size": 2, "components": 2}}), "holds"),
+        (
+            file_of({"kind": "flow", "sizes": {"latent_size": 1, "width": 1, "layers": 65}}),
+            "layers 65; expected a number from 1 to 64",
+        ),
         (file_of({"n_sentences": -1}), "wrong type"),
         (file_of({"figures": {"gain": "1"}}), "wrong type"),
         (file_of({"figures": {"gain": float("nan")}}), "wrong type"),

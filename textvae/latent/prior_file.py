@@ -30,7 +30,8 @@ KIND = FileKind(
     origin="prior of textvae prior",
     example="prior.safetensors",
 )
-MOST = 1 << 16  # limit for each size in a file
+MOST = 1 << 16  # limit for each size in a file, but for these
+MOST_OF = {"layers": 64, "bins": 256}  # what a sample costs beyond its share of the file
 MOST_FIGURES = 100
 
 
@@ -152,7 +153,8 @@ class FittedPrior:
 def fits_in_a_file(kind: PriorKind, **sizes: int) -> bool:
     """True if the file of a prior of these sizes is not too large to be read."""
     numbers = sum(map(math.prod, FORMS[kind].shapes(**sizes).values()))
-    return numbers <= described_tensors.MOST_NUMBERS and max(sizes.values()) <= MOST
+    small = all(size <= MOST_OF.get(name, MOST) for name, size in sizes.items())
+    return small and numbers <= described_tensors.MOST_NUMBERS
 
 
 def _form(path: Path | str, described: Mapping[str, Any]) -> tuple[PriorKind, dict[str, int]]:
@@ -167,8 +169,12 @@ def _form(path: Path | str, described: Mapping[str, Any]) -> tuple[PriorKind, di
     names = FORMS[kind].sizes
     if not isinstance(sizes, dict) or sizes.keys() != {*names}:
         raise ModelFormatError(f"{path}: sizes {shown(sizes)}; expected {', '.join(names)}")
-    if not all(type(size) is int and 0 < size <= MOST for size in sizes.values()):
-        raise ModelFormatError(f"{path}: sizes {shown(sizes)}; expected numbers from 1 to {MOST:,}")
+    for name, size in sizes.items():
+        most = MOST_OF.get(name, MOST)
+        if not (type(size) is int and 0 < size <= most):
+            raise ModelFormatError(
+                f"{path}: {name} {shown(size)}; expected a number from 1 to {most:,}"
+            )
     return kind, sizes
 
 

@@ -19,7 +19,7 @@ TRAINING_STEPS = 2_000
 BATCH = 256
 LEARNING_RATE = 2e-3
 CHECKS = 20  # of the density of the held-out posteriors
-PATIENCE = 4  # checks without a higher density
+PATIENCE = 5  # checks without a higher density
 HELD_OUT = 2_000  # samples of the held-out posteriors in a check
 
 
