@@ -17,6 +17,7 @@ from textvae.errors import shown
 MOST_BYTES = 8 << 20  # of a configuration; enough for the names of 100,000 training files
 MOST_DEPTH = 16  # nested lists and objects
 MOST_REASON = 300  # characters of another library's message
+MOST_READ = 4 * MOST_REASON  # characters of which a message is put together
 LONGEST_NAME = 80  # characters of a name that a message shows without quotes
 
 # tomllib takes time quadratic in the parts of a key: 20,000 parts, in 40 kB, take a minute.
@@ -111,5 +112,16 @@ def shown_name(name: str) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of another library's error message, truncated: it may quote a whole file."""
-    return str(error).partition("\n")[0][:MOST_REASON] or type(error).__name__
+    """The first line of another library's error message, truncated: it may quote a whole file.
+
+    A line that ends with a colon continues in the next line.
+
+    >>> reason(ValueError("Error in field 'size':\\n    TypeError: expected int\\nmore"))
+    "Error in field 'size': TypeError: expected int"
+    """
+    said: list[str] = []
+    for line in filter(None, map(str.strip, str(error)[:MOST_READ].splitlines())):
+        said.append(line)
+        if not line.endswith(":"):
+            break
+    return " ".join(said)[:MOST_REASON] or type(error).__name__

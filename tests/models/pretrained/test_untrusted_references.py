@@ -55,7 +55,20 @@ def edit(path: Path, **values: Any) -> None:
         ),
         ({"vocab_size": 10**12}, "vocab_size is 1,000,000,000,000: expected at most"),
         ({"hidden_size": 8192, "num_attention_heads": 2}, "describes .* numbers, but the weights"),
-        ({"intermediate_size": 25}, "cannot load the weights"),
+        (
+            {"intermediate_size": 25},
+            r"encoder.layer.0.intermediate.dense.bias is \[24\] in the weights, but config.json "
+            r"describes \[25\]",
+        ),
+        (
+            {"vocab_size": 9},
+            r"word_embeddings.weight is \[\d+, 16\] in the .* \[9, 16\]",
+        ),
+        ({"hidden_size": "wide"}, "field 'hidden_size': .*expected int, got str"),
+        ({"hidden_size": 15}, "hidden size .15. is not a multiple of the number of attention"),
+        ({"hidden_act": "swoosh"}, "cannot build the network: hidden_act 'swoosh' is unknown"),
+        ({"num_attention_heads": 0}, "num_attention_heads is 0: expected 1 or more"),
+        ({"num_hidden_layers": -1}, "num_hidden_layers is -1: expected 0 or more"),
         ({"model_type": "nobody-knows"}, "model_type 'nobody-knows' is not an architecture"),
         ({"quantization_config": {"bits": 4}}, "the weights are quantized"),
         ({"num_hidden_layers": 3}, "the weights lack "),

@@ -7,7 +7,8 @@ come from safetensors alone. No code of the model runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -29,6 +30,12 @@ _DEEPEST = 1024  # layers, blocks, heads or experts
 _WIDEST = 1 << 24  # any other size
 _COUNTED = ("layer", "block", "head", "expert")
 _SIZED = ("size", "dim", "hidden", "embd", "position", "vocab", "inner", "n_ctx")
+# Of loading weights; ArithmeticError and TypeError for settings that no network can have.
+_FAILURES = (
+    OSError, ValueError, RuntimeError, KeyError, ArithmeticError, TypeError, SafetensorError,
+)  # fmt: skip
+_NEVER_NEGATIVE = ("num_", "n_", "vocab_size", "hidden_size", "intermediate_size")
+_HEADS = re.compile(r"(num|n)_.*heads?$")
 MOST_CLAIMED = 2  # times the numbers in the files, for weights that two layers share
 
 
@@ -59,12 +66,15 @@ def read_settings(reference: Reference) -> dict[str, Any]:
 
 
 def _check_sizes(found: dict[str, Any]) -> None:
-    """Raise ValueError if a number of layers or a width is larger than any real model's."""
+    """Raise ValueError if a number of layers or a width is not that of any real model."""
     for name, value in found.items():
         if isinstance(value, dict):
             _check_sizes(value)
         if type(value) is not int:
             continue
+        least = 1 if _HEADS.match(name) else 0
+        if value < least and name.startswith(_NEVER_NEGATIVE):
+            raise ValueError(f"{shown_name(name)} is {value:,}: expected {least} or more")
         most = _DEEPEST if any(word in name for word in _COUNTED) else _WIDEST
         if value > most and any(word in name for word in (*_COUNTED, *_SIZED)):
             raise ValueError(f"{shown_name(name)} is {value:,}: expected at most {most:,}")
@@ -113,12 +123,18 @@ def open_network(reference: Reference, kind: type[Any]) -> nn.Module:
                 local_files_only=True,
                 trust_remote_code=False,
                 attn_implementation=attention,
+                ignore_mismatched_sizes=True,  # told below, with the sizes
                 output_loading_info=True,
             )
-        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        except _FAILURES as error:
             raise ModelFormatError(
                 f"{reference.folder}: transformers cannot load the weights: {reason(error)}"
             ) from None
+    for name, stored, described in sorted(found["mismatched_keys"], key=str):
+        raise ModelFormatError(
+            f"{reference.folder}: the size of {shown_name(str(name))} is {list(stored)} in the "
+            f"weights, but {CONFIG_FILE} describes {list(described)}"
+        )
     missing = [name for name in found["missing_keys"] if not _is_unused(name)]
     if missing:
         raise ModelFormatError(
@@ -144,10 +160,12 @@ def _configuration(reference: Reference, settings: dict[str, Any]) -> Any:
             "the installed transformers knows"
         )
     try:
-        return CONFIG_MAPPING[name].from_dict(settings)
+        with _quiet():
+            return CONFIG_MAPPING[name].from_dict(settings)
     except Exception as error:  # its validators raise errors of many types
         raise ModelFormatError(
-            f"{reference.file(CONFIG_FILE)}: not a configuration of {name}: {reason(error)}"
+            f"{reference.file(CONFIG_FILE)}: not a configuration of {name}: "
+            f"{_told(error, settings)}"
         ) from None
 
 
@@ -177,8 +195,23 @@ def _check_claim(reference: Reference, kind: type[Any], config: Any) -> str:
         return attention
     raise ModelFormatError(
         f"{reference.folder}: transformers cannot build the network: "
-        f"{reason(problem or ValueError('unknown'))}"
+        f"{_told(problem or ValueError('unknown'), config.to_dict())}"
     )
+
+
+def _told(error: Exception, settings: Mapping[str, Any]) -> str:
+    """What an error of transformers says; of a value that is in no table, the name, too."""
+    value = error.args[0] if isinstance(error, KeyError) and error.args else None
+    names = [name for name, given in _flat(settings) if isinstance(given, str) and given == value]
+    return f"{shown_name(names[0])} {shown(value)} is unknown" if names else reason(error)
+
+
+def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """(name, value) of all settings, also of those inside others."""
+    for name, value in settings.items():
+        yield str(name), value
+        if isinstance(value, Mapping):
+            yield from _flat(value)
 
 
 def _is_unused(name: str) -> bool:
