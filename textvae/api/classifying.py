@@ -1,4 +1,4 @@
-"""Labels of sentences, predicted by a classifier of a model's vectors."""
+"""Labels of sentences, predicted by a classifier of a model's vectors or by its head on labels."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from textvae.api.encoding import require_latent, warn_of_cut
+from textvae.api.encoding import fingerprint_of, require_latent, warn_of_cut
 from textvae.api.protocol import TextModel
 from textvae.data import input_rows
 from textvae.data.input_rows import Sentences, name_of
 from textvae.data.rows import Row
 from textvae.errors import DataError, UsageError, worded
 from textvae.files.home import home_path
+from textvae.models.label_head import LabelHead
 from textvae.models.sentence import Layer
 from textvae.progress import Watcher
 
@@ -50,22 +50,52 @@ def label_probabilities(vae: TextModel, texts: Iterable[str]) -> NDArray[np.floa
     Raises:
         UsageError: the model has no head on labels.
     """
+    classifier = label_classifier(vae)
+    return classifier.probabilities(vae.encode(texts)).astype(np.float32)
+
+
+def label_classifier(vae: TextModel, *, name: str | None = None) -> SentenceClassifier:
+    """The head on labels as a classifier of the latent's vectors, for `classify` or `save`.
+
+    Raises:
+        UsageError: the model has no head on labels.
+    """
+    from textvae.classification.classifier import SentenceClassifier
+
+    head = require_head(vae, name)
+    return SentenceClassifier(
+        classes=head.classes,
+        weights=head.linear.weight.detach().double().cpu().numpy(),
+        bias=head.linear.bias.detach().double().cpu().numpy(),
+        mean=np.zeros(vae.latent_size),
+        scale=np.ones(vae.latent_size),
+        layer="latent",
+        normalize=False,
+        fingerprint=fingerprint_of(vae),
+    )
+
+
+def require_head(vae: TextModel, name: str | None = None) -> LabelHead:
+    """The head on labels of a model that was trained with labels.
+
+    Raises:
+        UsageError: the model has none, or no latent.
+    """
+    require_latent(vae, "predict labels", name)
     head = vae.model.label_head
     if head is None:
         raise UsageError(
-            f"{vae.folder or 'this model'} was trained without labels; train a model with "
+            f"{name or vae.folder or 'this model'} was trained without labels; train a model with "
             f"{worded('--set objective.label_weight=1', 'label_weight=1')}, or fit a classifier of "
             f"its vectors with {worded('textvae probe', 'probe')}"
         )
-    z = torch.from_numpy(vae.encode(texts)).to(head.linear.weight.device)
-    with torch.no_grad():
-        return torch.softmax(head(z), dim=-1).cpu().numpy()
+    return head
 
 
 def classify(
     vae: TextModel,
     sentences: Sentences,
-    classifier: SentenceClassifier | str | Path,
+    classifier: SentenceClassifier | str | Path | None = None,
     *,
     name: str | None = None,
     text_column: str | None = None,
@@ -77,9 +107,11 @@ def classify(
 
     Args:
         sentences: a file, glob, `-` (stdin), `hf:` name, or sentences.
-        classifier: from `probe`, or its file.
+        classifier: from `probe`, or its file; None: the head on labels, of a model that was
+            trained with `label_weight`.
 
     Raises:
+        UsageError: a language model; no classifier, and the model has no head on labels.
         DataError: the classifier belongs to another model.
         NotFoundError, ModelFormatError: its file is missing or damaged.
     """
@@ -93,7 +125,7 @@ def classify(
 def iter_classify(
     vae: TextModel,
     sentences: Sentences,
-    classifier: SentenceClassifier | str | Path,
+    classifier: SentenceClassifier | str | Path | None = None,
     *,
     name: str | None = None,
     text_column: str | None = None,
@@ -104,7 +136,10 @@ def iter_classify(
     Classifier and source are checked at the call, not with the first prediction.
     """
     require_latent(vae, "classify", name)
-    linear = checked_classifier(vae, classifier, name)
+    if classifier is None:
+        linear = label_classifier(vae, name=name)
+    else:
+        linear = checked_classifier(vae, classifier, name)
     watcher = watcher or Watcher()
     rows = input_rows.prepared_rows(
         sentences, vae.config.data, text_column=text_column, remarks=watcher.remarks
@@ -148,14 +183,13 @@ def checked_classifier(
         DataError: it belongs to another model.
     """
     from textvae.classification.classifier import read_classifier
-    from textvae.saving.identity import fingerprint
 
     path = "this classifier"
     if isinstance(classifier, str | Path):
         path, place = str(classifier), home_path(classifier)
         sizes = {layer: vae.vector_size(layer) for layer in get_args(Layer)}
         classifier = read_classifier(place, vector_size=sizes)
-    if classifier.fingerprint != fingerprint(vae.model, vae.encoder_tokenizer, vae.config.data):
+    if classifier.fingerprint != fingerprint_of(vae):
         model = name or str(vae.folder or "MODEL")
         how = worded(
             f"textvae probe {shlex.quote(model)} TRAIN --folds 10 --save FILE",

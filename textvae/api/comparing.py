@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from textvae.api.classifying import require_head
 from textvae.api.evaluating import Evaluation, check_counts
 from textvae.api.loading import load_all
 from textvae.api.model import TextVAE
@@ -112,6 +113,7 @@ def compare(
     scorer: str | Path | TextVAE | None = None,
     divergence_encoder: str | Path | TextVAE | None = None,
     text_column: str | None = None,
+    label_column: str | None = None,
     seed: int | None = 0,
     device: str = "auto",
     watcher: Watcher | None = None,
@@ -125,6 +127,8 @@ def compare(
         models: folders, Hugging Face ids, or models.
         on: test sentences; a file, glob, `-`, `hf:` name, or sentences.
         samples, limit, truncate, quality, text_column, seed: as in `TextVAE.evaluate`.
+        label_column: column of the label, for models with a head on labels; None: as in the
+            training of the first of these models, where the file has this column.
         scorer: a language model of the training set that judges the samples of `quality`.
         divergence_encoder: a model whose vectors compare the samples of each model with real
             sentences; None: these figures are left out, because each model has other vectors.
@@ -154,9 +158,17 @@ def compare(
     if divergence_encoder is not None:
         encoder = _loaded(divergence_encoder, device, check_encoder)
     column = text_column or next(iter(loaded.values())).config.data.text_column
-    lines = list(
-        require_text(rows_from(on, text_column=column, remarks=watcher.remarks), name_of(on))
+    with_head = [vae for vae in loaded.values() if vae.labels]
+    if label_column is not None and not with_head:
+        require_head(next(iter(loaded.values())))
+    rows = rows_from(
+        on,
+        text_column=column,
+        label_column=label_column or (with_head[0].config.data.label_column if with_head else None),
+        needs_label=label_column is not None,
+        remarks=watcher.remarks,
     )
+    lines = list(require_text(rows, name_of(on)))
 
     def candidates() -> Iterator[Candidate]:
         for number, (name, vae) in enumerate(loaded.items(), 1):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from textvae.api.classifying import require_head
 from textvae.api.compressing import compression_of
 from textvae.api.protocol import TextModel
 from textvae.api.scorers import (
@@ -27,6 +28,7 @@ from textvae.data.input_rows import (
 )
 from textvae.errors import UsageError, flag, option, worded
 from textvae.latent.prior_file import FittedPrior
+from textvae.number_format import counted
 from textvae.progress import Say, Watcher
 from textvae.progress.bars import shows_progress
 
@@ -58,13 +60,17 @@ class Evaluation:
         return cls(figures, report.get("sentences"), why_no_likelihood)
 
     def warn(self, warn: Say, name: str = "") -> None:
-        """Warn of an estimate that has not converged and of truncated sentences."""
+        """Warn of an estimate that has not converged, truncated sentences, and unknown labels."""
         of = f"{name}: " if name else ""
         if self.figures.get("converged") is False:
             warn(f"{of}nll_iw has not converged; use more {flag('samples')}")
         if n := self.figures.get("n_truncated"):
             were = "sentence was" if n == 1 else "sentences were"
             warn(f"{of}{n:,} {were} too long and truncated")
+        if n := self.figures.get("n_unknown_labels"):
+            errors = "it counts as an error" if n == 1 else "each counts as an error"
+            do = "does" if n == 1 else "do"
+            warn(f"{of}{counted(n, 'label')} {do} not occur in the model's training; {errors}")
 
 
 def check_counts(**numbers: int | None) -> None:
@@ -94,6 +100,7 @@ def evaluate(
     fit: Sentences | None = None,
     prior: GivenPrior = False,
     text_column: str | None = None,
+    label_column: str | None = None,
     seed: int | None = 0,
     watcher: Watcher | None = None,
 ) -> Evaluation:
@@ -122,12 +129,15 @@ def evaluate(
         prior: evaluate with this prior of `fit_prior` in place of the model's own; True: with the
             one in the model's folder.
         text_column: column of the text; None: as in training.
+        label_column: column of the label, for a model with a head on labels; None: as in training,
+            where the file has this column.
         seed: None takes a fresh one.
         watcher: receives notes, warnings and progress.
 
     Raises:
         UsageError: figures that the model cannot have; a scorer that is no language model, or
-            has nothing to judge; a divergence encoder that is a language model.
+            has nothing to judge; a divergence encoder that is a language model; a label column for
+            a model without a head on labels.
         DataError: no sentence with a text, or sentences beyond the limit unless `truncate`.
     """
     seed = seed_of(seed)
@@ -148,6 +158,8 @@ def evaluate(
         check_scorer(scorer)
     if divergence_encoder is not None:
         check_encoder(divergence_encoder)
+    if label_column is not None:
+        require_head(vae, name)
     read_stdin_once(sentences, fit)
     if fit is not None and not compression:
         raise UsageError(f"{flag('fit')} has nothing to fit; add {option('compression', True)}")
@@ -182,8 +194,14 @@ def evaluate(
         codes = compression_of(vae, fit, watcher, text_column=text_column, seed=seed)
         if not has_zstandard():
             watcher.note("sizes by zstd are left out; `pip install 'textvae[zstd]'` adds them")
+    has_head = vae.model.label_head is not None
     rows = prepared_rows(
-        sentences, vae.config.data, text_column=text_column, remarks=watcher.remarks
+        sentences,
+        vae.config.data,
+        text_column=text_column,
+        label_column=label_column or (vae.config.data.label_column if has_head else None),
+        needs_label=label_column is not None,
+        remarks=watcher.remarks,
     )
     report = measure(
         vae.model if fitted is None else vae.model.with_prior(fitted.prior),
@@ -208,6 +226,8 @@ def evaluate(
     evaluation = Evaluation.from_report(report, reason)
     if reason is not None:
         watcher.note(reason)
+    if has_head and "label_accuracy" not in report:
+        watcher.note(f"{name_of(sentences)}: no sentence has a label, so no label_accuracy")
     evaluation.warn(watcher.warn)
     return evaluation
 

@@ -653,6 +653,7 @@ class TextVAE:
     probe = probing.probe
     classify = classifying.classify
     label_probabilities = classifying.label_probabilities
+    label_classifier = classifying.label_classifier
     iter_classify = classifying.iter_classify
     cluster = clustering.cluster
     direction = directions.direction

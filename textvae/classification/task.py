@@ -142,9 +142,10 @@ def read_labelled(
     """
     name = name_of(source)
     in_memory = not isinstance(source, str | Path)
-    columns = {"text_column": text_column, "label_column": label_column}
     try:
-        rows = list(rows_from(source, **columns, remarks=remarks))
+        rows = list(
+            rows_from(source, text_column=text_column, label_column=label_column, remarks=remarks)
+        )
     except UsageError as error:
         if not in_memory:
             raise

@@ -21,8 +21,8 @@ EXAMPLES = (
 # The columns after nll_iw and its difference, if at least one model defines them.
 FIGURES = (
     "gap", "ppl_word", "ppl_word_unk", "ppl_char", "rec", "kl", "mi", "z_gain", "active_units",
-    "bleu", "token_accuracy", "self_bleu", "distinct_2", "copied", "divergence_area", "ppl_forward",
-    "ppl_reverse",
+    "bleu", "token_accuracy", "label_accuracy", "self_bleu", "distinct_2", "copied",
+    "divergence_area", "ppl_forward", "ppl_reverse",
 )  # fmt: skip
 
 
@@ -40,6 +40,7 @@ def compare(
     divergence_encoder: options.DivergenceEncoder = None,
     out: options.ReportFile = None,
     text_column: options.TextColumn = None,
+    label_column: options.LabelsOfHead = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -71,6 +72,7 @@ def compare(
             scorer=scorer,
             divergence_encoder=divergence_encoder,
             text_column=text_column,
+            label_column=label_column,
             seed=seed,
             device=device,
             watcher=watcher,

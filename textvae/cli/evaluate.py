@@ -66,6 +66,7 @@ def evaluate(
     prior: options.FittedPrior = False,
     out: options.ReportFile = None,
     text_column: options.TextColumn = None,
+    label_column: options.LabelsOfHead = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -80,7 +81,8 @@ def evaluate(
     --scorer, compare `ppl_forward` of the samples with `ppl_forward_real` of real sentences: the
     closer, the more the samples read like the training text. `divergence_area` compares the vectors
     of samples and real sentences: those of MODEL, or of --divergence-encoder. With --prior, the KL,
-    the likelihood and the samples are those of the prior that `textvae prior` fitted.
+    the likelihood and the samples are those of the prior that `textvae prior` fitted. A model that
+    was trained with labels has `label_accuracy` where the file has labels.
     """
     if out is not None:
         check_folder(out, file)
@@ -123,6 +125,7 @@ def evaluate(
             fit=fit,
             prior=prior,
             text_column=text_column,
+            label_column=label_column,
             seed=seed,
             watcher=watcher,
         )

@@ -126,6 +126,13 @@ TextColumn = Annotated[
 LabelColumn = Annotated[
     str | None, typer.Option("--label-column", help="Column of the label; none: `label`.")
 ]
+LabelsOfHead = Annotated[
+    str | None,
+    typer.Option(
+        "--label-column",
+        help="Column of the label, for a model trained with labels; none: as in training.",
+    ),
+]
 Layer = Annotated[
     Literal["latent", "encoder"],
     typer.Option("--layer", help="The latent, or the encoder's state before it."),

@@ -15,6 +15,7 @@ from torch import Tensor
 from textvae.errors import UsageError
 
 NO_LABEL = -1  # the class of a sentence without a label
+UNKNOWN_CLASS = -2  # of a label that is not among the classes
 _POOL_BATCHES = 64  # sentences are sorted by length within pools of this many batches
 
 

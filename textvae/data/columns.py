@@ -28,10 +28,14 @@ class Choice:
     """The columns that the user asked for; None: the default names.
 
     A name counts as written, or else without regard to case and outer white space.
+
+    Args:
+        needs_label: a table without the column that `label` names is an error.
     """
 
     text: str | None = None
     label: str | None = None
+    needs_label: bool = True
 
     def among(
         self,
@@ -57,7 +61,7 @@ class Choice:
             DataError: a column that is read occurs twice.
         """
         listing = _listing(names)
-        for wanted in (self.text, self.label):
+        for wanted in (self.text, self.label if self.needs_label else None):
             if wanted is not None and found(wanted, names, names) is None:
                 raise NotFoundError(f"{where}: no column {shown(wanted)}; {listing}")
         text = found(self.text or TEXT, names, names if self.text else textual)

@@ -29,11 +29,13 @@ def rows_from(
     *,
     text_column: str | None = None,
     label_column: str | None = None,
+    needs_label: bool = True,
     remarks: Remarks | None = None,
 ) -> Iterator[Row]:
     """The rows as they stand in the source, one for each line; nothing is dropped.
 
-    `remarks` gets what is recognized in a file.
+    `remarks` gets what is recognized in a file. Without `needs_label`, a table may lack the label
+    column.
 
     Raises:
         NotFoundError: a file or column that is not there.
@@ -43,7 +45,11 @@ def rows_from(
     if isinstance(sentences, str | Path):
         name = file_name(sentences)
         return open_rows(
-            [name], text_column=text_column, label_column=label_column, remarks=remarks
+            [name],
+            text_column=text_column,
+            label_column=label_column,
+            needs_label=needs_label,
+            remarks=remarks,
         )
     items = items_of(sentences)
     refuse_file_names(sentences)
@@ -86,6 +92,7 @@ def prepared_rows(
     *,
     text_column: str | None = None,
     label_column: str | None = None,
+    needs_label: bool = True,
     remarks: Remarks | None = None,
 ) -> Iterator[Row]:
     """The rows of `rows_from`, prepared; without a text column, that of the training is read."""
@@ -93,6 +100,7 @@ def prepared_rows(
         sentences,
         text_column=text_column or data.text_column,
         label_column=label_column,
+        needs_label=needs_label,
         remarks=remarks,
     )
     return prepared(rows, data)

@@ -10,10 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from textvae.data.batches import NO_LABEL
+from textvae.data.batches import NO_LABEL, UNKNOWN_CLASS
 from textvae.data.corpus import EncodedCorpus
-
-UNKNOWN_CLASS = -2  # of a label that is not among the classes
 
 
 def label_counts(corpus: EncodedCorpus) -> Counter[str]:

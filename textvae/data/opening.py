@@ -21,6 +21,7 @@ def open_rows(
     *,
     text_column: str | None = None,
     label_column: str | None = None,
+    needs_label: bool = True,
     lowercase: bool = False,
     normalization: str = "none",
     remarks: Remarks | None = None,
@@ -29,13 +30,13 @@ def open_rows(
 
     A blank line is a row with an empty text. Missing files raise at the call; errors inside a file
     raise when the stream reaches them. `remarks` hears which columns were recognized, and what is
-    likely to be a mistake.
+    likely to be a mistake. Without `needs_label`, a table may lack the label column.
 
     Raises:
         NotFoundError: a file, data set or column does not exist.
         DataError: a file cannot be read in the format of its name; the message names the line.
     """
-    choice = Choice(text_column, label_column)
+    choice = Choice(text_column, label_column, needs_label)
     rows = rows_of(find_sources(specs), choice, remarks or Remarks(), doubts=True)
     return clean_rows(rows, lowercase=lowercase, normalization=normalization)
 

@@ -118,7 +118,8 @@ def _object_rows(
             columns = choice.among(list(record), textual, where, plain=plain)
             choice.tell(columns, remarks, source.name)
             # Later objects may have a label even if the first one has none.
-            label = columns.label or (LABEL if columns.text != LABEL else None)
+            expected = choice.label or LABEL
+            label = columns.label or (expected if columns.text != expected else None)
             log_prob = columns.log_prob or LOG_PROB
             log_prob = log_prob if log_prob not in (columns.text, label) else None
         if columns.text not in record:

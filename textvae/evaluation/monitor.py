@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-from textvae.data.batches import NO_LABEL
 from textvae.evaluation.information import (
     active_units,
     derangement,
     mi_sentences,
     mutual_information,
 )
+from textvae.evaluation.labels import monitored_labels
 from textvae.evaluation.likelihood import (
     Chunk,
     codes,
@@ -21,7 +20,6 @@ from textvae.evaluation.likelihood import (
     posterior_sample,
     posteriors,
 )
-from textvae.models.label_head import LabelHead
 from textvae.models.sentence import SentenceModel
 
 
@@ -48,7 +46,8 @@ def monitor(
         return {"nll_iw": -log_likelihoods(model, chunks, None).mean().item()}
     if not model.has_density:
         z = codes(model, chunks)
-        return _reconstruction(model, chunks, z, seed) | label_figures(model.label_head, z, labels)
+        figures = _reconstruction(model, chunks, z, seed)
+        return figures | monitored_labels(model.label_head, z, labels)
     q = posteriors(model, chunks)
     z = posterior_sample(q, seed)
     figures = _reconstruction(model, chunks, z, seed)
@@ -61,28 +60,8 @@ def monitor(
         **figures,
         "mi": mutual_information(q[rows], z[rows]).mean().item(),
         "active_units": active_units(q.mean),
-        **label_figures(model.label_head, q.mean, labels),
+        **monitored_labels(model.label_head, q.mean, labels),
     }
-
-
-@torch.no_grad()
-def label_figures(head: LabelHead | None, z: Tensor, labels: Tensor | None) -> dict[str, float]:
-    """`label_accuracy`: the share of sentences with a label whose label the head finds most likely.
-
-    Empty without a head, or where no sentence has a label.
-
-    Args:
-        z: posterior means or codes, (N, Z).
-        labels: as in `monitor`.
-    """
-    if head is None or labels is None:
-        return {}
-    labelled = (labels != NO_LABEL).to(z.device)
-    if not labelled.any():
-        return {}
-    predicted = head(z.to(head.linear.weight)).argmax(1).to(z.device)  # of its type and device
-    correct = (predicted == labels.to(z.device))[labelled]
-    return {"label_accuracy": correct.float().mean().item()}
 
 
 def _reconstruction(

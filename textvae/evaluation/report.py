@@ -23,6 +23,7 @@ from textvae.evaluation.information import (
     mutual_information,
 )
 from textvae.evaluation.interpolations import Interpolations, judge_paths
+from textvae.evaluation.labels import label_figures
 from textvae.evaluation.likelihood import (
     Chunk,
     Likelihood,
@@ -73,7 +74,8 @@ def evaluate(
     Args:
         model: a vae, ae or lm.
         tokenizer: the decoder's tokenizer.
-        rows: the sentences; if all have a `log_prob`, the report has a `gap`.
+        rows: the sentences; if all have a `log_prob`, the report has a `gap`; if one has a label
+            and the model a head on labels, the report has `label_accuracy`.
         name: the value of `model` in the report.
         samples: K, importance samples per sentence.
         limit: evaluate a fixed subset of this size, see `lowest_hashes`.
@@ -123,6 +125,8 @@ def evaluate(
         q = posteriors(model, chunks)
         vectors = q.mean
         figures.update(of_vae(subject, q, samples=samples, refine_steps=refine_steps))
+    if model.label_head is not None and vectors is not None:
+        figures.update(label_figures(model.label_head, vectors, sentences.rows))
     if interpolations is not None and vectors is not None:
         figures.update(
             judge_paths(
