@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pretrained_folders import write_encoder
+from pretrained_networks import write_decoder
 from small_runs import TEXTS
 
 SMALL = ("--max-steps", 4, "--hidden-size", 8, "--latent-size", 3, "--device", "cpu",
@@ -58,3 +59,30 @@ def test_a_name_that_is_nothing_is_an_error_with_what_to_name(textvae, tmp_path:
     assert ran.code == 3
     assert "no such folder; name a local folder, a hub id or a network of textvae" in ran.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["vae", "ae", "lm"])
+@pytest.mark.parametrize("recipe", ["pretrained", "pretrained-decoder"])
+def test_each_kind_of_model_trains_with_each_recipe_of_pretrained_parts(
+    textvae, tmp_path: Path, kind: str, recipe: str
+) -> None:
+    train, out = tmp_path / "train.txt", tmp_path / "run"
+    train.write_text("\n".join(TEXTS))
+    given = ["--recipe", recipe, "--model", kind, "--max-tokens", 32, "--max-steps", 2]
+    given += ["--set", f"data.cache_dir={tmp_path / 'cache'}", "--latent-size", 40]
+    given += ["--decoder", write_decoder(tmp_path / "gpt2"), "--decoder-training", "lora"]
+    if kind != "lm":
+        given += ["--encoder", write_encoder(tmp_path / "bert")]
+    ran = textvae("train", train, "--valid", train, "--out", out, *given)
+    assert ran.code == 0, ran.err
+    unfit = {
+        ("pretrained-decoder", "ae"): "objective.pretrain_share",
+        ("pretrained-decoder", "lm"): "objective.pretrain_share",
+        ("pretrained", "lm"): "objective.semantic_weight",
+    }.get((recipe, kind))
+    assert (f"do not apply to --model {kind}; left out" in ran.err.replace("does", "do")) == (
+        unfit is not None
+    )
+    assert (unfit or "") in ran.err
+    figures = textvae("evaluate", out, train, "--limit", 5, "--samples", 2, "--json").rows[0]
+    assert {"rec" if kind == "ae" else "ppl_word"} <= figures.keys()

@@ -18,6 +18,7 @@ from textvae.config import (
     SECTIONS,
     Config,
     ModelConfig,
+    ObjectiveConfig,
     all_fields,
     lay_over,
     parse_assignment,
@@ -168,6 +169,30 @@ def test_an_experiment_from_before_tied_embeddings_has_two(tmp_path: Path) -> No
 def test_an_unknown_recipe_names_the_known_ones(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Config.resolve(recipe=name)
+
+
+def test_a_recipe_leaves_out_what_a_kind_of_model_has_no_use_for_and_says_so() -> None:
+    def left_out(recipe: str, kind: str, **options: Any) -> tuple[Config, list[str]]:
+        told: list[str] = []
+        given = {"model": kind, **options}
+        return Config.resolve(recipe=recipe, options=given, note=told.append), told
+
+    ae, told = left_out("pretrained-decoder", "ae")
+    assert told == [
+        "recipe pretrained-decoder: objective.pretrain_share does not apply to model='ae'; left out"
+    ]
+    assert (ae.objective.pretrain_share, ae.objective.kl_warmup) == (0, 0.5)
+    lm, told = left_out("pretrained", "lm")
+    assert "objective.semantic_weight, objective.principal_start, objective.nested" in told[0]
+    assert lm.objective == ObjectiveConfig(free_bits=0.15, semantic_code="sample")
+    assert left_out("pretrained", "ae")[0].objective.principal_start == 32
+    for name in recipe_names():
+        assert left_out(name, "vae")[1] == []
+        if "model" not in read_recipe(name).get("model", {}):
+            left_out(name, "ae")
+            left_out(name, "lm")
+    with pytest.raises(ConfigError, match=r"pretrain_share = 0\.5 does not apply to model=ae"):
+        left_out("pretrained-decoder", "ae", pretrain_share=0.5)
 
 
 def test_an_error_over_a_recipe_names_both() -> None:

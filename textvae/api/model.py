@@ -63,6 +63,7 @@ from textvae.evaluation.likelihood import (
 )
 from textvae.files.home import home_path
 from textvae.files.names import CARD_FILE, CONFIG_FILE, EXPERIMENT_FILE, PRIOR_FILE
+from textvae.files.untrusted import reason
 from textvae.gaussian import DiagonalGaussian
 from textvae.latent.direction_file import Direction
 from textvae.models.device import choose_device, exact_float32
@@ -176,7 +177,13 @@ class TextVAE:
         base = own if own is not None and own.is_file() else None
         if "seed" in options and (options["seed"] is not None or base is None):
             options["seed"] = seed_of(options["seed"])
-        resolved = config or Config.resolve(recipe=recipe, file=base, options=options)
+        notes: list[str] = []
+        resolved = config or Config.resolve(
+            recipe=recipe, file=base, options=options, note=notes.append
+        )
+        reporter = reporter or python_reporter(progress=progress)
+        for note in notes:
+            reporter.message(note)
         temporary = tempfile.TemporaryDirectory(prefix="textvae-") if out is None else None
         folder = Path(temporary.name if temporary is not None else out or "")
         try:
@@ -185,7 +192,7 @@ class TextVAE:
                 folder,
                 texts=texts,
                 valid_texts=valid,
-                reporter=reporter or python_reporter(progress=progress),
+                reporter=reporter,
                 resume=resume,
                 overwrite=overwrite,
             )
@@ -786,7 +793,6 @@ def _download(name: str, place: Path) -> Path:
             )
         )
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise NotFoundError(
-            f"{name}: no such folder, and the hub gave no such model ({reason})"
+            f"{name}: no such folder, and the hub gave no such model ({reason(error)})"
         ) from None

@@ -43,10 +43,15 @@ def show(
     """
     from textvae.config import Config
 
+    output = Output(quiet=quiet)
     resolved = Config.resolve(
-        recipe=recipe, file=config, options=settings, assignments=assignments or ()
+        recipe=recipe,
+        file=config,
+        options=settings,
+        assignments=assignments or (),
+        note=output.note,
     )
-    Output(quiet=quiet).text(resolved.to_toml(with_unset=True))
+    output.text(resolved.to_toml(with_unset=True))
 
 
 @app.command("check", epilog=options.examples(CHECK_EXAMPLES))

@@ -87,12 +87,16 @@ def train(
     check_alternatives(settings)
     from textvae.config import Config
 
+    output = Output(quiet=quiet)
     resolved = Config.resolve(
-        recipe=recipe, file=base, options=settings, assignments=assignments or ()
+        recipe=recipe,
+        file=base,
+        options=settings,
+        assignments=assignments or (),
+        note=output.note,
     )
     if not resolved.data.train:
         raise UsageError("TRAIN is missing; name a file of sentences, or `-` for stdin")
-    output = Output(quiet=quiet)
     warn_of_unused(resolved, settings, assignments or (), output)
     if dry_run:
         print_plan(resolved, output)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textvae.config.messages import all_fields, section_of
-from textvae.config.schema import FORMER_ARCHITECTURE, SECTIONS, WITHOUT_TARGET
+from textvae.config.schema import FORMER_ARCHITECTURE, LEFT_OUT, SECTIONS, WITHOUT_TARGET
 from textvae.config.spelling import suggestion
 from textvae.errors import ConfigError, NotFoundError, shown, worded
 from textvae.files.home import home_path
@@ -43,6 +43,25 @@ def lay_over(values: dict[str, dict[str, Any]], layer: Mapping[str, Mapping[str,
                 for key in other & own.keys():
                     del own[key]
         own.update(given)
+
+
+def leave_out(recipe: dict[str, dict[str, Any]], kind: object) -> list[str]:
+    """Remove what a model of this kind has no use for from a recipe; the dotted names of that.
+
+    >>> recipe = {"objective": {"pretrain_share": 0.5, "kl_warmup": 0.5}}
+    >>> leave_out(recipe, "ae"), recipe
+    (['objective.pretrain_share'], {'objective': {'kl_warmup': 0.5}})
+    """
+    unfit = LEFT_OUT.get(kind, {}) if isinstance(kind, str) else {}
+    found = [
+        (section, name)
+        for section, names in unfit.items()
+        for name in names
+        if name in recipe.get(section, {})
+    ]
+    for section, name in found:
+        del recipe[section][name]
+    return [f"{section}.{name}" for section, name in found]
 
 
 def toml_value(value: Any) -> str:

@@ -8,15 +8,22 @@ from typing import Any
 
 from pydantic import ValidationError, model_validator
 
-from textvae.config.layers import lay_over, parse_assignment, read_recipe, read_toml, toml_value
+from textvae.config.layers import (
+    lay_over,
+    leave_out,
+    parse_assignment,
+    read_recipe,
+    read_toml,
+    toml_value,
+)
 from textvae.config.messages import describe_validation, section_of
 from textvae.config.references import is_own
 from textvae.config.schema import (
     COMPARES_SENTENCES,
-    NEEDS_LATENT,
     NEEDS_POSTERIOR,
     NEEDS_READER,
     SECTIONS,
+    UNMET,
     WITHOUT_TARGET,
     DataConfig,
     ModelConfig,
@@ -27,7 +34,8 @@ from textvae.config.schema import (
     expected_of,
     kinds_of,
 )
-from textvae.errors import ConfigError, shown
+from textvae.errors import ConfigError, option, shown
+from textvae.progress import Say, silent
 
 
 class Config(Section):
@@ -57,12 +65,7 @@ class Config(Section):
         kind, objective = self.model.model, self.objective
         if kind == "lm" and self.tokenizer.encoder_tokenizer is not None:
             raise ValueError("tokenizer.encoder_tokenizer does not apply to model=lm")
-        unmet = {
-            "vae": (),
-            "ae": NEEDS_POSTERIOR,
-            "lm": NEEDS_POSTERIOR + NEEDS_LATENT + NEEDS_READER,
-        }[kind]
-        for name in unmet:
+        for name in UNMET[kind]:
             value = getattr(objective, name)
             if value != ObjectiveConfig.model_fields[name].default:
                 able = "a vae" if name in NEEDS_POSTERIOR else "a vae or an ae"
@@ -198,14 +201,19 @@ class Config(Section):
         file: str | Path | None = None,
         options: Mapping[str, Any] | None = None,
         assignments: tuple[str, ...] | list[str] = (),
+        note: Say = silent,
     ) -> Config:
         """The configuration from defaults < recipe < file < options < assignments.
+
+        A recipe is made for a vae. Settings of the recipe that an ae or an lm has no use for are
+        left out; the same settings in a later layer are an error.
 
         Args:
             recipe: name of a recipe.
             file: path of a TOML file.
             options: values by field name (`latent_size=64`); None means not given.
             assignments: texts of the form `section.key=value`.
+            note: hears which settings of the recipe were left out.
 
         Raises:
             NotFoundError: the file does not exist.
@@ -229,17 +237,25 @@ class Config(Section):
             section, key, value = parse_assignment(assignment)
             given.setdefault(section, {})[key] = value
         values: dict[str, dict[str, Any]] = read_recipe(recipe) if recipe is not None else {}
-        for layer in (read_toml(file) if file is not None else {}, given):
+        layers = (read_toml(file) if file is not None else {}, given)
+        kinds = [layer.get("model", {}).get("model") for layer in layers]
+        kind = next((kind for kind in reversed(kinds) if kind is not None), None)
+        unfit = leave_out(values, kind)
+        for layer in layers:
             lay_over(values, layer)
         over = f" over recipe {recipe}" if recipe is not None else ""
         try:
-            return cls.model_validate(values)
+            resolved = cls.model_validate(values)
         except ValidationError as error:
             of_options = any(_stands_in(given, item["loc"]) for item in error.errors())
             where = [*([] if file is None else [str(file)]), *(["options"] if of_options else [])]
             raise ConfigError(
                 f"{' and '.join(where) or 'options'}{over}: {describe_validation(error)}"
             ) from None
+        if unfit:
+            said = f"{', '.join(unfit)} {'does' if len(unfit) == 1 else 'do'} not apply to"
+            note(f"recipe {recipe}: {said} {option('model', resolved.model.model)}; left out")
+        return resolved
 
     @classmethod
     def validate_values(cls, values: Mapping[str, Any], *, where: str) -> Config:

@@ -40,6 +40,20 @@ COMPARES_SENTENCES = (
     "objective.contrastive_weight",
 )
 NEEDS_READER = ("noise_drop", "noise_blank", "noise_substitute", "noise_shuffle")
+# Fields of the objective that a kind of model has no use for.
+UNMET = {
+    "vae": (),
+    "ae": NEEDS_POSTERIOR,
+    "lm": NEEDS_POSTERIOR + NEEDS_LATENT + NEEDS_READER,
+}
+# All fields that a kind of model leaves out of a recipe, which is made for a vae.
+LEFT_OUT = {
+    "ae": {"model": ("posterior_batch_norm", "committed_rate"), "objective": UNMET["ae"]},
+    "lm": {
+        "model": ("posterior_batch_norm", "committed_rate", "skip_z"),
+        "objective": (*UNMET["lm"], "nested"),
+    },
+}
 
 
 def kinds_of(field: FieldInfo) -> set[type]:
