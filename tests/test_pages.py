@@ -25,6 +25,7 @@ NOT_OURS = {
     "--cases",  # tests/hardening/fuzz.py
     "--processes",
     "--check",  # scripts/tour.py
+    "--corpus",  # scripts/studies/compression_rates.py
     "--against",  # scripts/benchmark
     "--clock",
     "--compare",

@@ -83,10 +83,10 @@ def test_samples_move_along_the_direction(vae, sets, tmp_path) -> None:
     direction.save(tmp_path / "d.safetensors")
     found = vae.generate(6, seed=3, greedy=True, towards=tmp_path / "d.safetensors", strength=2)
     z = SampleStreams(3, range(6)).normal(vae.latent_size).numpy()
-    assert found == vae.decode(z + 2 * direction.vector)
+    assert found == vae.decode(z + 2 * direction.vector, greedy=True)
     assert vae.generate(3, seed=3, greedy=True, towards=direction, strength=2) == found[:3]
     assert vae.generate(6, seed=3, towards=direction, strength=0) == vae.generate(6, seed=3)
-    near = vae.generate(1, near=sets[0][0], scale=0, greedy=True, towards=direction)
+    near = vae.generate(1, near=sets[0][0], scale=0, towards=direction)
     assert near == [vae.attribute(sets[0][:1], direction)[0].shifted]
     with pytest.raises(UsageError, match="strength 2 has no effect without towards"):
         vae.generate(1, strength=2)
@@ -161,9 +161,9 @@ def test_candidates_are_ranked_by_their_likelihood_at_the_point(
     z = of["c"] + 1.5 * (of["b"] - of["a"])
     (alone,) = model.analogy(a, b, c, n=1, scale=1.5)
     assert [alone.text] == model.decode(z[None])
-    found = model.analogy(a, b, c, n=4, scale=1.5, spread=3.0)
-    assert len({candidate.text for candidate in found}) == 4
-    assert [candidate.index for candidate in found] == [0, 1, 2, 3]
+    found = model.analogy(a, b, c, n=3, scale=1.5, spread=3.0)
+    assert len({candidate.text for candidate in found}) == 3
+    assert [candidate.index for candidate in found] == [0, 1, 2]
     scores = [candidate.log_likelihood for candidate in found]
     assert scores == sorted(scores, reverse=True)
     assert alone.text in [candidate.text for candidate in found]

@@ -137,6 +137,7 @@ def predicted(vae: TextVAE, folder: Path) -> None:
     settings = {**TINY, "label_weight": 1.0}
     labelled = TextVAE.train(LABELLED * 2, out=folder / "labels", **settings, threads=1)
     labelled.label_probabilities(TEXTS)
+    labelled.classify(TEXTS, labelled.label_classifier())
 
 
 def fitted(vae: TextVAE, folder: Path) -> None:
@@ -209,6 +210,7 @@ METHODS: dict[str, Callable[[TextVAE, Path], Any]] = {
     "decompress": packed,
     "labels": lambda vae, folder: vae.labels,
     "label_probabilities": predicted,
+    "label_classifier": predicted,
     "fit_prior": fitted,
     "store_prior": fitted,
     "stored_prior": fitted,

@@ -51,7 +51,7 @@ def test_it_is_of_version_1(kind: str) -> None:
 def test_it_writes_the_sentences_that_it_wrote(kind: str, model: TextVAE) -> None:
     assert model.generate(6, seed=1, temperature=1) == EXPECTED[kind]["generate"]
     if kind != "lm":
-        assert model.reconstruct(TEXTS) == EXPECTED[kind]["reconstruct"]
+        assert model.reconstruct(TEXTS, greedy=True) == EXPECTED[kind]["reconstruct"]
         assert model.generate(2, near=TEXTS[0], seed=2, temperature=1) == EXPECTED[kind]["near"]
 
 
