@@ -51,22 +51,16 @@ def kl_weight(
 class PeakRate(NamedTuple):
     """The peak of a learning rate, for runs of up to so many steps; longer runs have a lower one.
 
-    >>> PeakRate(0.01, steps=2000).after(1000, progress=0.125)  # 8,000 steps in all
+    >>> PeakRate(0.01, steps=2000).of_run(8000)
     0.005
     """
 
     rate: float
     steps: float = math.inf
 
-    def after(self, step: int, progress: float) -> float:
-        """The peak of a run that has done `progress` of its way with so many steps.
-
-        It falls with the square root of the steps of the run, n = step / progress: rate *
-        sqrt(steps / n). A run that is limited by time has an n that is an estimate.
-        """
-        if step <= 0 or progress <= 0:
-            return self.rate
-        return self.rate * min(1.0, math.sqrt(self.steps * progress / step))
+    def of_run(self, n: float) -> float:
+        """The peak of a run of n steps: beyond `steps` it falls with the square root of n."""
+        return self.rate * math.sqrt(self.steps / n) if n > self.steps else self.rate
 
 
 def learning_rate(

@@ -25,7 +25,7 @@ from textvae.decoding.generation import (
     default_decoding,
     generate,
 )
-from textvae.decoding.penalties import forbid_repeated_ngrams, penalize_repetition
+from textvae.decoding.penalties import allowed, forbid_repeated_ngrams, penalize_repetition
 from textvae.decoding.sampling import draw, inverse_cdf
 from textvae.errors import UsageError
 from textvae.models.build import build_model
@@ -456,6 +456,18 @@ def test_no_ngram_occurs_twice_by_hand() -> None:
         left = forbid_repeated_ngrams(logits, produced, n)
         assert [row.isfinite().nonzero().flatten().tolist() for row in left] == expected
     assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("strategy", ["sample", "greedy", "beam"])
+def test_a_sentence_repeats_tokens_where_it_must(strategy: str) -> None:
+    model = tiny_model(vocab_size=7, max_tokens=9)  # four words
+    settings = Sampling(strategy, no_repeat_ngram=1, min_tokens=6)
+    for ids in decode_batches(model, latents(10), settings):
+        assert len(ids) >= 6
+        assert len(set(ids[:4])) == 4
+    logits = torch.zeros(1, 3)
+    excluded = allowed(logits, torch.tensor([[1, 2]]), Sampling(no_repeat_ngram=1), eos=0)
+    assert excluded.isfinite().tolist() == [[True, False, False]]
 
 
 def test_a_model_with_a_latent_writes_greedily_without_loops() -> None:

@@ -9,9 +9,11 @@ import torch
 from small_runs import TEXTS, last_checkpoint, records, tiny_config
 
 from textvae import TextVAE
+from textvae.config import ModelConfig
 from textvae.schedules import PeakRate
 from textvae.training.accelerator import accelerator_for
 from textvae.training.limits import Limits
+from textvae.training.optimizer import default_peak
 from textvae.training.processes import Processes
 from textvae.training.reporting import LoggingReporter
 from textvae.training.schedule import Schedule
@@ -37,6 +39,40 @@ def test_schedules_run_over_pretraining_and_again_over_the_rest(limits: Limits) 
         assert (schedule.progress(), schedule.kl_weight()) == (0.0, 0.0)
         advance(state, 20)
         assert (schedule.progress(), schedule.kl_weight()) == (0.25, 0.5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_the_peak_follows_from_the_steps_of_the_whole_run(share: float) -> None:
+    config = tiny_config(
+        pretrain_share=share, learning_rate_schedule="constant", warmup_steps=0, learning_rate=None
+    )
+    with accelerator_for(config.training) as accelerator:
+        processes, cpu = Processes(accelerator), torch.device("cpu")
+
+        def schedule(limits: Limits, state: TrainingState) -> Schedule:
+            return Schedule(config, limits, PeakRate(0.01, steps=2000), state, processes, cpu)
+
+        for step in (0, 1, 7999):
+            by_steps = schedule(Limits(8000, None), TrainingState(step=step))
+            assert by_steps.peak == by_steps.learning_rate() == 0.005
+        failed = TrainingState(step=1000, seconds=100.0)  # of 8,000 steps in 800 seconds
+        timed = schedule(Limits(None, 800.0), failed)
+        assert timed.peak == timed.learning_rate() == pytest.approx(0.005)
+        again = TrainingState(step=200, seconds=20.0)
+        again.rolled_back(failed, seconds=100.0, skipped=0)
+        assert again.steps_undone == 800
+        timed = schedule(Limits(None, 800.0), again)
+        assert timed.peak == timed.learning_rate() == pytest.approx(0.0025)  # half
+
+
+def test_the_default_peak_is_for_short_runs_of_recurrent_models() -> None:
+    assert default_peak(ModelConfig()) == PeakRate(0.01, steps=2000)
+    assert default_peak(ModelConfig(hidden_size=512)).rate == pytest.approx(0.01 * 0.5**0.75)
+    assert default_peak(ModelConfig(decoder="transformer")) == PeakRate(0.001)
+    frozen = ModelConfig(encoder="some/reference")
+    assert default_peak(frozen) == PeakRate(0.01, steps=2000)
+    trained = ModelConfig(encoder="some/reference", encoder_training="lora")
+    assert default_peak(trained) == PeakRate(0.01)  # of which the rate of the reference is a share
 
 
 def advance(state: TrainingState, steps: int) -> None:

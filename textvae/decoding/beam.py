@@ -5,12 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from textvae.decoding.penalties import (
-    forbid,
-    forbid_repeated_ngrams,
-    penalize_repetition,
-    require_finite,
-)
+from textvae.decoding.penalties import allowed, penalize_repetition, require_finite
 from textvae.decoding.settings import Sampling
 from textvae.decoding.top_k import largest
 from textvae.models.decoder import Decoder
@@ -54,9 +49,7 @@ def beam_search(
         logits = penalize_repetition(logits, earlier, settings.repetition_penalty)
         normalizer = logits.logsumexp(1, keepdim=True)
         require_finite(normalizer)
-        logits = forbid_repeated_ngrams(logits, earlier, settings.no_repeat_ngram)
-        if t < settings.min_tokens:
-            logits = forbid(logits, eos)
+        logits = allowed(logits, earlier, settings, eos)
         if t < limit - 1:
             # K + 1 tokens per hypothesis, so that K remain if one is the end token.
             top, ids = largest(logits, min(K + 1, logits.shape[1]))

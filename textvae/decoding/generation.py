@@ -10,12 +10,7 @@ from torch import Tensor
 
 from textvae.decoding.beam import beam_search
 from textvae.decoding.blocks import largest_id
-from textvae.decoding.penalties import (
-    forbid,
-    forbid_repeated_ngrams,
-    penalize_repetition,
-    require_finite,
-)
+from textvae.decoding.penalties import allowed, penalize_repetition, require_finite
 from textvae.decoding.sampling import draw
 from textvae.decoding.settings import Sampling
 from textvae.errors import UsageError
@@ -88,10 +83,8 @@ def _token_by_token(
         logits, state = decoder.step(tokens, state)  # (N, V)
         if settings.repetition_penalty != 1:
             logits = penalize_repetition(logits, produced[rows, :t], settings.repetition_penalty)
-        if settings.no_repeat_ngram:
-            logits = forbid_repeated_ngrams(logits, produced[rows, :t], settings.no_repeat_ngram)
-        if t < settings.min_tokens:
-            logits = forbid(logits, eos)
+        if settings.no_repeat_ngram or t < settings.min_tokens:
+            logits = allowed(logits, produced[rows, :t], settings, eos)
         tokens = _choose(logits, settings, streams, t)
         produced[rows, t] = tokens
         going_on = (tokens != eos).nonzero().squeeze(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from textvae.decoding.settings import Sampling
 from textvae.errors import ModelFormatError
 
 
@@ -49,6 +50,19 @@ def forbid_repeated_ngrams(logits: Tensor, produced: Tensor, n: int) -> Tensor:
     most = torch.full(again.shape, torch.inf, dtype=logits.dtype, device=logits.device)
     most.masked_fill_(again, -torch.inf)
     return logits.scatter_reduce(1, produced[:, n - 1 :], most, "amin")
+
+
+def allowed(logits: Tensor, produced: Tensor, settings: Sampling, eos: int) -> Tensor:
+    """Logits (N, V) that give probability 0 to what `settings` exclude after `produced` (N, t).
+
+    Where the rule on n-grams would leave no token before `min_tokens`, a token may repeat one.
+    """
+    early = produced.shape[1] < settings.min_tokens
+    free = forbid(logits, eos) if early else logits
+    kept = forbid_repeated_ngrams(free, produced, settings.no_repeat_ngram)
+    if early and kept is not free:
+        kept = torch.where(kept.isfinite().any(1, keepdim=True), kept, free)
+    return kept
 
 
 def forbid(logits: Tensor, token: int) -> Tensor:

@@ -217,7 +217,7 @@ def finish(run: TrainingRun, *, interrupted: bool) -> None:
         if not run.has_diverged() and run.state.evaluated_step != run.state.step:
             evaluate(run)
         if run.has_diverged():
-            raise run.divergence.error(run.state, run.peak_learning_rate)
+            raise run.divergence.error(run.state, run.schedule.peak)
     elif main and not (run.out / WEIGHTS_FILE).is_file():
         run.save_best()  # so that there is a model at all
     run.save_checkpoint()

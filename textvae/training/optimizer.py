@@ -321,4 +321,11 @@ def default_peak(model: ModelConfig) -> PeakRate:
     slow = "transformer" in own
     if slow:
         return PeakRate(1e-3 * min(1.0, (256 / model.hidden_size) ** 0.5))
-    return PeakRate(1e-2 * min(1.0, (256 / model.hidden_size) ** 0.75), LONG_RUN)
+    rate = 1e-2 * min(1.0, (256 / model.hidden_size) ** 0.75)
+    trains_pretrained = any(
+        getattr(model, f"{name}_training") != "frozen"
+        for name in ("encoder", "decoder")
+        if not is_own(getattr(model, name))
+    )
+    # The rate of trained pretrained weights is a multiple of this one, and has its own peak.
+    return PeakRate(rate) if trains_pretrained else PeakRate(rate, LONG_RUN)

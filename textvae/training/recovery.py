@@ -63,16 +63,15 @@ class Divergence:
         if wrong:
             self.trouble = f"the validation {wrong[0]} is {figures[wrong[0]]}"
 
-    def error(self, state: TrainingState, peak_learning_rate: float) -> DivergedError:
-        """The error of a run that going back does not help."""
-        rate = peak_learning_rate * learning_rate_factor(state.rollbacks)
+    def error(self, state: TrainingState, peak: float) -> DivergedError:
+        """The error of a run that going back does not help; its last peak learning rate."""
         back = f", also after going back {state.rollbacks} times with ever lower learning rates"
         saved = f"the model of step {state.best_step} is the last good one"
         return DivergedError(
             f"training diverged: {self.trouble} at step {state.step}"
             f"{back if state.rollbacks else ''}; "
             f"{saved if state.best is not None else 'no model was saved'}. Try a lower "
-            f"{flag('learning_rate')} (it was {rate:g} at the end)"
+            f"{flag('learning_rate')} (it was {peak:g} at the end)"
         )
 
 

@@ -226,7 +226,7 @@ class TrainingRun:
         """
         trouble, failed = self.divergence.trouble, self.state
         if failed.rollbacks == MOST_ROLLBACKS:
-            raise self.divergence.error(failed, self.peak_learning_rate)
+            raise self.divergence.error(failed, self.schedule.peak)
         skipped = round(self.window.total().get("skipped", 0))
         seconds = self.clock.agreed_seconds()
         self.load_checkpoint(sound=True)
@@ -355,13 +355,6 @@ class TrainingRun:
 
     # time, and facts for the log
 
-    def _planned_peak(self) -> float:
-        """Peak learning rate; that of a run limited by time follows from the steps that it gets."""
-        steps = self.limits.steps
-        if steps is None or self.limits.seconds is not None:
-            return self.peak.rate
-        return self.peak.after(steps, progress=1.0)
-
     def _clock(self) -> Clock:
         decides = self.limits.seconds is not None
         return Clock(self.processes, self.state.place, decides=decides)
@@ -399,7 +392,7 @@ class TrainingRun:
             "vocab_size": corpora.tokenizer.vocab_size,
             "padding": self.plan.padding,
             "steps_per_epoch": self.plan.steps_per_epoch,
-            "learning_rate": self._planned_peak(),
+            "learning_rate": self.schedule.peak,
             "horizon": limits.steps if limits.seconds is None else None,
             "step": self.state.step,
             "device": str(self.device),

@@ -121,14 +121,27 @@ class Schedule:
             ratio=objective.kl_ratio,
         )
 
+    @property
+    def peak(self) -> float:
+        """The peak learning rate of a run of this length, after the rollbacks so far.
+
+        Where time limits the run, its steps are those so far over the share of the run that is
+        done. Steps that a rollback undid count: they took their time.
+        """
+        limits, state = self._limits, self._state
+        steps: float = limits.steps or 0
+        if limits.seconds is not None:
+            done = limits.progress(state.place, state.closing_seconds)
+            steps = (state.step + state.steps_undone) / done if done > 0 else 0
+        return learning_rate_factor(state.rollbacks) * self._peak.of_run(steps)
+
     def learning_rate(self) -> float:
         """Learning rate of the next step."""
-        state, progress = self._state, self.progress()
-        step = state.step - state.main_phase.step
-        return learning_rate_factor(state.rollbacks) * schedules.learning_rate(
-            step + 1,
-            progress,
-            peak=self._peak.after(step, progress),
+        state = self._state
+        return schedules.learning_rate(
+            state.step - state.main_phase.step + 1,
+            self.progress(),
+            peak=self.peak,
             schedule=self._training.learning_rate_schedule,
             warmup_steps=self._training.warmup_steps,
         )

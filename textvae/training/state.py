@@ -48,6 +48,7 @@ class TrainingState:
         skipped_in_a_row: how many of the last steps were skipped without one between them that
             was not.
         rollbacks: how often the run went back to a checkpoint; each halves the learning rate.
+        steps_undone: how many steps the rollbacks undid.
         learning_rate: the peak learning rate before any halving; None before the first step.
     """
 
@@ -75,6 +76,7 @@ class TrainingState:
     skipped: Count = 0
     skipped_in_a_row: Count = 0
     rollbacks: Count = 0
+    steps_undone: Count = 0
     learning_rate: Real | None = None
 
     @property
@@ -158,6 +160,7 @@ class TrainingState:
         if self.scored_for != failed.scored_for:
             self.best, self.since_best = None, 0
         self.rollbacks, self.skipped = failed.rollbacks + 1, failed.skipped + skipped
+        self.steps_undone = failed.steps_undone + failed.step - self.step
         self.seconds, self.evaluated_seconds = seconds, failed.evaluated_seconds
         self.closing_seconds = failed.closing_seconds
         self.corpus, self.learning_rate = failed.corpus, failed.learning_rate
