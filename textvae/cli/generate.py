@@ -36,7 +36,8 @@ def generate(
         typer.Option(
             "--no-repeat-ngram",
             metavar="N",
-            help="No N tokens twice in the same order; 0: off. Default with a latent: 3.",
+            help="No N tokens twice in the same order; 0: off. Default: 3 with a latent, where no "
+            "other option chooses how to decode.",
         ),
     ] = None,
     min_tokens: Annotated[

@@ -118,7 +118,11 @@ TopP = Annotated[
 ]
 Beams = Annotated[int | None, typer.Option("--beams", help="Beam search of this width.")]
 Greedy = Annotated[
-    bool, typer.Option("--greedy", help="Take the most likely token; only z is random.")
+    bool,
+    typer.Option(
+        "--greedy",
+        help="Take the most likely token, without the rule of the default on repetition.",
+    ),
 ]
 TextColumn = Annotated[
     str | None, typer.Option("--text-column", help="Column of the text; none: as in training.")

@@ -224,7 +224,11 @@ def finish(run: TrainingRun, *, interrupted: bool) -> None:
     if not main:
         return
     if not interrupted:
-        verdicts = (run.schedule.missed_target(), run.collapse.verdict(), overfitting(run.state))
+        verdicts = (
+            run.schedule.missed_target(),
+            run.collapse.verdict(),
+            overfitting(run.state, run.config.model),
+        )
         for warning in verdicts:
             if warning is not None:
                 run.reporter.warn(warning)

@@ -87,7 +87,7 @@ def train_model(
                 watcher=Watcher(reporter.message, reporter.warn, reporter.progress),
             )
         warn_of_losses(corpora, config, reporter)
-        few = few_sentences(len(corpora.train))
+        few = few_sentences(len(corpora.train), config.model)
         if few is not None and not resume:
             reporter.warn(few)
         with sole_training(out) if main else nullcontext():
