@@ -543,12 +543,17 @@ class TextVAE:
         towards: Direction | str | Path | None = None,
         strength: float = 1.0,
         prior: stored_priors.GivenPrior = False,
-        batch_size: int = 256,
+        batch_size: int | None = None,
         **decoding: Any,
     ) -> Iterator[str]:
-        """The sentences of `generate`, one by one, in bounded memory."""
+        """The sentences of `generate`, one by one, in bounded memory.
+
+        `batch_size` sentences are decoded at once; the default suits the device.
+        """
         n, seed = whole_number("n", n, least=0, example=5), seed_of(seed)
-        scale, batch_size = distance("scale", scale), checked_batch_size(batch_size)
+        scale = distance("scale", scale)
+        if batch_size is not None:
+            batch_size = checked_batch_size(batch_size)
         settings = self.decoding(**decoding)
         if near is None and scale != 1:
             raise UsageError(f"scale {scale} has no effect without near, the sentence to vary")

@@ -21,6 +21,9 @@ from textvae.randomness.streams import SampleStreams
 
 __all__ = ["Sampling", "decode", "decode_batches", "default_decoding", "generate"]
 
+CPU_ROWS = 256  # sentences that are decoded at once
+DEVICE_ROWS = 4096
+DEVICE_LOGITS = 2**27  # of one token of all sentences on a GPU
 NO_REPEAT_NGRAM = 3  # of the default decoding of a model with a latent
 
 
@@ -35,6 +38,18 @@ def default_decoding(model: SentenceModel) -> Sampling:
     if model.prior is None:
         return Sampling("sample")
     return Sampling("greedy", no_repeat_ngram=NO_REPEAT_NGRAM)
+
+
+def rows_at_once(decoder: Decoder, settings: Sampling) -> int:
+    """How many sentences are decoded at once on the device of a model, for speed and memory.
+
+    A GPU takes about as long for one as for thousands. A pretrained network keeps a state of up to
+    megabytes a sentence, so fewer of its sentences fit.
+    """
+    if decoder.device.type != "cuda" or decoder.reference is not None:
+        return CPU_ROWS
+    most = min(DEVICE_ROWS, DEVICE_LOGITS // decoder.vocabulary.size) // settings.beams
+    return max(CPU_ROWS, most)
 
 
 @torch.inference_mode()
@@ -119,9 +134,13 @@ def decode_batches(
     settings: Sampling,
     *,
     seed: int = 0,
-    batch_size: int = 256,
+    batch_size: int | None = None,
 ) -> Iterator[list[int]]:
-    """The token ids of a sentence for each row of z (N, Z), decoded `batch_size` at a time."""
+    """The token ids of a sentence for each row of z (N, Z), decoded `batch_size` at a time.
+
+    By default the batch suits the device, see `rows_at_once`.
+    """
+    batch_size = batch_size or rows_at_once(model.decoder, settings)
     for first in range(0, len(z), batch_size):
         part = z[first : first + batch_size].to(model.device)
         streams = SampleStreams(seed, np.arange(first, first + len(part)))
@@ -134,7 +153,7 @@ def generate(
     settings: Sampling,
     *,
     seed: int = 0,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     latents: Callable[[Tensor], Tensor] | None = None,
     offset: Tensor | None = None,
 ) -> Iterator[list[int]]:
@@ -143,10 +162,12 @@ def generate(
     Memory grows with `batch_size`, not with n.
 
     Args:
+        batch_size: sentences that are decoded at once; default: as suits the device.
         latents: maps standard normal noise (B, noise_size) to z (B, Z); default: the model's
             prior. For sentences near a text: `lambda noise: mean + scale * stddev * noise[:, :Z]`.
         offset: added to every z, (Z,).
     """
+    batch_size = batch_size or rows_at_once(model.decoder, settings)
     prior = model.prior
     size = model.latent_size
     if latents is None and prior is not None:
