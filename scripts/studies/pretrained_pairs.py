@@ -17,6 +17,7 @@ import argparse
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ RATES = ("--learning-rate", "2e-3", "--set", "training.pretrained_learning_rate=
 FULL_RATES = ("--learning-rate", "2e-3", "--set", "training.pretrained_learning_rate=3e-4")
 SIZES = ("--latent-size", "64", "--set", "model.memory_tokens=8")
 PATHS = 5  # interpolations to read
+TO_READ = "to-read.txt"
 FIGURES = (
     "n_sentences", "rec", "kl", "nll_elbo", "nll_iw", "nll_iw_half", "converged", "ppl_word",
     "bits_per_byte", "mi", "active_units", "z_gain", "bleu", "exact_match", "ppl_forward",
@@ -66,7 +68,9 @@ def main(arguments: list[str]) -> None:
     trained = [name for name in chosen if (given.out / name / "model.safetensors").is_file()]
     together([evaluate_command(given, name, trained) for name in trained], given.out)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    rows = [row(given, name, chosen[name]) for name in trained]
+    (given.out / TO_READ).write_text("\n".join(to_read(given)) + "\n", encoding="utf-8")
+    with ThreadPoolExecutor(len(trained) or 1) as pool:
+        rows = list(pool.map(lambda name: row(given, name, chosen[name]), trained))
     report = {**provenance("pretrained pairs"), "device": device, "rows": rows}
     text = json.dumps(report, indent=1, ensure_ascii=False)
     if given.json is not None:
@@ -161,16 +165,20 @@ def row(given: argparse.Namespace, name: str, options: list[str]) -> dict[str, A
         found |= {key: rounded(measured[key]) for key in FIGURES if key in measured}
     found["samples"] = written(given, "generate", folder, "-n", 20)
     if not name.startswith("lm-"):
-        with open(given.corpus / "test.txt", encoding="utf-8") as stream:
-            texts = [line.strip() for line in stream if line.strip()][: 2 * PATHS]
-        (given.out / "ten.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
-        back = written(given, "reconstruct", folder, given.out / "ten.txt")
+        texts = to_read(given)
+        back = written(given, "reconstruct", folder, given.out / TO_READ)
         found["reconstructions"] = list(zip(texts, back, strict=False))
         found["paths"] = [
             written(given, "interpolate", folder, texts[2 * i], texts[2 * i + 1], "--steps", 7)
             for i in range(PATHS)
         ]
     return found
+
+
+def to_read(given: argparse.Namespace) -> list[str]:
+    """The first sentences of the test file."""
+    with open(given.corpus / "test.txt", encoding="utf-8") as stream:
+        return [line.strip() for line in stream if line.strip()][: 2 * PATHS]
 
 
 def rounded(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 
@@ -28,3 +30,16 @@ def test_a_scorer_of_the_same_real_sentences_is_trained_once(tiny_lm, monkeypatc
         train_scorer(samples)
         np.testing.assert_array_equal(train_scorer(real)(real), -lm.log_likelihood(real))
     assert trained == [("a",), ("us !",), ("b",), ("c",)]
+
+
+def test_a_pretrained_scorer_trains_no_others(tiny_lm, monkeypatch) -> None:
+    from textvae.api import TextVAE
+    from textvae.api.scorers import scorer_trainer
+    from textvae.models.pretrained.reference import Reference
+
+    lm, notes = TextVAE.from_pretrained(tiny_lm), []
+    monkeypatch.setattr(
+        lm.model.decoder, "reference", Reference("weights/llama", Path("weights/llama"))
+    )
+    assert scorer_trainer(lm, TextVAE.train, notes.append) is None
+    assert "ppl_reverse is left out" in notes[0]

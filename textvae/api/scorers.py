@@ -91,11 +91,20 @@ def quality_of(
     )
 
 
-def scorer_trainer(lm: TextModel, train: Trainer, note: Say) -> Callable[[Sequence[str]], Scorer]:
+def scorer_trainer(
+    lm: TextModel, train: Trainer, note: Say
+) -> Callable[[Sequence[str]], Scorer] | None:
     """A function that trains language models as `lm` was; it keeps the last two.
 
-    Models with one training set are compared with the same real sentences again and again.
+    Models with one training set are compared with the same real sentences again and again. None,
+    with a note, for a pretrained language model: it knew the language before it read a sample.
     """
+    if lm.model.decoder.reference is not None:
+        note(
+            "ppl_reverse is left out: the scorer is a pretrained language model, whose perplexity "
+            "says little about the samples that it is trained on"
+        )
+        return None
 
     @lru_cache(maxsize=2)  # the samples of a model, and the real sentences
     def trained(sentences: tuple[str, ...]) -> Scorer:
