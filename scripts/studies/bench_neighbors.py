@@ -116,7 +116,7 @@ def indexed(path: Path, queries: int) -> dict[str, float]:
     index = VectorIndex.build(blocks, file.width, "cosine", n=file.n, threads=1,
                               progress=no_progress)  # fmt: skip
     built = time.perf_counter()
-    found = index.search(asked, n_candidates(K))  # as `textvae neighbors` does
+    found = index.search(asked, n_candidates(K, file.n))  # as `textvae neighbors` does
     done, more = time.perf_counter(), peak() - before
     near = [[Near(int(place), 0.0) for place in row] for row in found]
     return {

@@ -196,6 +196,8 @@ def test_an_index_finds_most_of_the_exact_neighbors(
         assert texts_of(found)[0][0] == QUERIES[0]
         scores = {near.index: near.score for near in exact}
         assert all(near.score == scores.get(near.index, near.score) for near in found)
+    every = vae.neighbors(path, QUERIES, 10**12, approximate=index)
+    assert texts_of(every) == texts_of(vae.neighbors(path, QUERIES, 10**12))
     with pytest.raises(DataError, match="expected 150 of 4 for dot"):
         vae.neighbors(path, QUERIES, metric="dot", approximate=index)
     write_vectors(vae, sentences[::-1], path)
@@ -214,7 +216,9 @@ def test_an_index_warns_where_repeated_lines_hide_others(vae: TextVAE, tmp_path:
     path = tmp_path / "v.parquet"
     write_vectors(vae, [QUERIES[0]] * 200 + QUERIES, path)
     with pytest.warns(TextVAEWarning, match="fewer than 2 neighbors in the index: 1 of 1"):
-        vae.neighbors(path, QUERIES[:1], 2, approximate=tmp_path / "v.usearch")
+        found = vae.neighbors(path, QUERIES[:1], 2, approximate=tmp_path / "v.usearch")
+    assert found.recall is not None
+    assert found.recall < 0.1  # that a line finds itself says nothing
 
 
 def test_without_usearch_the_exact_search_is_named(

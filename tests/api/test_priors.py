@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from textvae import TextVAE
-from textvae.api import FittedPrior
+from textvae.api import FittedPrior, priors
 from textvae.data.rows import hash_fraction
 from textvae.errors import DataError, ModelFormatError, NotFoundError, UsageError
 from textvae.evaluation.likelihood import chunks_by_length, importance_weighted, posteriors
@@ -179,6 +179,17 @@ def test_texts_without_a_low_hash_have_held_out_ones_too(vae: TextVAE) -> None:
     found = vae.fit_prior("gaussian", high)
     assert (found.n_sentences, found.n_held_out) == (95, 5)
     assert all(map(math.isfinite, found.figures.values()))
+
+
+def test_the_order_of_the_file_does_not_choose_what_is_judged(
+    vae: TextVAE, sentences: list[str]
+) -> None:
+    texts = [*sentences, *sentences[:30]]
+    judged = [[texts[place] for place in priors._judged(vae, texts, 40)]]
+    judged += [[texts[::-1][place] for place in priors._judged(vae, texts[::-1], 40)]]
+    assert sorted(judged[0]) == sorted(judged[1])
+    assert len(set(judged[0])) == 40
+    assert len(priors._judged(vae, texts)) == len(set(texts))
 
 
 def test_the_training_text_is_the_default(vae: TextVAE) -> None:

@@ -60,6 +60,16 @@ def test_the_threshold_is_a_quantile_of_known_sentences(vae: TextVAE, sentences:
     assert (again.threshold, len(again.sentences)) == (known.threshold, 5)
 
 
+def test_blank_lines_are_no_known_sentences(vae: TextVAE, sentences: list[str]) -> None:
+    with pytest.warns(TextVAEWarning, match="skipped 20 blank lines"):
+        found = vae.score(LINES, threshold=[*sentences, *["", " "] * 10], samples=2)
+    assert found.threshold == vae.score(LINES, threshold=sentences, samples=2).threshold
+    with pytest.warns(TextVAEWarning, match="skipped 20 blank lines"):
+        found = vae.score(LINES, reference=[*["", " "] * 10, *sentences], samples=1)
+    expected = [one.distance for one in vae.score(LINES, reference=sentences, samples=1)]
+    np.testing.assert_allclose([one.distance for one in found], expected, rtol=1e-5)
+
+
 def test_each_kind_of_model_has_its_own_figures(
     tiny_lm: Path, tiny_ae: Path, sentences: list[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,13 @@ from textvae.latent.neighbors import Metric, Near, NearestVectors, recall
 from textvae.number_format import counted
 from textvae.progress import Watcher
 
-SAMPLE = 100  # lines whose neighbors are searched exactly too
+SAMPLE = 100  # lines whose neighbors, without the line itself, are searched exactly too
 _MORE = 32  # candidates of a query beside 2 k, because equal texts are listed once
 
 
-def n_candidates(k: int) -> int:
-    """How many lines an index names for a query, of which the k nearest are listed."""
-    return 2 * k + _MORE
+def n_candidates(k: int, n: int) -> int:
+    """How many of n lines an index names for a query, of which the k nearest are listed."""
+    return min(2 * k + _MORE, n)
 
 
 def search_by_index(
@@ -44,19 +45,23 @@ def search_by_index(
     index = _index_of(lines, queries.shape[1], metric, path, watcher)
     n = lines.n or 0
     sample = np.unique(np.linspace(0, n - 1, min(n, SAMPLE)).astype(np.intp))
-    mine = _Candidates(index, queries, k, metric, left_out)
+    own: list[Hashable] = sample.tolist()  # a line is no neighbor of itself
+    mine = _Candidates(index, queries, k, metric, left_out, n=n)
     sampled = np.empty((len(sample), queries.shape[1]), dtype=np.float32)
     for block in lines.blocks():
         mine.add(block)
         inside = _inside(sample, block)
-        sampled[inside] = block.vectors[sample[inside] - block.first]
+        places = sample[inside] - block.first
+        sampled[inside] = block.vectors[places]
+        if block.rows is not None:
+            own[inside] = [block.rows[place].text for place in places]
     if not index.holds(sample, sampled):
         raise DataError(
             f"{path}: an index of other vectors than those of {lines.name}; delete the file, or "
             "name another"
         )
-    exact = NearestVectors(sampled, k, metric)
-    of_index = _Candidates(index, sampled, k, metric, [None] * len(sample))
+    exact = NearestVectors(sampled, k, metric, left_out=own)
+    of_index = _Candidates(index, sampled, k, metric, own, n=n)
     for block in lines.blocks():
         keys = None if block.rows is None else [row.text for row in block.rows]
         exact.add(block.vectors, block.first, keys=keys)
@@ -113,10 +118,12 @@ class _Candidates:
         queries: NDArray[np.floating],
         k: int,
         metric: Metric,
-        left_out: list[str | None],
+        left_out: Sequence[Hashable | None],
+        *,
+        n: int,
     ) -> None:
         self.nearest = NearestVectors(queries, k, metric, left_out=left_out)
-        found = index.search(queries, n_candidates(k))
+        found = index.search(queries, n_candidates(k, n))
         places = np.concatenate(found)
         order = np.argsort(places, kind="stable")
         self._places = places[order]  # ascending

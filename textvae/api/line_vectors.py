@@ -179,7 +179,8 @@ def _decoder(file: VectorFile, size: int, layer: Layer) -> Any:
     if file.width != width:
         raise DataError(
             f"{file.path}: rows of {counted(file.width, 'value')}; the {layer} vectors of this "
-            f"model have {width}: another model or another layer wrote the file"
+            f"model have {width}: another model or another layer wrote the file, or "
+            f"{flag('dimensions')} shortened the vectors"
         )
     if quantize == "binary":
         return lambda codes: unpacked_signs(codes, size)

@@ -16,7 +16,7 @@ from textvae.data.batches import cut_to_limit
 from textvae.data.input_rows import CHUNK, Sentences, name_of, prepared_rows, with_text
 from textvae.data.rows import Row, hash_fraction
 from textvae.errors import DataError, UsageError, flag, option, shown
-from textvae.evaluation.sentences import lowest_hashed_rows
+from textvae.evaluation.sentences import lowest_hashed_rows, lowest_hashes
 from textvae.gaussian import DiagonalGaussian
 from textvae.latent import flow_matching, spline_fitting
 from textvae.latent.prior_file import PRIOR_KINDS, FittedPrior, PriorKind, fits_in_a_file
@@ -115,7 +115,7 @@ def fit_prior(
     q = _posteriors(vae, texts, watcher)
     apart = _held_out(texts)
     sets = q[~apart], q[apart]
-    different = _different(vae, [text for text, own in zip(texts, apart, strict=True) if own])
+    judged = _judged(vae, [text for text, own in zip(texts, apart, strict=True) if own])
     prior = _fitted(vae, kind, sets, components, steps, seed, watcher)
     return FittedPrior(
         kind=kind,
@@ -123,7 +123,7 @@ def fit_prior(
         n_sentences=len(sets[0].mean),
         n_held_out=len(sets[1].mean),
         seed=seed,
-        figures=_figures(vae, prior, sets[1], different, seed),
+        figures=_figures(vae, prior, sets[1], judged, seed),
         fingerprint=fingerprint_of(vae),
     )
 
@@ -223,13 +223,17 @@ def _held_out(texts: Sequence[str]) -> Tensor:
     return torch.tensor([own < below for own in hashes])
 
 
-def _different(vae: TextModel, texts: Sequence[str]) -> list[int]:
-    """The places of the texts that the encoder reads as different tokens, each text's first."""
+def _judged(vae: TextModel, texts: Sequence[str], most: int = JUDGED) -> list[int]:
+    """The places of at most so many texts, of those that the encoder reads as different tokens.
+
+    A hash of the text chooses: the first ones of a sorted file would be of one kind.
+    """
     ids, _ = cut_to_limit(vae.encoder_tokenizer.encode(texts), vae.max_tokens_read)
     first: dict[tuple[int, ...], int] = {}
     for place, own in enumerate(ids):
         first.setdefault(tuple(own), place)
-    return list(first.values())
+    places = list(first.values())
+    return [places[i] for i in lowest_hashes([texts[place] for place in places], most)]
 
 
 def _posteriors(vae: TextModel, texts: Sequence[str], watcher: Watcher) -> DiagonalGaussian:
@@ -256,10 +260,10 @@ def _figures(
     vae: TextModel,
     prior: Prior,
     held_out: DiagonalGaussian,
-    different: Sequence[int],
+    judged: Sequence[int],
     seed: int,
 ) -> dict[str, float]:
-    """The figures of `fit_prior`; `different`: the places of posteriors of different sentences."""
+    """The figures of `fit_prior`; `judged`: the places of posteriors of different sentences."""
     own = vae.model.prior
     assert own is not None  # a model with a latent has one
     figures: dict[str, float] = {}
@@ -268,9 +272,9 @@ def _figures(
             gain = _gain(prior, own, held_out, seed)
             figures["log_density_gain"] = gain.mean().item()
             figures["log_density_gain_se"] = gain.std().item() / len(gain) ** 0.5
-        N = min(JUDGED, len(different))
+        N = len(judged)
         streams = SampleStreams(seed, np.arange(N))
-        real = held_out[torch.tensor(different[:N])].sample(streams.normal(vae.latent_size))
+        real = held_out[torch.tensor(judged)].sample(streams.normal(vae.latent_size))
         for name, one in (("told_apart", prior), ("told_apart_own", own)):
             # Not the noise of the first samples that a user draws with this seed, nor that of z.
             noise = SampleStreams(seed, np.arange(N, 2 * N)).normal(one.noise_size)

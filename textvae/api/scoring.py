@@ -65,8 +65,8 @@ def score(
     Args:
         sentences: a file, glob, `-` (stdin), `hf:` name, or sentences.
         reference: sentences such as those of the training; their posterior means have the mean and
-            the covariance of the distance. None: the training codes of an autoencoder; no distance
-            for a vae.
+            the covariance of the distance. Blank lines are skipped, here and in `threshold`. None:
+            the training codes of an autoencoder; no distance for a vae.
         threshold: sentences that belong, not used in training: the `quantile` of their measure is
             the threshold. Or the threshold itself.
         measure: the figure that the threshold is for: `nll_per_byte`, `nll_per_word`, `nll_iw` or
@@ -176,7 +176,7 @@ def _threshold(
             raise UsageError(f"{option('threshold', level)}: expected a finite number or a file")
         return level
     source = name_of(threshold)  # type: ignore[arg-type]
-    rows = scorer.rows(threshold)  # type: ignore[arg-type]
+    rows = scorer.known(threshold)  # type: ignore[arg-type]
     values = [getattr(one, measure) for one in scorer.scores(rows, source, "threshold")]
     if not values:
         raise DataError(f"{source}: no sentence to take the threshold from")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from textvae.api.encoding import warn_of_cut
 from textvae.api.protocol import TextModel
-from textvae.data.input_rows import Sentences, in_chunks, name_of, prepared_rows
+from textvae.data.input_rows import Sentences, in_chunks, name_of, prepared_rows, with_text
 from textvae.data.rows import Row
 from textvae.errors import DataError, UsageError, flag
 from textvae.evaluation.likelihood import (
@@ -94,6 +94,10 @@ class ModelScorer:
             remarks=self.watcher.remarks,
         )
 
+    def known(self, source: Sentences) -> Iterator[Row]:
+        """The sentences that others are compared with; blank lines are skipped, with a warning."""
+        return with_text(self.rows(source), name_of(source), self.watcher.warn)
+
     def fitted(self, reference: Sentences) -> CodeGaussian:
         """The Gaussian with the mean and covariance of the posterior means of the reference.
 
@@ -107,7 +111,7 @@ class ModelScorer:
             )
         size = self.vae.vector_size()
         moments, n_cut = Moments(size), 0
-        for _, chunk in in_chunks(self.rows(reference)):
+        for _, chunk in in_chunks(self.known(reference)):
             found = self.vae.embed([row.text for row in chunk])
             moments.add(found.vectors)
             n_cut += found.cut
