@@ -6,6 +6,7 @@ import importlib.util
 import math
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,13 @@ import torch
 from textvae import TextVAE
 from textvae.api import FittedPrior, priors
 from textvae.data.rows import hash_fraction
-from textvae.errors import DataError, ModelFormatError, NotFoundError, UsageError
+from textvae.errors import (
+    DataError,
+    ModelFormatError,
+    NotFoundError,
+    TextVAEWarning,
+    UsageError,
+)
 from textvae.evaluation.likelihood import chunks_by_length, importance_weighted, posteriors
 from textvae.randomness.streams import SampleStreams
 
@@ -179,6 +186,20 @@ def test_texts_without_a_low_hash_have_held_out_ones_too(vae: TextVAE) -> None:
     found = vae.fit_prior("gaussian", high)
     assert (found.n_sentences, found.n_held_out) == (95, 5)
     assert all(map(math.isfinite, found.figures.values()))
+
+
+def test_a_prior_that_is_worse_than_the_models_own_is_told(
+    tiny_ae: Path, sentences: list[str]
+) -> None:
+    """So many components fit the codes one by one, and not those of other sentences."""
+    ae = TextVAE.from_pretrained(tiny_ae, device="cpu")
+    with pytest.warns(TextVAEWarning, match="own prior is better: .* fewer components"):
+        found = ae.fit_prior("mixture", sentences, components=64)
+    assert found.figures["log_density_gain"] < 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TextVAEWarning)
+        good = ae.fit_prior("mixture", sentences)
+    assert good.figures["log_density_gain"] > -2 * good.figures["log_density_gain_se"]
 
 
 def test_the_order_of_the_file_does_not_choose_what_is_judged(

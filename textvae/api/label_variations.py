@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from textvae.api.encoding import Surroundings, surroundings, warn_of_cut
+from textvae.api.encoding import Surroundings, fingerprint_of, surroundings, warn_of_cut
 from textvae.api.protocol import TextModel
 from textvae.data.input_rows import CHUNK
 from textvae.data.rows import Row
@@ -100,16 +100,14 @@ class LabelVariations:
 
     def _trained(self) -> SentenceClassifier:
         from textvae.classification.classifier import train_classifier
-        from textvae.saving.identity import fingerprint
 
-        vae = self._vae
         return train_classifier(
             self._near.mean,
             self._codes,
             self._classes,
             layer="latent",
             normalize=False,
-            fingerprint=fingerprint(vae.model, vae.encoder_tokenizer, vae.config.data),
+            fingerprint=fingerprint_of(self._vae),
             seed=self._seed % 2**32,
         )
 

@@ -24,7 +24,7 @@ from textvae.latent.prior_fitting import fit_gaussian, fit_mixture, told_apart
 from textvae.models.device import exact_float32
 from textvae.models.prior import Prior
 from textvae.models.spline_prior import spline_transform
-from textvae.number_format import counted
+from textvae.number_format import counted, human
 from textvae.progress import Watcher
 from textvae.progress.bars import shows_progress
 from textvae.randomness.streams import SampleStreams
@@ -117,13 +117,15 @@ def fit_prior(
     sets = q[~apart], q[apart]
     judged = _judged(vae, [text for text, own in zip(texts, apart, strict=True) if own])
     prior = _fitted(vae, kind, sets, components, steps, seed, watcher)
+    figures = _figures(vae, prior, sets[1], judged, seed)
+    _warn_if_worse(figures, kind, watcher)
     return FittedPrior(
         kind=kind,
         prior=prior.eval(),
         n_sentences=len(sets[0].mean),
         n_held_out=len(sets[1].mean),
         seed=seed,
-        figures=_figures(vae, prior, sets[1], judged, seed),
+        figures=figures,
         fingerprint=fingerprint_of(vae),
     )
 
@@ -280,6 +282,17 @@ def _figures(
             noise = SampleStreams(seed, np.arange(N, 2 * N)).normal(one.noise_size)
             figures[name] = told_apart(one.sample(noise), real)
     return figures
+
+
+def _warn_if_worse(figures: dict[str, float], kind: PriorKind, watcher: Watcher) -> None:
+    """Warn where the model's own prior has the higher density, beyond two standard errors."""
+    loss = -figures.get("log_density_gain", 0.0)
+    if loss > 2 * figures.get("log_density_gain_se", 0.0):
+        fewer = f"fewer {flag('components')}" if kind == "mixture" else "another kind"
+        watcher.warn(
+            f"the model's own prior is better: the density of held-out posteriors is {human(loss)} "
+            f"nats lower under the fitted one; try {fewer}, or use no fitted prior"
+        )
 
 
 def _gain(prior: Prior, own: Prior, q: DiagonalGaussian, seed: int) -> Tensor:

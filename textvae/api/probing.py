@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from textvae.api.encoding import average_all, require_latent
+from textvae.api.encoding import average_all, fingerprint_of, require_latent
 from textvae.api.probe_vectors import (
     Kind,
     LayerVectors,
@@ -346,7 +346,6 @@ def _classifier_of(
 ) -> SentenceClassifier:
     """The classifier of all training sentences."""
     from textvae.classification.classifier import train_classifier
-    from textvae.saving.identity import fingerprint
 
     return train_classifier(
         vectors[: task.n_train],
@@ -354,7 +353,7 @@ def _classifier_of(
         task.classes,
         layer=layer,
         normalize=normalize,
-        fingerprint=fingerprint(vae.model, vae.encoder_tokenizer, vae.config.data),
+        fingerprint=fingerprint_of(vae),
         seed=seed,
         strength=strength,
     )
