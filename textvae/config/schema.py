@@ -527,7 +527,8 @@ class TrainingConfig(Section):
         True, description="Replay training steps on a GPU as CUDA graphs, which is faster."
     )
     threads: Positive | None = Field(
-        None, description="Number of CPU threads; by default, torch decides."
+        None,
+        description="Number of CPU threads; by default one for each core that is free at first.",
     )
     embed_backbones: bool = Field(
         False,

@@ -11,6 +11,7 @@ from textvae.data.prepare import Corpora
 from textvae.data.tokenizers import Tokenizer
 from textvae.decoding.generation import default_decoding, generate
 from textvae.models.sentence import SentenceModel
+from textvae.number_format import counted
 from textvae.saving.backbones import references_of
 from textvae.training.reporting import best_record
 from textvae.training.state import TrainingState
@@ -37,6 +38,7 @@ def model_card(
     encoder = "" if model.encoder is None else f"{part_name(model, 'encoder')} encoder, "
     latent = "" if model.encoder is None else f", latent size {model.latent_size}"
     epochs = state.best_step / max(-(-len(corpora.train) // config.training.batch_size), 1)
+    threads = "" if state.threads is None else f", {counted(state.threads, 'CPU thread')}"
     return "\n".join(
         [
             "---",
@@ -56,7 +58,7 @@ def model_card(
             *([f"Trained by: {method}.", ""] if (method := method_of(config)) else []),
             *([f"Labels: {printable(listed)}.", ""] if (listed := labels_of(model)) else []),
             f"The weights are those of step {state.best_step} of {state.step} "
-            f"({epochs:.1f} epochs, seed {config.training.seed}), the best on validation. "
+            f"({epochs:.1f} epochs, seed {config.training.seed}{threads}), the best on validation. "
             f"All of the run's figures stand in `metrics.jsonl`, its configuration in "
             "`experiment.toml`.",
             "",

@@ -19,6 +19,7 @@ from textvae.data.prepare import load_corpora
 from textvae.models.build import find_references
 from textvae.progress import Watcher
 from textvae.training.accelerator import accelerator_for, synchronize
+from textvae.training.cores import take_free_cores
 from textvae.training.loop import train_step
 from textvae.training.reporting import LoggingReporter
 from textvae.training.run import TrainingRun
@@ -39,11 +40,13 @@ def dry_run(config: Config, watcher: Watcher | None = None) -> dict[str, Any]:
     config, _, _ = name_sources(config, None, None)
     references = find_references(config.model)
     tokenizer = with_their_tokenizers(config.tokenizer, references)
+    watcher = watcher or Watcher()
     corpora = load_corpora(config.data, tokenizer, watcher=watcher)
     with (
         accelerator_for(config.training) as accelerator,
         tempfile.TemporaryDirectory(prefix="textvae-") as nowhere,
     ):
+        take_free_cores(config.training, accelerator.device, watcher.note)
         run = TrainingRun(
             config,
             corpora,

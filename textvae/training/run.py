@@ -26,6 +26,7 @@ from textvae.saving.folder import save_model, write_atomically
 from textvae.schedules import PeakRate
 from textvae.training.accelerator import StopSignal
 from textvae.training.checkpoints import copy_weights, load_checkpoint, save_checkpoint
+from textvae.training.cores import take_cores_as_before
 from textvae.training.cuda_graphs import rounded
 from textvae.training.labels import read_labels
 from textvae.training.limits import Clock, Limits
@@ -132,6 +133,9 @@ class TrainingRun:
         if resume:
             tokenizer = self.state.tokenizer
             self.load_checkpoint()
+            take_cores_as_before(
+                self.config.training, self.device, self.state.threads, self.reporter.message
+            )
             self.reporter.message(f"resuming at step {self.state.step}")
             check_text(
                 self.out, self.state, self.corpora.fingerprint, tokenizer, self.reporter.warn
@@ -140,6 +144,7 @@ class TrainingRun:
             corpus=self.corpora.fingerprint,
             learning_rate=self.peak_learning_rate,
             target_kl=self.config.objective.target_kl,
+            threads=torch.get_num_threads() if self.device.type == "cpu" else None,
         )
         if self.processes.is_main:
             # This file first: it marks the folder as ours, should the program end meanwhile.

@@ -50,6 +50,7 @@ class TrainingState:
         rollbacks: how often the run went back to a checkpoint; each halves the learning rate.
         steps_undone: how many steps the rollbacks undid.
         learning_rate: the peak learning rate before any halving; None before the first step.
+        threads: CPU threads, on which the rounding of sums depends; None: on a GPU, or not known.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -78,6 +79,7 @@ class TrainingState:
     rollbacks: Count = 0
     steps_undone: Count = 0
     learning_rate: Real | None = None
+    threads: Annotated[int, Field(ge=1, le=2**16)] | None = None
 
     @property
     def place(self) -> Place:
@@ -97,13 +99,16 @@ class TrainingState:
 
     # what happens to a run, in the order in which it may happen
 
-    def started(self, *, corpus: str, learning_rate: float, target_kl: float | None) -> None:
+    def started(
+        self, *, corpus: str, learning_rate: float, target_kl: float | None, threads: int | None
+    ) -> None:
         """A run starts or is resumed with this text and these settings."""
         if self.learning_rate not in (None, learning_rate):
             self.rollbacks = 0  # the rate that was too high is no longer the one that is halved
         if self.scored_for != target_kl:  # the scores so far are of another scale
             self.best, self.since_best = None, 0
         self.corpus, self.learning_rate, self.scored_for = corpus, learning_rate, target_kl
+        self.threads = threads
 
     def step_done(self, seconds: float) -> None:
         """A step has ended."""
@@ -164,7 +169,7 @@ class TrainingState:
         self.seconds, self.evaluated_seconds = seconds, failed.evaluated_seconds
         self.closing_seconds = failed.closing_seconds
         self.corpus, self.learning_rate = failed.corpus, failed.learning_rate
-        self.scored_for = failed.scored_for
+        self.scored_for, self.threads = failed.scored_for, failed.threads
 
     def best_kept(self, failed: TrainingState) -> None:
         """The saved model is still the one that was the best before a rollback."""

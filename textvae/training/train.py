@@ -17,6 +17,7 @@ from textvae.progress import Watcher
 from textvae.saving.folder import load_model, read_metrics, write_atomically
 from textvae.training.accelerator import accelerator_for
 from textvae.training.card import model_card
+from textvae.training.cores import take_free_cores
 from textvae.training.loop import training_loop
 from textvae.training.processes import Processes
 from textvae.training.reporting import LoggingReporter, Reporter
@@ -86,6 +87,8 @@ def train_model(
                 own_encoder_tokenizer=read,
                 watcher=Watcher(reporter.message, reporter.warn, reporter.progress),
             )
+        if not resume:  # now that what writes the text, and the encoding of it, have ended
+            take_free_cores(config.training, accelerator.device, reporter.message)
         warn_of_losses(corpora, config, reporter)
         few = few_sentences(len(corpora.train), config.model)
         if few is not None and not resume:
