@@ -19,12 +19,12 @@ from textvae.data.prepare import load_corpora
 from textvae.models.build import find_references
 from textvae.progress import Watcher
 from textvae.training.accelerator import accelerator_for, synchronize
-from textvae.training.cores import take_free_cores
 from textvae.training.loop import train_step
 from textvae.training.reporting import LoggingReporter
 from textvae.training.run import TrainingRun
 from textvae.training.sources import name_sources, with_their_tokenizers
 from textvae.training.stored_vectors import is_stored, sentences_per_second
+from textvae.training.threads import take_free_cores
 
 WARM_UP_STEPS = 3
 MEASURED_STEPS = 1_000

@@ -122,6 +122,8 @@ def log_if_due(run: TrainingRun) -> None:
     skipped = round(sums.pop("skipped"))
     run.judge_skipped(skipped, steps)
     state.logged(skipped)
+    if run.crowd is not None and (advice := run.crowd.look()) is not None:
+        run.reporter.message(advice)
     if skipped == steps or run.log is None:
         return
     seconds_left = run.limits.seconds_left(state.place, run.clock.step_seconds(state.step))

@@ -26,7 +26,6 @@ from textvae.saving.folder import save_model, write_atomically
 from textvae.schedules import PeakRate
 from textvae.training.accelerator import StopSignal
 from textvae.training.checkpoints import copy_weights, load_checkpoint, save_checkpoint
-from textvae.training.cores import take_cores_as_before
 from textvae.training.cuda_graphs import rounded
 from textvae.training.labels import read_labels
 from textvae.training.limits import Clock, Limits
@@ -39,6 +38,7 @@ from textvae.training.resume_checks import check_text
 from textvae.training.schedule import Schedule
 from textvae.training.state import TrainingState
 from textvae.training.stored_vectors import with_stored_vectors, without_vectors_yet
+from textvae.training.threads import CrowdedRun, take_cores_as_before, watch_for_crowds
 from textvae.training.validation import (
     CollapseWatch,
     monitored_chunks,
@@ -121,6 +121,7 @@ class TrainingRun:
         self.window = RunningSums(self.device, self.processes)  # since the last log line
         self.divergence = Divergence(self.device)
         self.collapse = CollapseWatch(config)
+        self.crowd: CrowdedRun | None = None
         self.log: MetricsLog | None = None  # of the main process
         self.saved_step: int | None = None  # of the newest checkpoint that this process wrote
         self.checkpoint_seconds = 0.0  # that the last one took
@@ -154,6 +155,7 @@ class TrainingRun:
         if not resume:
             self._start_from_vectors()
             self.save_checkpoint()  # so that there is one to go back to
+        self.crowd = watch_for_crowds(self.config.training, self.device)
         self.reporter.start(self._facts())
         if resume and self.is_complete():
             hint = self.limits.how_to_continue(self.state.since_best)

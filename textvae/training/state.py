@@ -79,7 +79,7 @@ class TrainingState:
     rollbacks: Count = 0
     steps_undone: Count = 0
     learning_rate: Real | None = None
-    threads: Annotated[int, Field(ge=1, le=2**16)] | None = None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
 
     @property
     def place(self) -> Place:

@@ -17,7 +17,6 @@ from textvae.progress import Watcher
 from textvae.saving.folder import load_model, read_metrics, write_atomically
 from textvae.training.accelerator import accelerator_for
 from textvae.training.card import model_card
-from textvae.training.cores import take_free_cores
 from textvae.training.loop import training_loop
 from textvae.training.processes import Processes
 from textvae.training.reporting import LoggingReporter, Reporter
@@ -37,6 +36,7 @@ from textvae.training.sources import (
 )
 from textvae.training.state import TrainingState
 from textvae.training.text_size import few_sentences
+from textvae.training.threads import take_free_cores
 from textvae.training.tracking import check_trackers
 
 
