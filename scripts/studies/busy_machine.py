@@ -26,7 +26,7 @@ from commands import markdown, provenance
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "everyday"
 SETTINGS = {"default": (), "one": ("--threads", "1"), "two": ("--threads", "2")}
-LOG_STEPS = 20
+LOG_STEPS = 10
 
 
 def main() -> None:
