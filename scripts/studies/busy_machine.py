@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument(
         "--spin-counts", nargs="+", metavar="N", default=[""], help="values of GOMP_SPINCOUNT"
     )
+    parser.add_argument("--busy-programs", nargs="+", type=int, metavar="N", default=[0, 1])
     parser.add_argument("--seconds", type=float, default=25.0, help="of each training")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--table", type=Path, metavar="FILE.json")
@@ -45,7 +46,7 @@ def main() -> None:
         for _ in range(options.repeats):
             for spin_count in options.spin_counts:
                 for setting in options.settings:
-                    for busy in (0, 1):
+                    for busy in options.busy_programs:
                         with busy_programs(busy):
                             found = training(Path(folder), setting, spin_count, options.seconds)
                         row = rows.setdefault((setting, spin_count, busy), {})
@@ -94,6 +95,8 @@ def training(folder: Path, setting: str, spin_count: str, seconds: float) -> dic
     lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     records = [record for record in map(json.loads, lines) if record["event"] == "train"]
     speeds = [record["timing"]["sentences_per_second"] for record in records[1:]]
+    if not speeds:
+        sys.exit(f"fewer than {2 * LOG_STEPS} steps in {seconds:g} seconds; pass more --seconds")
     state = max((out / "checkpoints").glob("step-*/state.json"))
     threads = json.loads(state.read_text(encoding="utf-8"))["threads"]
     return {"threads": threads, "speed": round(statistics.harmonic_mean(speeds))}
