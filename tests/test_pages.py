@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = tour.pages(ROOT)
 LINK = re.compile(r"\[[^\]]*\]\(([^)]+)\)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
-KEY = re.compile(rf"(?<!vae\.)\b({'|'.join(SECTIONS)})\.(?!json|md|safetensors)([a-z_]+)\b")
+KEY = re.compile(rf"(?<!(?:vae|ray)\.)\b({'|'.join(SECTIONS)})\.(?!json|md|safetensors)([a-z_]+)\b")
 FILE = re.compile(r"\b(?:scripts|tests|data|textvae)/[\w./-]*\w")
 NOT_OURS = {
     "--nproc-per-node",  # torchrun
@@ -31,6 +31,8 @@ NOT_OURS = {
     "--compare",
     "--paths",
     "--networks",
+    "--actors",  # scripts/examples/embed_ray.py
+    "--gpus",
 }
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 

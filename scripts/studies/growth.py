@@ -2,15 +2,15 @@
 
     python scripts/studies/growth.py --json scripts/results/growth.json
 
-Each figure is that of a process of its own. A path grows with its work if twice as much of one
-size takes at most twice as long; `fixed` is the time that does not grow.
+Each figure is that of a process of its own. `growth` is how much the last doubling added, over what
+the doubling before added: 2 is proportional to the size, beyond any part that does not grow; 4 is
+quadratic.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import multiprocessing
 import os
 import sys
@@ -27,6 +27,8 @@ from commands import markdown, provenance
 PATHS = ("train", "greedy", "sample", "nll_iw", "embed")
 SIZES = ("sentences", "length", "vocabulary", "latent", "samples")
 NOT_OF_PATH = {path: ("samples",) for path in PATHS if path != "nll_iw"}
+LITTLE = 0.1  # share of the whole that the last doubling adds; below, noise decides the growth
+TIMES = 3  # that a piece of work is timed
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("--paths", nargs="+", choices=PATHS, default=list(PATHS))
     parser.add_argument("--network", default="gru", choices=("gru", "lstm", "transformer"))
-    parser.add_argument("--doublings", type=int, default=3)
+    parser.add_argument("--doublings", type=int, default=3, help="two or more")
     parser.add_argument("--json", type=Path, metavar="FILE")
     chosen = parser.parse_args(arguments)
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -66,7 +68,7 @@ def main(arguments: list[str]) -> None:
 
 
 def grown(path: str, network: str, name: str, doublings: int) -> dict[str, Any]:
-    """The times and memory of a path as one size doubles, and the exponents of their growth."""
+    """The times and memory of a path as one size doubles, and their growth."""
     found = [in_a_process(path, network, size) for size in doubled(Sizes(), name, doublings)]
     seconds, memory = ([row[key] for row in found] for key in ("seconds", "memory_mib"))
     return {
@@ -75,8 +77,8 @@ def grown(path: str, network: str, name: str, doublings: int) -> dict[str, Any]:
         "from": getattr(Sizes(), name),
         "seconds": seconds,
         "memory_mib": memory,
-        "exponent": exponent(seconds),
-        "memory_exponent": exponent(memory),
+        "growth": growth(seconds),
+        "memory_growth": growth(memory),
     }
 
 
@@ -86,9 +88,15 @@ def doubled(sizes: Sizes, name: str, doublings: int) -> Iterator[Sizes]:
         yield replace(sizes, **{name: getattr(sizes, name) << times})
 
 
-def exponent(values: list[float]) -> float:
-    """The growth per doubling over the last one: 1 is proportional, 0 no growth, 2 quadratic."""
-    return round(math.log2(values[-1] / values[-2]), 2)
+def growth(values: list[float]) -> float | None:
+    """What the last doubling added, over what the doubling before added; None if that is little.
+
+    Of a + b x this is 2 for any fixed part a, of a + b x^2 it is 4. At most 100.
+    """
+    before, last = values[-2] - values[-3], values[-1] - values[-2]
+    if last < LITTLE * values[-1]:
+        return None
+    return round(last / max(before, last / 100), 2)
 
 
 def in_a_process(path: str, network: str, sizes: Sizes) -> dict[str, float]:
@@ -98,7 +106,7 @@ def in_a_process(path: str, network: str, sizes: Sizes) -> dict[str, float]:
 
 
 def measured(path: str, network: str, sizes: dict[str, int]) -> dict[str, float]:
-    """Processor seconds of one piece of work, the least of three, and the peak memory."""
+    """Processor seconds of one piece of work, and the peak memory."""
     import numpy as np
     from speed.cases import Case, random_sentences
     from speed.measure import peak_mib
@@ -111,19 +119,29 @@ def measured(path: str, network: str, sizes: dict[str, int]) -> dict[str, float]
         lines = random_sentences(np.full(count, size.length), size.vocabulary)
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
         case = Case(path, network, file=str(file), **sizes)
-        times = []
+        pieces: list[tuple[int, float]] = []
         with prepared(case) as ready:
-            for _ in range(4):
+            while (seconds := of_whole_pieces(pieces)) is None:
                 started = time.process_time()
-                ready.run()
+                tokens = ready.run()
                 ready.wait()
-                times.append(time.process_time() - started)
-    return {"seconds": round(min(times[1:]), 4), "memory_mib": round(peak_mib())}
+                pieces.append((tokens, time.process_time() - started))
+    return {"seconds": round(seconds, 4), "memory_mib": round(peak_mib())}
+
+
+def of_whole_pieces(pieces: list[tuple[int, float]]) -> float | None:
+    """The least time of (tokens, seconds) after the first; None while there are too few.
+
+    Pieces with fewer tokens, such as the last batch of an epoch, do not count.
+    """
+    most = max((tokens for tokens, _ in pieces), default=0)
+    whole = [seconds for tokens, seconds in pieces if tokens == most]
+    return min(whole[1:]) if len(whole) > TIMES else None
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as a Markdown table: seconds and MiB from the smallest size to the largest."""
-    heading = ["path", "doubled, from", "seconds", "exponent", "peak MiB", "exponent"]
+    heading = ["path", "doubled, from", "seconds", "growth", "peak MiB", "growth"]
     return markdown(
         heading,
         [
@@ -131,13 +149,18 @@ def table(rows: list[dict[str, Any]]) -> str:
                 row["path"],
                 f"{row['doubled']} {row['from']:,}",
                 ", ".join(f"{value:.3g}" for value in row["seconds"]),
-                str(row["exponent"]),
+                shown(row["growth"]),
                 ", ".join(f"{value:,.0f}" for value in row["memory_mib"]),
-                str(row["memory_exponent"]),
+                shown(row["memory_growth"]),
             ]
             for row in rows
         ],
     )
+
+
+def shown(value: float | None) -> str:
+    """A growth in a table."""
+    return "" if value is None else str(value)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from growth import Sizes, doubled, exponent
+from growth import Sizes, doubled, growth, of_whole_pieces
 
 
 def test_one_size_doubles_and_the_others_stay() -> None:
@@ -11,7 +11,15 @@ def test_one_size_doubles_and_the_others_stay() -> None:
     assert {(size.sentences, size.length, size.vocabulary) for size in found} == {(64, 20, 4000)}
 
 
-def test_the_exponent_is_the_power_of_the_growth() -> None:
-    assert exponent([1.0, 2.0, 4.0]) == 1
-    assert exponent([1.0, 4.0, 16.0]) == 2
-    assert exponent([5.0, 5.0]) == 0
+def test_growth_does_not_count_the_part_that_stays() -> None:
+    assert growth([7 + 3 * n for n in (1, 2, 4, 8)]) == 2
+    assert growth([7 + 3 * n**2 for n in (1, 2, 4, 8)]) == 4
+    assert growth([5.0, 5.01, 5.0, 5.02]) is None
+    assert growth([5.0, 5.0, 5.0, 9.0]) == 100
+
+
+def test_only_whole_pieces_of_work_are_timed() -> None:
+    """The last batch of an epoch is smaller and would be the quickest."""
+    warm, whole, last = (20, 9.0), (20, 2.0), (3, 0.5)
+    assert of_whole_pieces([warm, whole, last, whole]) is None
+    assert of_whole_pieces([warm, whole, last, whole, (20, 2.5)]) == 2
