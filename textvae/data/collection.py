@@ -62,9 +62,11 @@ class Collection:
 
     def rows(self, watcher: Watcher, phase: str) -> Iterator[Row]:
         """The rows of the share; the watcher is told how far the reading of the source is."""
-        for row in counted_off(self.all_rows(), watcher.progress, phase, self.n_rows):
-            if self.share.is_all or self.share.start <= hash_fraction(row.text) < self.share.end:
-                yield row
+        rows = counted_off(self.all_rows(), watcher.progress, phase, self.n_rows)
+        if self.share.is_all:
+            return rows
+        start, end = self.share.start, self.share.end
+        return (row for row in rows if start <= hash_fraction(row.text) < end)
 
     def split(self, fraction: float) -> tuple[Collection, Collection]:
         """(training, validation), split by a hash of each text, so duplicates stay together."""

@@ -354,6 +354,7 @@ class _Slabs:
         self.counts = encoder.counts
         self._write, self._encoder = write, encoder
         self._waiting: list[Row] = []  # to be encoded together
+        self._most_waiting = min(_PIECE_ROWS, _SLAB_ROWS)
         self._characters = 0
         self._pieces: list[_Piece] = []  # to be written together
         self._n_rows = self._n_bytes = 0  # of the pieces, the bytes approximate
@@ -362,8 +363,7 @@ class _Slabs:
         """Take another row."""
         self._waiting.append(row)
         self._characters += len(row.text)
-        most = min(_PIECE_ROWS, _SLAB_ROWS)
-        if len(self._waiting) >= most or self._characters >= _PIECE_CHARACTERS:
+        if len(self._waiting) >= self._most_waiting or self._characters >= _PIECE_CHARACTERS:
             self._encode()
 
     def flush(self) -> None:
