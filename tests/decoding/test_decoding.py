@@ -418,6 +418,21 @@ def test_the_draw_is_the_inverse_of_the_cumulative_distribution() -> None:
         assert chosen.tolist() == expected
 
 
+def test_the_bounds_of_a_large_vocabulary_are_those_of_float64() -> None:
+    """Each draw lies in the interval of its token, up to the rounding of the sum of a block."""
+    generator = np.random.default_rng(4)
+    weights = np.exp(3 * generator.normal(size=(40, 10_000))).astype(np.float32)
+    weights /= weights.sum(1, keepdims=True)
+    uniforms = generator.random(40)
+    chosen = inverse_cdf(torch.from_numpy(weights), torch.from_numpy(uniforms)).numpy()
+    rows, upper = np.arange(40), weights.cumsum(1, dtype=np.float64)
+    lower = upper - weights
+    aimed = uniforms * upper[:, -1]
+    assert (weights[rows, chosen] > 0).all()
+    assert (lower[rows, chosen] - 1e-6 <= aimed).all()
+    assert (aimed <= upper[rows, chosen] + 1e-6).all()
+
+
 def test_the_largest_uniform_number_stays_within_the_support() -> None:
     # Weights of many magnitudes, whose sums round differently in another order.
     generator = np.random.default_rng(2)
