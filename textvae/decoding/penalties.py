@@ -55,16 +55,18 @@ def forbid_repeated_ngrams(logits: Tensor, produced: Tensor, n: int) -> Tensor:
 def allowed(logits: Tensor, produced: Tensor, settings: Sampling, eos: int) -> Tensor:
     """Logits (N, V) that give probability 0 to what `settings` exclude after `produced` (N, t).
 
-    Where the rule on n-grams would leave no token before `min_tokens`, a token may repeat one.
+    `logits` may be changed in place, because a copy takes longer than the choice of a token. Where
+    the rule on n-grams would leave no token before `min_tokens`, a token may repeat one.
     """
     early = produced.shape[1] < settings.min_tokens
-    free = forbid(logits, eos) if early else logits
+    free = forbid_(logits, eos) if early else logits
     kept = forbid_repeated_ngrams(free, produced, settings.no_repeat_ngram)
     if early and kept is not free:
         kept = torch.where(kept.isfinite().any(1, keepdim=True), kept, free)
     return kept
 
 
-def forbid(logits: Tensor, token: int) -> Tensor:
-    """Logits (N, V) that give `token` probability 0."""
-    return logits.index_fill(1, torch.tensor([token], device=logits.device), -torch.inf)
+def forbid_(logits: Tensor, token: int) -> Tensor:
+    """The same logits (N, V), changed in place to give `token` probability 0."""
+    logits[:, token] = -torch.inf
+    return logits

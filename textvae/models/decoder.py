@@ -12,12 +12,15 @@ from textvae.config import ModelConfig
 from textvae.data.batches import Tokens
 from textvae.data.vocabulary import Vocabulary
 from textvae.models.dropout import drop_words, dropout, regularised_embedding
+from textvae.models.folded_linear import FoldedLinear, gains
 from textvae.models.networks import DECODER_NETWORKS
 from textvae.models.part import Part
 from textvae.models.pretrained.reference import Reference
 from textvae.models.softmax import linear_nll
 from textvae.models.state import State
 from textvae.randomness.noise import StepNoise
+
+FOLDED_ROWS = 64  # sentences from which a copy of the output layer pays on a CPU
 
 
 class Decoder(Part):
@@ -77,15 +80,22 @@ class Decoder(Part):
 
 @dataclass(frozen=True, eq=False)  # tensors have no single truth value
 class NetworkState:
-    """The state of a network, and the term of z that is added to the network's output."""
+    """The state of a network, and what the steps of its sentences share.
+
+    Args:
+        network: of the network alone.
+        skipped: the term of z that is added to the network's output.
+        folded: the output layer with its bias folded in, where this form is faster.
+    """
 
     network: State
     skipped: Tensor | None
+    folded: FoldedLinear | None
 
     def rows(self, index: Tensor) -> NetworkState:
         """The state of the sentences at the indices `index` (M,)."""
         skipped = None if self.skipped is None else self.skipped[index]
-        return NetworkState(self.network.rows(index), skipped)
+        return NetworkState(self.network.rows(index), skipped, self.folded)
 
 
 class NetworkDecoder(Decoder):
@@ -178,14 +188,25 @@ class NetworkDecoder(Decoder):
     # z -> tokens, step by step
 
     def start(self, z: Tensor | None, n: int) -> NetworkState:
-        """The state of `n` sentences before their first token; z (n, Z), or None."""
+        """The state of `n` sentences before their first token; z (n, Z), or None.
+
+        In inference on a CPU, the state of many sentences has its own copy of the output layer,
+        which lives as long as the state.
+        """
         skipped = None if self.skip is None or z is None else self.skip(z)
-        return NetworkState(self.network.start(z, n), skipped)
+        folded = None
+        if n >= FOLDED_ROWS and gains(self.output.weight):
+            folded = FoldedLinear.of(*self._output_layer())
+        return NetworkState(self.network.start(z, n), skipped, folded)
 
     def step(self, tokens: Tensor, state: NetworkState) -> tuple[Tensor, NetworkState]:  # type: ignore[override]
         """Logits (N, V) of the token after `tokens` (N,), float32, and the next state."""
         states, network = self.network.step(self.embedding(tokens), state.network)  # type: ignore[arg-type]
         if state.skipped is not None:
             states = states + state.skipped
-        logits = F.linear(self.narrow(states), *self._output_layer()).float()
-        return logits, NetworkState(network, state.skipped)
+        states = self.narrow(states)
+        if state.folded is not None:
+            logits = state.folded(states)
+        else:
+            logits = F.linear(states, *self._output_layer()).float()
+        return logits, NetworkState(network, state.skipped, state.folded)
