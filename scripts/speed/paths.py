@@ -21,6 +21,7 @@ from textvae.data.prepare import load_corpora
 from textvae.data.tokenizers import Tokenizer
 from textvae.decoding.generation import generate
 from textvae.decoding.settings import Sampling
+from textvae.evaluation.likelihood import sampled_rows_a_call
 from textvae.models.build import build_model
 from textvae.training.accelerator import accelerator_for, reuse_freed_memory, synchronize
 from textvae.training.loop import train_step
@@ -146,7 +147,9 @@ def _likelihood(case: Case) -> Prepared:
     B, T = len(texts), round(tokens / len(texts))
     V = vae.tokenizer.vocabulary.size
     work = encoder_work(Shape(case.network, B, T, case.hidden, case.latent, V), trained=False)
-    at_once = max(1, 2**22 // (T * V)) if case.device == "cpu" else B * case.samples
+    at_once = B * case.samples
+    if case.device == "cpu":
+        at_once = min(case.samples, sampled_rows_a_call(vae.model, T))
     call = decoder_work(Shape(case.network, at_once, T, case.hidden, case.latent, V), trained=False)
     calls = round(B * case.samples / at_once)
     return Prepared(

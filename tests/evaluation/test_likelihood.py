@@ -265,6 +265,21 @@ def test_memory_of_a_decoder_call_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     assert found.nll.isfinite().all()
 
 
+def test_a_large_vocabulary_does_not_make_a_call_of_samples_small(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The logits are computed in parts, so only the layers below them limit the call."""
+    model = random_model(words=500)
+    monkeypatch.setattr(likelihood, "CPU_LOGITS", 32 * 24)  # 4 * hidden * tokens
+    sizes = decoded_positions(model, monkeypatch)
+    chunks = chunks_by_length([(3,) * 5, (4,)], model)
+    found = importance_weighted(model, chunks, posteriors(model, chunks), samples=12, seed=0)
+    assert max(sizes) == 24
+    monkeypatch.setattr(likelihood, "CPU_LOGITS", 1)  # one sample a call
+    alone = importance_weighted(model, chunks, posteriors(model, chunks), samples=12, seed=0)
+    torch.testing.assert_close(found.nll, alone.nll, rtol=1e-6, atol=0)
+
+
 def test_samples_of_a_few_sentences_need_no_padding(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call holds samples of one sentence where those fill it."""
     model = random_model()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from textvae.models import softmax
 from textvae.models.softmax import linear_nll
@@ -43,6 +46,33 @@ def test_parts_equal_the_whole(rows: int, cached: int, monkeypatch: pytest.Monke
     torch.testing.assert_close(parts, whole)
     expected = gradients(whole, states, weight, bias)
     torch.testing.assert_close(gradients(parts, states, weight, bias), expected)
+
+
+@pytest.mark.parametrize(("cached", "folded"), [(6, 1), (6, 99), (N, 1)])
+def test_inference_holds_a_part_of_the_logits_and_equals_the_whole(
+    cached: int, folded: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the bias folded into the weight, and without."""
+    monkeypatch.setattr(softmax, "CACHED_ROWS", cached)
+    monkeypatch.setattr(softmax, "FOLDED_PARTS", folded)
+    *inputs, targets = operands(torch.float32)
+    with torch.inference_mode(), LargestResult() as largest:
+        found = linear_nll(*inputs, targets)
+    assert largest.numbers <= max(cached * V, V * (E + 8))
+    whole = F.cross_entropy(F.linear(*inputs), targets, reduction="none")
+    torch.testing.assert_close(found, whole.detach(), rtol=1e-6, atol=1e-6)
+
+
+class LargestResult(TorchDispatchMode):
+    """The most numbers that an operator in this block returned."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor):
+            self.numbers = max(self.numbers, result.numel())
+        return result
 
 
 @pytest.mark.parametrize("rows", [4, N])

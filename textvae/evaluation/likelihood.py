@@ -23,8 +23,9 @@ from textvae.models.sentence import SentenceModel
 from textvae.progress import Progress
 from textvae.randomness.streams import SentenceNoise
 
-# Most logits of one decoder call (samples * sentences * tokens * vocabulary); limits memory. A GPU
-# needs large calls to be busy; more than `softmax.LARGEST` logits are never in memory at once.
+# Most numbers in the widest layer of one decoder call (samples * sentences * tokens * width), which
+# is mostly the logits; limits memory. A GPU needs large calls to be busy; more than
+# `softmax.LARGEST` logits are never in memory at once.
 CPU_LOGITS = 2**22
 DEVICE_LOGITS = 2**28
 TF32 = True  # of nll_iw: the products of a GPU
@@ -152,6 +153,17 @@ def rows_a_call(model: SentenceModel, steps: int) -> int:
     return max(1, numbers // (steps * model.decoder.memory_width))
 
 
+def sampled_rows_a_call(model: SentenceModel, steps: int) -> int:
+    """The most samples of sentences of `steps` tokens for one decoder call without gradient.
+
+    A CPU then holds the logits of a few tokens at a time (`softmax.CACHED_ROWS`), so only the
+    layers below them limit the call. A recurrent network needs many rows to be fast.
+    """
+    if model.device.type != "cpu":
+        return rows_a_call(model, steps)
+    return max(1, CPU_LOGITS // (steps * model.decoder.states_width))
+
+
 @contextmanager
 def inference(model: SentenceModel, *, tf32: bool = False) -> Iterator[None]:
     """A block in evaluation and inference mode; the model's mode is restored at the end.
@@ -276,7 +288,7 @@ def _few_at_a_time(chunk: Chunk, model: SentenceModel, samples: int) -> Iterator
     lengths = chunk.target.lengths.tolist()
     first = 0
     while first < len(lengths):
-        count = max(1, rows_a_call(model, lengths[first]) // samples)
+        count = max(1, sampled_rows_a_call(model, lengths[first]) // samples)
         rows = slice(first, first + count)
         ids = chunk.target.ids[rows, : max(lengths[rows])]
         target = Tokens(ids, chunk.target.lengths[rows])
@@ -291,7 +303,7 @@ def _importance_samples(
     tokens, device = chunk.target.to(model.device), double_device(model.device)
     q = DiagonalGaussian(q.mean.to(device), q.log_variance.to(device))
     noise = SentenceNoise(seed, chunk.places + first)
-    at_once = max(1, rows_a_call(model, T) // B)
+    at_once = max(1, sampled_rows_a_call(model, T) // B)
     prior = model.prior
 
     def log_likelihood(z: Tensor) -> Tensor:

@@ -50,6 +50,11 @@ class Decoder(Part):
         """The width of the widest layer, in numbers per token; it limits the size of a batch."""
         return self.vocabulary.size
 
+    @property
+    def states_width(self) -> int:
+        """The width of the widest layer below the logits, in numbers per token."""
+        return self.memory_width
+
     def token_log_probs(
         self, target: Tokens, z: Tensor | None, noise: StepNoise | None = None
     ) -> Tensor:
@@ -156,8 +161,13 @@ class NetworkDecoder(Decoder):
 
     @property
     def memory_width(self) -> int:
-        """The size of the vocabulary or of the feed-forward layer, whichever is larger."""
-        return max(self.vocabulary.size, 4 * self.config.hidden_size)
+        """The size of the vocabulary or of the widest layer below, whichever is larger."""
+        return max(self.vocabulary.size, self.states_width)
+
+    @property
+    def states_width(self) -> int:
+        """The width of the gates of an LSTM or of a feed-forward layer, in numbers per token."""
+        return 4 * self.config.hidden_size
 
     # (tokens, z) -> log-likelihood
 

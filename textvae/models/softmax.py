@@ -3,20 +3,26 @@
 Logits take more memory than anything else in training: 64 sentences of 84 tokens over 10,000 words
 have 54 million, and a plain cross entropy holds four copies. In training on a CPU they are computed
 in parts that fit its cache, and one copy is held: the slopes, softmax - one-hot, which the gradient
-needs. Above a limit the logits are computed in parts, and recomputed for the gradient.
+needs. Without a gradient a CPU holds one part at a time. Above a limit the logits are computed in
+parts, and recomputed for the gradient.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from textvae.models.folded_linear import FoldedLinear, gains
+
 LARGEST = 2**25  # logits in memory at a time: 128 MiB in float32
 COPIES = 4  # of the logits in a plain cross entropy and its gradient
-CACHED_ROWS = 256  # of a part
+CACHED_ROWS = 256  # of a part on a CPU
+FOLDED_PARTS = 4  # from which a copy of the weight pays
 
 
 def linear_nll(
@@ -29,15 +35,19 @@ def linear_nll(
         weight, bias: (V, E) and (V,); a bias of -inf excludes a token.
         targets: (N,) token ids.
         largest: with more logits (N * V) than this, they are computed in parts; on a CPU, where one
-            copy is held, with more than `COPIES` times as many.
+            copy is held, with more than `COPIES` times as many. Without a gradient, a CPU
+            always computes float32 logits in parts.
     """
     logits_count, kind = len(states) * len(weight), states.device.type
     learns = torch.is_grad_enabled() and any(x.requires_grad for x in (states, weight, bias))
     keeps = learns and kind == "cpu" and logits_count <= COPIES * largest
+    narrows = torch.is_autocast_enabled(kind)
+    if kind == "cpu" and not learns and not narrows and len(states) > CACHED_ROWS:
+        return _nll_in_parts(states, weight, bias, targets)
     if logits_count <= largest and not keeps:
         logits = F.linear(states, weight, bias)
         return F.cross_entropy(_wide(logits), targets, reduction="none")
-    if torch.is_autocast_enabled(kind):
+    if narrows:
         narrow = torch.get_autocast_dtype(kind)
         states, weight, bias = states.to(narrow), weight.to(narrow), bias.to(narrow)
     with torch.autocast(kind, enabled=False):
@@ -45,6 +55,17 @@ def linear_nll(
             return _KeptNLL.apply(states, weight, bias, targets)  # type: ignore[no-untyped-call]
         rows = max(1, largest // len(weight))
         return _LinearNLL.apply(states, weight, bias, targets, rows)  # type: ignore[no-untyped-call]
+
+
+def _nll_in_parts(states: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+    """`linear_nll` without a gradient on a CPU, `CACHED_ROWS` rows at a time."""
+    logits_of: Callable[[Tensor], Tensor] = partial(F.linear, weight=weight, bias=bias)
+    if gains(weight) and len(states) >= FOLDED_PARTS * CACHED_ROWS:
+        logits_of = FoldedLinear.of(weight, bias)
+    parts = zip(states.split(CACHED_ROWS), targets.split(CACHED_ROWS), strict=True)
+    return torch.cat(
+        [F.cross_entropy(_wide(logits_of(x)), target, reduction="none") for x, target in parts]
+    )
 
 
 class _KeptNLL(torch.autograd.Function):
