@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -26,6 +27,7 @@ COMMANDS = {  # name of a case -> the path that it belongs to
 
 VOCABULARY = 10_000
 LENGTH = 24  # tokens of a sentence of fixed shape, without the end token
+SENTENCES = {"train": 64, "greedy": 256, "sample": 256, "nll_iw": 5, "embed": 2000}
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
@@ -50,8 +52,10 @@ class Case:
 
     @property
     def name(self) -> str:
-        """The case in one line, the key of its figures."""
-        return " ".join((self.path, self.network, self.precision, self.device, self.text))
+        """The case in one line, the key of its figures; with an unusual number of sentences."""
+        usual = SENTENCES.get(self.path, 0)
+        size = [] if self.sentences in (0, usual) else [str(self.sentences)]
+        return " ".join((self.path, self.network, self.precision, self.device, self.text, *size))
 
     def to_json(self) -> str:
         """The argument of a program that measures the case."""
@@ -64,9 +68,6 @@ class Case:
         return cls(**{key: value for key, value in json.loads(text).items() if key in known})
 
 
-SENTENCES = {"train": 64, "greedy": 256, "sample": 256, "nll_iw": 5, "embed": 2000}
-
-
 def cases(
     paths: Iterable[str],
     networks: Iterable[str],
@@ -75,11 +76,13 @@ def cases(
     files: dict[str, str],
     seconds: float,
     clock: str,
+    sizes: Mapping[str, Iterable[int]] = MappingProxyType({}),
 ) -> list[Case]:
     """All cases of a run; `files` maps the kinds of text to files, `fixed` among them.
 
-    Only training has a choice of precision. Sentences are written at a fixed length: weights that
-    are not trained end them anywhere.
+    `sizes` are other numbers of sentences for a path than those of `SENTENCES`. Only training has a
+    choice of precision. Sentences are written at a fixed length: weights that are not trained end
+    them anywhere.
     """
     found = []
     for path in paths:
@@ -92,12 +95,13 @@ def cases(
         kinds = ["fixed"] if path in ("greedy", "sample") else list(files)
         chosen = list(precisions) if path == "train" else ["float32"]
         found += [
-            Case(path, network, precision, device, kind, files[kind], SENTENCES[path],
+            Case(path, network, precision, device, kind, files[kind], size,
                  seconds=seconds, clock=clock)
             for network in networks
             for device in devices
             for precision in chosen
             for kind in kinds
+            for size in sizes.get(path, [SENTENCES[path]])
         ]  # fmt: skip
     return found
 

@@ -34,6 +34,7 @@ from speed.cases import (
     LENGTH,
     NETWORKS,
     PATHS,
+    SENTENCES,
     Case,
     cases,
     random_sentences,
@@ -41,7 +42,7 @@ from speed.cases import (
 )
 from speed.results import Row, compared, summary, table
 
-SENTENCES = 20_000  # of each of the two files
+LINES = 20_000  # of each of the two files
 
 
 def main(arguments: list[str]) -> None:
@@ -60,6 +61,7 @@ def main(arguments: list[str]) -> None:
             files,
             chosen.seconds,
             chosen.clock,
+            {"train": chosen.batch, "nll_iw": chosen.likelihoods},
         )
         runs: dict[Case, list[Row]] = {case: [] for case in found}
         others: dict[Case, list[Row]] = {case: [] for case in found}
@@ -87,6 +89,9 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     add("--devices", nargs="+", help="cpu, cuda; default: all of this machine")
     add("--precisions", nargs="+", choices=("float32", "bf16"), help="default: what suits it")
     add("--file", help="sentences, one a line; default: random words")
+    sizes: dict[str, Any] = {"type": int, "nargs": "+", "metavar": "N"}
+    add("--batch", **sizes, default=[SENTENCES["train"]], help="sentences of a training step")
+    add("--likelihoods", **sizes, default=[SENTENCES["nll_iw"]], help="sentences of nll_iw")
     add("--seconds", type=float, default=2.0, help="of each measurement")
     add("--clock", choices=CLOCKS, default="wall", help="cpu: processor seconds, on a busy machine")
     add("--repeats", type=int, default=3)
@@ -100,11 +105,9 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
 def texts(folder: Path, file: str | None) -> dict[str, str]:
     """The files of the two kinds of text: sentences of a fixed length, and a file."""
     fixed = folder / "fixed.txt"
-    fixed.write_text(
-        "\n".join(random_sentences(np.full(SENTENCES, LENGTH))) + "\n", encoding="utf-8"
-    )
+    fixed.write_text("\n".join(random_sentences(np.full(LINES, LENGTH))) + "\n", encoding="utf-8")
     if file is None:
-        lines = "\n".join(random_sentences(written_lengths(SENTENCES)))
+        lines = "\n".join(random_sentences(written_lengths(LINES)))
         file = str(folder / "file.txt")
         Path(file).write_text(lines + "\n", encoding="utf-8")
     return {"fixed": str(fixed), "file": str(Path(file).resolve())}

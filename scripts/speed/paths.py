@@ -86,6 +86,8 @@ def _training(case: Case) -> Iterator[Prepared]:
         with accelerator_for(config.training) as accelerator:
             run = TrainingRun(config, corpora, Path(folder), accelerator, LoggingReporter())
             batches = list(islice(run.rest_of_epoch(), 100))
+            longest = max(range(len(batches)), key=lambda i: batches[i].longest)
+            batches.insert(0, batches.pop(longest))  # has the peak of memory
             lengths = [int(run.plan.lengths[batch.indices].sum()) for batch in batches]
             endless = cycle(zip(batches, lengths, strict=True))
 

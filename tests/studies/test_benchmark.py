@@ -75,6 +75,21 @@ def test_writing_a_sentence_has_the_products_of_reading_it(network: str) -> None
     assert rows[0] == rows[1] == 21
 
 
+def test_numbers_of_sentences_are_in_the_name_unless_they_are_the_usual() -> None:
+    """So that figures of an earlier run keep their keys."""
+    files = {"fixed": "a.txt", "file": "b.txt"}
+    found = cases(
+        ["train", "greedy"], ["lstm"], ["cpu"], ["float32"], files, 1.0, "cpu", {"train": [64, 128]}
+    )
+    assert [(case.name, case.sentences) for case in found] == [
+        ("train lstm float32 cpu fixed", 64),
+        ("train lstm float32 cpu fixed 128", 128),
+        ("train lstm float32 cpu file", 64),
+        ("train lstm float32 cpu file 128", 128),
+        ("greedy lstm float32 cpu fixed", 256),
+    ]
+
+
 def test_the_limit_counts_each_product_as_often_as_it_occurs() -> None:
     clock = iter(range(10_000)).__next__  # each look at the clock takes a second
     once = seconds_of(Work({Product(2, 3, 4): 1}), "cpu", "float32", clock)
