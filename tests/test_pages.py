@@ -27,6 +27,8 @@ NOT_OURS = {
     "--check",  # scripts/tour.py
     "--corpus",  # scripts/studies/compression_rates.py
     "--against",  # scripts/benchmark
+    "--batch",
+    "--likelihoods",
     "--clock",
     "--compare",
     "--paths",
