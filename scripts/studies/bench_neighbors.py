@@ -2,8 +2,8 @@
 
 Each measurement runs in a process of its own, whose peak memory is reported. `exact` includes
 reading the file; `build` and `search` are of an index of usearch, with its recall. The vectors are
-random, or those of files that `textvae embed` wrote; then the queries are vectors of the file, so
-each finds itself.
+random, or those of files that `textvae embed` wrote; then the queries are vectors of the file, and
+the recall leaves each query itself out, as the recall of `textvae neighbors` does.
 
     python scripts/studies/bench_neighbors.py --vectors 1000000 --indexed 20000 \\
         --table scripts/results/bench-neighbors.json
@@ -101,7 +101,7 @@ def in_a_process(how: str, path: Path, queries: int) -> dict[str, float]:
 def exact(path: Path, queries: int) -> dict[str, float]:
     """Seconds of the exact search, and peak memory beyond that of the imports."""
     before, started = peak(), time.perf_counter()
-    _search(path, _queries(path, queries))
+    _search(path, *_queries(path, queries))
     return {"seconds": round(time.perf_counter() - started, 2), "more_mib": peak() - before}
 
 
@@ -110,7 +110,7 @@ def indexed(path: Path, queries: int) -> dict[str, float]:
 
     An exact neighbor is found if it is among the candidates, which the command scores exactly.
     """
-    file, asked = open_vectors(path), _queries(path, queries)
+    file, (asked, own) = open_vectors(path), _queries(path, queries)
     before, started = peak(), time.perf_counter()
     blocks = ((block.first, block.vectors) for block in file.blocks())
     index = VectorIndex.build(blocks, file.width, "cosine", n=file.n, threads=1,
@@ -118,24 +118,29 @@ def indexed(path: Path, queries: int) -> dict[str, float]:
     built = time.perf_counter()
     found = index.search(asked, n_candidates(K, file.n))  # as `textvae neighbors` does
     done, more = time.perf_counter(), peak() - before
-    near = [[Near(int(place), 0.0) for place in row] for row in found]
+    near = [
+        [Near(int(place), 0.0) for place in row if place != itself]
+        for row, itself in zip(found, own, strict=True)
+    ]
     return {
         "build_seconds": round(built - started, 1),
         "seconds": round(done - built, 3),
         "more_mib": more,
-        "recall": round(recall(near, _search(path, asked)), 3),
+        "recall": round(recall(near, _search(path, asked, own)), 3),
     }
 
 
-def _queries(path: Path, n: int) -> np.ndarray:
+def _queries(path: Path, n: int) -> tuple[np.ndarray, list[int | None]]:
+    """n vectors, and of each its own index in the file; None: the vector is not in the file."""
     file, random = open_vectors(path), np.random.default_rng(1)
     if path.stem == f"{file.n}-{file.width}":  # written here: random vectors
-        return random.normal(size=(n, file.width))
-    return np.load(path, mmap_mode="r")[random.choice(file.n, n, replace=False)].astype(float)
+        return random.normal(size=(n, file.width)), [None] * n
+    own = random.choice(file.n, n, replace=False)
+    return np.load(path, mmap_mode="r")[own].astype(float), own.tolist()
 
 
-def _search(path: Path, queries: np.ndarray) -> list[list[Near]]:
-    nearest = NearestVectors(queries, K)
+def _search(path: Path, queries: np.ndarray, own: list[int | None]) -> list[list[Near]]:
+    nearest = NearestVectors(queries, K, left_out=own)
     for block in open_vectors(path).blocks():
         nearest.add(block.vectors, block.first)
     return nearest.found()
