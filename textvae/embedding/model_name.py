@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sentence_transformers.sentence_transformer.model_card import SentenceTransformerModelCardData
 
-from textvae.saving.identity import fingerprint
+from textvae.api.encoding import fingerprint_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -36,7 +36,7 @@ def name_of(encoder: SentenceTransformer) -> str:
     first, *others = encoder
     vae = first.vae
     settings = (
-        fingerprint(vae.model, vae.encoder_tokenizer, vae.config.data),
+        fingerprint_of(vae),
         first.layer,
         first.max_seq_length,
         sorted(encoder.prompts.items()),

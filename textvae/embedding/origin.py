@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textvae.api import TextVAE
+from textvae.api.encoding import fingerprint_of
 from textvae.embedding.loading import Source, loaded
 from textvae.errors import DataError, InterruptedRun, NotFoundError
 from textvae.files.home import home_path
-from textvae.saving.identity import fingerprint, folder_digests
+from textvae.saving.identity import folder_digests
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,6 @@ def content_of(name: str) -> list[str] | None:
     with suppress(OSError):
         return folder_digests(Path(name))
     return None
-
-
-def fingerprint_of(vae: TextVAE) -> str:
-    """The fingerprint of a model."""
-    return fingerprint(vae.model, vae.encoder_tokenizer, vae.config.data)
 
 
 def stop_of(error: InterruptedRun) -> BaseException:

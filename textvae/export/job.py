@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+from textvae.api.encoding import fingerprint_of
 from textvae.errors import UsageError, option, shown, worded
 from textvae.export import parts
 from textvae.export.table import Block, Extent
-from textvae.saving.identity import fingerprint
 
 if TYPE_CHECKING:
     from textvae.api import TextVAE
@@ -102,7 +102,7 @@ class Job:
         """All that the vectors depend on, as JSON; `inputs` identifies the input."""
         return {
             # Of the model in memory: its folder may hold another one meanwhile.
-            "model": fingerprint(self.vae.model, self.vae.encoder_tokenizer, self.vae.config.data),
+            "model": fingerprint_of(self.vae),
             "input": inputs,
             "text_column": self.text_column,
             "label_column": self.label_column,
