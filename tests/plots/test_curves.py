@@ -52,6 +52,17 @@ def test_the_points_are_those_of_the_records() -> None:
     np.testing.assert_allclose(lines(by_minutes, "KL (")[0], [(0.1, 1), (2, 2), (4, 3)])
 
 
+def test_small_figures_stand_at_their_axis_without_a_power_of_ten() -> None:
+    figure = training_curves({"mine": RECORDS}).figure
+    figure.draw_without_rendering()
+    (axes,) = [axes for axes in figure.axes if axes.get_ylabel().startswith("learning rate")]
+    low, high = axes.get_ylim()
+    ticks = [float(tick.get_text()) for tick in axes.get_yticklabels()]
+    assert [tick for tick in ticks if low <= tick <= high and tick] == pytest.approx(
+        [tick for tick in axes.get_yticks() if low <= tick <= high and tick]
+    )
+
+
 def test_the_height_from_which_a_loss_falls_is_named_and_does_not_flatten_the_rest() -> None:
     axes = training_curves({"mine": RECORDS}).figure.axes[0]
     assert 31 < axes.get_ylim()[1] < 40

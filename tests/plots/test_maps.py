@@ -60,6 +60,21 @@ def test_sentences_without_a_label_are_a_group(vae: TextVAE, sentences: list[str
     assert names == ["a (75)", "no label (75)"]
 
 
+def test_the_legend_is_headed_by_the_column_of_the_labels(
+    vae: TextVAE, sentences: list[str], tmp_path: Path
+) -> None:
+    table = tmp_path / "labelled.tsv"
+    lines = [f"{text}\t{place % 2}" for place, text in enumerate(sentences)]
+    table.write_text("\n".join(["text\ttense", *lines]), encoding="utf-8")
+    rows = [Row(text, "a") for text in sentences]
+    for found, heading in (
+        (vae.sentence_map(str(table), label_column="tense"), "tense"),
+        (vae.sentence_map(rows), "label"),
+    ):
+        legend = sentence_map(found).figure.axes[0].get_legend()
+        assert legend.get_title().get_text() == heading
+
+
 def test_a_map_without_labels_has_no_legend_and_one_with_k_names_the_clusters(
     vae: TextVAE, sentences: list[str], tmp_path: Path
 ) -> None:

@@ -56,6 +56,7 @@ class SentenceMap:
         indices: the line of input of each sentence, from 0.
         projection: the points (N, 2), and the places of other vectors.
         clusters: by k-means on the vectors themselves; None without k.
+        label_column: the column of the labels that the caller named.
     """
 
     model: str
@@ -68,6 +69,7 @@ class SentenceMap:
     indices: Sequence[int] = field(repr=False)
     projection: Projection = field(repr=False)
     clusters: Clusters | None = field(repr=False)
+    label_column: str | None = None
 
     def points(self) -> list[MapPoint]:
         """The sentences with their places, in the order of the input."""
@@ -218,6 +220,7 @@ def sentence_map(
         indices=[index for index, _ in chosen],
         projection=project(vectors, method, seed=seed, progress=watcher.progress),
         clusters=None if k is None else clusters.cluster(vectors, k, seed=seed),
+        label_column=label_column,
     )
 
 

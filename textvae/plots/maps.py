@@ -58,7 +58,8 @@ def sentence_map(found: SentenceMap) -> Picture:
         _name_axes(axes, found)
         _equal_scales(axes, found.projection.points)
         if groups[0].name is not None:
-            _legend(axes, groups, "label" if is_label else "cluster: its central sentence")
+            column = legend_text(found.label_column or "label", _NAME)
+            _legend(axes, groups, column if is_label else "cluster: its central sentence")
     return Picture(figure, title, hover)
 
 

@@ -22,6 +22,8 @@ _DASHES = ("-", "--", ":", "-.")  # beside the colour, for print
 _WIDTH, _HEIGHT = 3.3, 2.7  # of a panel, in inches
 _LONGEST_NAME, _LONGEST_NOTE = 48, 12  # columns of text
 _MOST_ABOVE = 1.2  # times the range of an axis; points further above are left out
+_PLAIN = (-4, 6)  # powers of ten between which ticks are plain numbers
+_MOST_TICKS = 5  # parts of a horizontal axis; numbers of steps in thousands touch each other beyond
 _MARGIN = 0.08  # of the range of an axis, above and below
 _MOST_MARKERS = 25  # of a series; more would hide the curve
 
@@ -96,8 +98,10 @@ def panels(
             _limit(axes, panel)
             axes.set_xlabel(x_label)
             axes.set_ylabel(panel.label)
-            axes.ticklabel_format(axis="y", scilimits=(-2, 6))
-            if base is not None:
+            axes.ticklabel_format(axis="y", scilimits=_PLAIN)
+            if base is None:
+                axes.locator_params(axis="x", nbins=_MOST_TICKS, steps=[1, 2, 5, 10])
+            else:
                 axes.set_xscale("log", base=base)
             axes.xaxis.set_major_formatter(lambda x, place: f"{x:,.10g}")
         _legend(figure, names, keys)
