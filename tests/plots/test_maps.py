@@ -160,6 +160,18 @@ def test_a_note_of_several_curves_stands_once_at_the_highest() -> None:
     assert axes.get_xscale() == "log"
 
 
+def test_notes_at_one_place_stand_above_each_other() -> None:
+    names = ["pq-4", "binary", "int8"]
+    bits = {"a": [32], "b": [32], "c": [256]}
+    figures = {"exact match (share)": {"a": [0.0], "b": [0.001], "c": [0.5]}}
+    codes = {name: [code] for name, code in zip(bits, names, strict=True)}
+    picture = rate_distortion(bits, figures, codes=codes)
+    picture.figure.draw_without_rendering()
+    boxes = [note.get_window_extent() for note in picture.figure.axes[0].texts]
+    assert len(boxes) == 3
+    assert not any(a.overlaps(b) for place, a in enumerate(boxes) for b in boxes[:place])
+
+
 def test_curves_of_different_lengths_are_refused() -> None:
     with pytest.raises(UsageError, match="one entry for each point"):
         attribute_strength([1, 2], {"accuracy (share)": {"vae": [0.5]}})

@@ -86,7 +86,7 @@ def rate_distortion(
         NotFoundError: the training text is not there, and `fit` names no text.
         DataError: no sentence with a text, or sentences beyond the limit unless `truncate`.
     """
-    require_latent(vae, "compress sentences", name)
+    require_latent(vae, "measure bits of a latent", name)
     from textvae.evaluation.compression import measured_rates  # and sacrebleu with it
 
     seed, watcher = seed_of(seed), watcher or Watcher()

@@ -69,7 +69,7 @@ def fit_prior(
     - `flow`: flow matching (Lipman 2023), which gives samples but no density.
     - `spline`: a neural spline flow (Durkan 2019), which has a density, by maximum likelihood on
       samples of the posteriors, until the density of the held-out ones no longer rises. Needs the
-      package zuko: `pip install textvae[flows]`.
+      package zuko: `pip install 'textvae[flows]'`.
 
     A tenth of the sentences, by a hash of the text, is held out. `figures` of the result has:
 

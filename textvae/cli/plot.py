@@ -276,7 +276,7 @@ def rate_distortion(
     from textvae.api.loading import load_encoders
     from textvae.cli.progress import watching
 
-    loaded = load_encoders(models, device, "compress sentences")
+    loaded = load_encoders(models, device, "measure bits of a latent")
     output.note_typing(on)
     with watching(output) as watcher:
         found = rate_distortions(

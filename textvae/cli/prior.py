@@ -71,8 +71,8 @@ def prior(
 
     The prior is fitted to samples of the posteriors of the training text and stored in the model's
     folder; the model itself does not change. A gaussian, a mixture and a spline (a neural spline
-    flow, `pip install textvae[flows]`) have a density, so that the likelihood can be measured with
-    them. A flow (flow matching) has none, only samples.
+    flow, `pip install 'textvae[flows]'`) have a density, so that the likelihood can be measured
+    with them. A flow (flow matching) has none, only samples.
 
     `log_density_gain` is how much the KL of held-out posteriors falls, in nats. `told_apart` is the
     share of samples that a classifier tells from held-out posteriors: 0.5 is the best. The same for

@@ -125,8 +125,8 @@ def _usearch() -> Any:
         from usearch import index
     except ImportError:
         raise UsageError(
-            f"{option('approximate')} needs the package usearch; install it with `pip install "
-            "textvae[neighbors]`, or leave the option out: the exact search takes about a second "
+            f"{option('approximate')} needs the package usearch; try pip install "
+            "'textvae[neighbors]', or leave the option out: the exact search takes about a second "
             "for a million vectors"
         ) from None
     return index

@@ -148,7 +148,7 @@ def spline_transform() -> Any:
         from zuko.transforms import MonotonicRQSTransform
     except ImportError:
         raise UsageError(
-            "a spline prior needs the package zuko; install it with `pip install textvae[flows]`"
+            "a spline prior needs the package zuko; try pip install 'textvae[flows]'"
         ) from None
     finally:
         Distribution.set_default_validate_args(checks)  # zuko switches them off for everyone

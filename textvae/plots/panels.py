@@ -24,6 +24,7 @@ _LONGEST_NAME, _LONGEST_NOTE = 48, 12  # columns of text
 _MOST_ABOVE = 1.2  # times the range of an axis; points further above are left out
 _PLAIN = (-4, 6)  # powers of ten between which ticks are plain numbers
 _MOST_TICKS = 5  # parts of a horizontal axis; numbers of steps in thousands touch each other beyond
+_NOTE_HEIGHT, _NOTE_POINTS = 0.065, 9.0  # of a note beside a point: share of an axis, points
 _MARGIN = 0.08  # of the range of an axis, above and below
 _MOST_MARKERS = 25  # of a series; more would hide the curve
 
@@ -142,16 +143,25 @@ def _draw(axes: Axes, one: Series, place: int) -> None:
 
 
 def _annotate(axes: Axes, panel: Panel) -> None:
-    """Write the notes; one that several curves have at the same x stands at the highest."""
+    """Write the notes; one that several curves have at the same x stands at the highest.
+
+    A note that would lie on another one at the same x stands above the other note.
+    """
     highest: dict[tuple[float, str], float] = {}
     for one in panel.series:
         for x, y, note in zip(*_checked(one), one.notes, strict=bool(one.notes)):
             highest[x, note] = max(y, highest.get((x, note), y))
-    for (x, note), y in highest.items():
+    heights = [*highest.values(), *([] if panel.lowest is None else [panel.lowest])]
+    near = _NOTE_HEIGHT * (max(heights, default=0.0) - min(heights, default=0.0))
+    taken: dict[float, float] = {}  # the height of the last note at an x, in units of the axis
+    for (x, note), y in sorted(highest.items(), key=lambda item: item[1]):
+        low = max(y, taken.get(x, -np.inf) + near)
+        taken[x] = low
+        above = (low - y) / near * _NOTE_POINTS if near else 0.0
         axes.annotate(
             shortened(note, _LONGEST_NOTE),
             (x, y),
-            (4, 4),
+            (4, 4 + above),
             textcoords="offset points",
             fontsize=7,
             color=MUTED,
