@@ -227,5 +227,5 @@ def test_without_usearch_the_exact_search_is_named(
     monkeypatch.setitem(sys.modules, "usearch", None)
     path = tmp_path / "v.npy"
     write_vectors(vae, corpus, path)
-    with pytest.raises(TextVAEError, match=r"pip install textvae\[neighbors\].*exact search"):
+    with pytest.raises(TextVAEError, match=r"pip install 'textvae\[neighbors\]'.*exact search"):
         vae.neighbors(path, QUERIES, approximate=tmp_path / "index")

@@ -256,5 +256,5 @@ def test_a_spline_without_its_package_is_refused_before_the_fit(
 ) -> None:
     for name in ("zuko", "zuko.transforms"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(UsageError, match=r"pip install textvae\[flows\]"):
+    with pytest.raises(UsageError, match=r"pip install 'textvae\[flows\]'"):
         vae.fit_prior("spline")
